@@ -1,0 +1,168 @@
+"""The life of one candidate inside a worker: build, train epoch by epoch, leave weights and a result behind.
+
+Everything that a worker needs travels in a ``Job`` of plain data; everything that it has to say comes back as one
+``Report`` an epoch. Files of a trial: ``checkpoint/`` while it trains, then ``weights.safetensors`` and ``result.json``.
+The result is written before it is reported, so that a driver that died in between finds it and does not train again.
+"""
+
+import json
+import traceback as tracebacks
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from results.outcome import Outcome
+
+if TYPE_CHECKING:
+    from trainers.fit import Fit
+
+RESULT, WEIGHTS, CHECKPOINTS = "result.json", "weights.safetensors", "checkpoint"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial for a worker. ``folder``: absolute path for the trial's files; ``recipe``: the fields of a Recipe."""
+
+    number: int
+    architecture: dict[str, Any]
+    resolution: int
+    width: float
+    data: str
+    recipe: dict[str, Any]
+    random_seed: int
+    folder: str
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker says after an epoch. ``outcome`` is running until the last one. ``seconds``: spent so far, in training."""
+
+    number: int
+    epoch: int
+    epochs: int
+    values: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    outcome: Outcome = Outcome.RUNNING
+    reason: str = ""
+    traceback: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether the trial is over."""
+        return self.outcome.final
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_data(data: dict[str, Any]) -> "Report":
+        """Read what ``as_data`` gave."""
+        known = {item.name for item in fields(Report)}
+        return Report(**{**{key: value for key, value in data.items() if key in known}, "outcome": Outcome(data["outcome"])})
+
+
+class Worker(Protocol):
+    """What an executor runs: made from a job, then asked for one report after another until one is final."""
+
+    def __init__(self, job: Job) -> None:
+        """Take the job; heavy work belongs into ``step``."""
+
+    def step(self) -> Report:
+        """Work for one epoch."""
+
+
+class Candidate:
+    """Trains a proxy of the job's architecture."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.folder = Path(job.folder)
+        self.fit: Fit | None = None
+
+    def step(self) -> Report:
+        """Train one epoch, save a checkpoint, and report; the last report of a trial is final and kept in a file.
+
+        A mistake inside a trial ends that trial, not the search: it is reported as broken with its traceback.
+        """
+        import torch
+
+        try:
+            return self._step()
+        except torch.OutOfMemoryError as error:
+            return self._end(Outcome.OUT_OF_MEMORY, str(error).split(".")[0])
+        except Exception as error:  # noqa: BLE001 - the boundary between a trial and the search: kept, never swallowed
+            return self._end(Outcome.BROKEN, f"{type(error).__name__}: {error}", tracebacks.format_exc())
+
+    def _step(self) -> Report:
+        from trainers.fit import Diverged
+
+        if self.fit is None:
+            self.fit = self._begin()
+        if self.fit.epochs_done < self.fit.recipe.epochs:
+            result = self.fit.epoch()
+            if isinstance(result, Diverged):
+                return self._end(Outcome.DIVERGED, result.sentence)
+            self.fit.save(self.folder / CHECKPOINTS)
+        if self.fit.epochs_done < self.fit.recipe.epochs:
+            return self._report(Outcome.RUNNING)
+        self._write_weights(self.fit)
+        return self._end(Outcome.COMPLETE, "")
+
+    def _begin(self) -> "Fit":
+        import torch
+
+        from search_spaces.architecture import from_data
+        from search_spaces.proxy import proxy
+        from trainers.data import load
+        from trainers.fit import Fit
+        from trainers.network import build
+        from trainers.recipe import Recipe
+
+        torch.set_num_threads(self.job.threads)
+        data = load(self.job.data, random_seed=self.job.random_seed, resolution=self.job.resolution)
+        architecture = proxy(from_data(self.job.architecture), self.job.resolution, self.job.width)
+        graph = architecture.graph(self.job.resolution, classes=len(data.classes), channels=data.channels, aux=True)
+        network = build(graph, initialise=self.job.random_seed, device=self.job.device)
+        fit = Fit(network, data, Recipe(**self.job.recipe), device=self.job.device, random_seed=self.job.random_seed)
+        fit.restore(self.folder / CHECKPOINTS)
+        return fit
+
+    def _report(self, outcome: Outcome, reason: str = "", traceback: str | None = None) -> Report:
+        history = self.fit.history if self.fit else []
+        return Report(
+            number=self.job.number,
+            epoch=len(history),
+            epochs=int(self.job.recipe["epochs"]),
+            values={"error": history[-1].validation_error} if history else {},
+            seconds=sum(epoch.seconds for epoch in history),
+            outcome=outcome,
+            reason=reason,
+            traceback=traceback,
+        )
+
+    def _write_weights(self, fit: "Fit") -> None:
+        from trainers.checkpoint import write
+
+        write(self.folder / WEIGHTS, fit.result.state_dict(), {"epochs": fit.epochs_done})
+
+    def _end(self, outcome: Outcome, reason: str, traceback: str | None = None) -> Report:
+        from trainers.checkpoint import write_whole
+
+        report = self._report(outcome, reason, traceback)
+        if outcome is not Outcome.BROKEN:  # a mistake may be mended: the next run tries again
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / RESULT, json.dumps(report.as_data(), allow_nan=False).encode())
+        return report
+
+
+def left_behind(folder: Path) -> Report | None:
+    """Return the final report that a worker wrote and no driver has recorded, if there is a whole one."""
+    try:
+        return Report.from_data(json.loads((folder / RESULT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not there, or not whole: the trial goes on from its checkpoint
+
+

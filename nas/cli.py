@@ -1,0 +1,356 @@
+"""The command line: one function per command, no logic. Answers go to standard output, everything else to standard error."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from nas import __version__
+from search_spaces.errors import RequestError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RUNS = click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where studies lie.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+RESOLUTION = click.option("--resolution", type=int, help="Side of the pictures in pixels; the architecture's own by default.")
+ARCH = click.argument("arch", metavar="ARCH")
+
+
+class _Group(click.Group):
+    """Lists commands in the order of use, and suggests the nearest name for an unknown one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        from search_spaces.errors import nearest
+
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"there is no command {args[0]!r}{nearest(args[0], self.commands)}. 'nas --help' lists them.")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="nas")
+@click.option("--verbose", is_flag=True, help="Log what happens to standard error.")
+def nas(verbose: bool) -> None:
+    """Neural architecture search over the Inception family.
+
+    ARCH is a seed's name (nas seeds), a YAML file, or STUDY:NUMBER (a trial of a study).
+
+    \b
+    Examples:
+      nas show inception-v3                     the tree, the costs, the audit
+      nas search examples/digits.yaml           run or resume a search
+      nas pareto digits                         the front of a study
+      nas export digits:7 --to python -o out    a trial as plain PyTorch
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+
+
+def _console(*, error: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=error, highlight=False)
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=1, allow_nan=False))
+
+
+# ------------------------------------------------------------------------------------------------------ what there is
+
+
+@nas.command()
+@JSON
+def seeds(as_json: bool) -> None:
+    """List the published networks that ship with the project."""
+    from search_spaces.cost import cost
+    from search_spaces.seeds import seed, seed_names, seed_notes
+
+    rows = [(name, seed(name), seed_notes(name)) for name in seed_names()]
+    if as_json:
+        _print_json([{"name": n, "resolution": a.resolution, **cost(a).as_data(), "notes": text} for n, a, text in rows])
+        return
+    for name, architecture, text in rows:
+        counted = cost(architecture)
+        click.echo(
+            f"{name}  {architecture.resolution} px, {counted.params:,} params, {counted.macs:,} MACs\n"
+            + click.wrap_text(text, 100, "    ", "    ")
+        )
+
+
+@nas.command()
+@JSON
+def spaces(as_json: bool) -> None:
+    """List the search spaces that ship with the project."""
+    from search_spaces.space import space, space_names
+
+    found = [space(name) for name in space_names()]
+    if as_json:
+        _print_json([{"name": s.name, "resolution": s.resolution, "genes": len(s.genes), "notes": s.notes} for s in found])
+        return
+    for item in found:
+        click.echo(f"{item.name}  {len(item.genes)} genes, for {item.resolution} px\n" + click.wrap_text(item.notes, 100, "    ", "    "))
+
+
+# --------------------------------------------------------------------------------------------------- one architecture
+
+
+@nas.command()
+@ARCH
+@RESOLUTION
+@click.option("--classes", type=click.IntRange(2), default=1000, show_default=True, help="Classes of the last layer.")
+@click.option("--svg", type=click.Path(path_type=Path), help="Also draw the architecture into this SVG file.")
+@RUNS
+def show(arch: str, resolution: int | None, classes: int, svg: Path | None, runs: Path) -> None:
+    """Show an architecture: its modules, its costs and its audit.
+
+    \b
+    Examples:
+      nas show inception-v3
+      nas show digits:7 --svg best.svg
+    """
+    from nas import views
+    from nas.study import load_architecture
+
+    architecture = load_architecture(arch, runs)
+    click.echo(views.architecture_text(architecture, resolution, classes, _console().width))
+    if svg is not None:
+        views.write_svg(architecture, resolution, classes, svg)
+        click.echo(f"\ndrawing: {svg}")
+
+
+@nas.command()
+@ARCH
+@RESOLUTION
+@click.option("--classes", type=click.IntRange(2), default=1000, show_default=True, help="Classes of the last layer.")
+@JSON
+@RUNS
+def cost(arch: str, resolution: int | None, classes: int, as_json: bool, runs: Path) -> None:
+    """Count parameters, multiply-adds and memory exactly.
+
+    \b
+    Examples:
+      nas cost inception-v3 --resolution 299 --json
+      nas cost my.yaml --classes 10
+    """
+    from nas import views
+    from nas.study import load_architecture
+    from search_spaces.cost import cost as count
+
+    counted = count(load_architecture(arch, runs), resolution, classes=classes)
+    if as_json:
+        _print_json(counted.as_data())
+    else:
+        click.echo(views.cost_text(counted))
+
+
+@nas.command()
+@ARCH
+@RESOLUTION
+@JSON
+@RUNS
+def audit(arch: str, resolution: int | None, as_json: bool, runs: Path) -> None:
+    """Measure the four design principles: value, threshold, and where it is worst."""
+    from nas import views
+    from nas.study import load_architecture
+    from search_spaces.principles import audit as measure
+
+    found = measure(load_architecture(arch, runs), resolution)
+    if as_json:
+        _print_json(found.as_data())
+    else:
+        click.echo(views.audit_text(found))
+
+
+@nas.command()
+@click.argument("space_name", metavar="SPACE")
+@click.option("-n", "count", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="How many.")
+@click.option("--random-seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same ones.")
+@JSON
+def sample(space_name: str, count: int, random_seed: int, as_json: bool) -> None:
+    """Draw random architectures of a space (a name from 'nas spaces', or a YAML file)."""
+    from nas import views
+
+    rows = views.samples(space_name, count, random_seed)
+    if as_json:
+        _print_json(list(rows))
+        return
+    for row in rows:
+        click.echo(f"{row['digest'][:12]}  {row['params'] / 1e6:7.2f} M params  {row['macs'] / 1e9:6.2f} G MACs")
+
+
+# ----------------------------------------------------------------------------------------------------------- a search
+
+
+@nas.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
+@RUNS
+def search(file: Path, settings: tuple[str, ...], runs: Path) -> None:
+    """Run a search, or go on with it: nothing is trained twice.
+
+    Ctrl-C once ends it after the running epochs, twice at once; the same command goes on (exit status 130 meanwhile).
+
+    \b
+    Examples:
+      nas search examples/digits.yaml
+      nas search examples/digits.yaml --set trials=48 --set executor.workers=4
+    """
+    from nas import views
+    from nas.config import parse_overrides, read_search
+    from nas.driver import run
+    from nas.progress import Shown
+
+    config = read_search(file, parse_overrides(settings))
+    study = run(config, runs, progress=Shown(_console(error=True)))
+    for block in views.after_search(study, runs):
+        _console().print(block, soft_wrap=isinstance(block, str))
+    if study.record.state != "complete":
+        sys.exit(130)
+
+
+@nas.command()
+@JSON
+@RUNS
+def studies(as_json: bool, runs: Path) -> None:
+    """List the studies of the ledger."""
+    from nas import views
+
+    rows = views.study_rows(runs)
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['name']}  {row['state']}, {row['trials']} trials, {row['front_size']} on the front")
+
+
+@nas.command()
+@click.argument("study")
+@JSON
+@RUNS
+def status(study: str, as_json: bool, runs: Path) -> None:
+    """Count a study's trials by outcome."""
+    from nas.study import Study
+    from results.outcome import Outcome
+
+    opened = Study.open(study, runs)
+    counts = opened.outcomes()
+    if as_json:
+        _print_json(dict(counts))
+        return
+    click.echo(f"{opened.name}: {opened.record.state}, {len(opened.trials)} trials")
+    for outcome in Outcome:
+        if counts[str(outcome)]:
+            click.echo(f"{counts[str(outcome)]:>6}  {outcome}: {outcome.sentence}")
+
+
+@nas.command()
+@click.argument("study")
+@JSON
+@RUNS
+def pareto(study: str, as_json: bool, runs: Path) -> None:
+    """Show a study's front, relative to Inception-v3."""
+    from nas import views
+    from nas.study import Study
+
+    opened = Study.open(study, runs)
+    if as_json:
+        _print_json(views.pareto_data(opened))
+    else:
+        for block in views.front_blocks(opened):
+            _console().print(block)
+
+
+@nas.command()
+@click.argument("study")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.html", help="Where to write it.")
+@RUNS
+def report(study: str, output: Path, runs: Path) -> None:
+    """Write a study as one self-contained HTML file."""
+    from nas.conclude import write_study_report
+    from nas.study import Study
+
+    write_study_report(Study.open(study, runs), output)
+    click.echo(str(output))
+
+
+@nas.command()
+@ARCH
+@click.option("--to", type=click.Choice(["python", "yaml"]), required=True, help="The form to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder for the files.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights of a trial or a training to take along.")
+@click.option("--classes", type=click.IntRange(2), help="Classes of the last layer; those of the weights by default, or 1000.")
+@RUNS
+def export(arch: str, to: str, output: Path, weights: Path | None, classes: int | None, runs: Path) -> None:
+    """Write an architecture as plain PyTorch or as YAML.
+
+    A complete trial of a study comes with the weights of its proxy.
+
+    \b
+    Examples:
+      nas export inception-v3 --to python -o out
+      nas export digits:7 --to yaml -o out
+    """
+    from nas.conclude import PROXY_NOTE, export_found
+    from nas.study import find
+
+    found = find(arch, runs)
+    files = export_found(found, to, output, weights, classes)
+    for path in files:
+        click.echo(str(path))
+    if any(path.suffix == ".safetensors" for path in files) and found.trial is not None and weights is None:
+        click.echo(f"note: {PROXY_NOTE}", err=True)
+
+
+@nas.command()
+@JSON
+@RUNS
+def doctor(as_json: bool, runs: Path) -> None:
+    """Say what this machine has, and what a search would use."""
+    from nas import views
+    from nas.doctor import examine
+
+    found = examine(runs)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo(views.doctor_text(found))
+    if found["problems"]:
+        sys.exit(1)
+
+
+# -------------------------------------------------------------------------------------------------------------- errors
+
+
+def _end(sentence: str, status: int) -> NoReturn:
+    click.echo(f"nas: {sentence}", err=True)
+    sys.exit(status)
+
+
+def main() -> None:
+    """Run the command line: exit status 0 done, 1 it ran and failed, 2 the request was wrong."""
+    try:
+        nas(standalone_mode=False)
+    except click.UsageError as error:
+        usage = f"{error.ctx.get_usage()}\n" if error.ctx else ""
+        click.echo(usage, err=True, nl=False)
+        _end(error.format_message(), 2)
+    except RequestError as error:
+        _end(str(error), 2)
+    except (click.Abort, KeyboardInterrupt):
+        _end("stopped", 130)
+    except click.ClickException as error:
+        _end(error.format_message(), 1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone, as 'nas ... | head' does
+        sys.exit(0)
+    except RuntimeError as error:
+        if type(error).__name__ != "SearchFailed":
+            raise
+        _end(str(error), 1)

@@ -1,0 +1,154 @@
+"""What a finished search leaves for its user: the report, and the best architecture as YAML and as plain PyTorch."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.candidate import WEIGHTS
+from nas.config import SearchConfig
+from nas.study import Found, Study
+from results.outcome import TrialRecord
+from search_spaces.architecture import Architecture, from_data
+from search_spaces.errors import RequestError
+from search_spaces.proxy import proxy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PROXY_NOTE = "proxy weights: trained as briefly as the search did, on small pictures with narrow filters; train in full before use"
+
+
+def settings(study: Study) -> SearchConfig:
+    """The search file of a study, as it was resolved."""
+    return SearchConfig.model_validate_json(json.dumps(study.record.search))
+
+
+def trained_architecture(study: Study, trial: TrialRecord) -> Architecture:
+    """The proxy that a trial trained."""
+    config = settings(study)
+    name = trial.seed or f"{study.name}-{trial.number}"
+    small = proxy(from_data(trial.architecture), config.proxy.resolution, config.proxy.width)
+    return small.named(f"{name[:57]}-proxy")
+
+
+def trained_state(study: Study, trial: TrialRecord) -> "dict[str, Tensor]":
+    """The weights that a trial left; RequestError where there are none."""
+    from trainers.checkpoint import read
+
+    path = study.runs / (trial.artifact or "") / WEIGHTS
+    if trial.artifact is None or not path.is_file():
+        raise RequestError(f"trial {trial.number} of study {study.name!r} has no weights: only complete trials keep theirs")
+    return dict(read(path).tensors)
+
+
+def export_found(found: Found, to: str, folder: Path, weights: Path | None = None, classes: int | None = None) -> list[Path]:
+    """Write an architecture as ``yaml`` or ``python``; a complete trial brings its proxy and the weights of it."""
+    from results.export.to_python import export_python
+    from results.export.to_yaml import export_yaml
+
+    if to == "yaml":
+        return [export_yaml(found.architecture, folder)]
+    provenance = {"architecture": found.architecture.digest}
+    if found.study is not None and found.trial is not None and found.trial.artifact is not None and weights is None:
+        study, trial = found.study, found.trial
+        data, config = _data(study), settings(study)
+        provenance |= {"study": f"{study.name}, trial {trial.number}", "weights": PROXY_NOTE}
+        provenance |= {"validation error": f"{trial.values['error']:.4f}", "data": f"{data.name}, {data.digest[:16]}"}
+        return export_python(
+            trained_architecture(study, trial),
+            folder,
+            state=trained_state(study, trial),
+            classes=len(data.classes),
+            channels=data.channels,
+            resolution=config.proxy.resolution,
+            provenance=provenance,
+        )
+    state = None
+    if weights is not None:
+        from trainers.checkpoint import read
+
+        state = dict(read(weights).tensors)
+    return export_python(found.architecture, folder, state=state, classes=classes or 1000, provenance=provenance)
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What was written, and the best trial's top-1 error on the test part, which the search has never seen."""
+
+    best: TrialRecord
+    test_error: float
+    files: tuple[Path, ...]
+
+
+def conclude(study: Study) -> Conclusion:
+    """Write the report and the best architecture beside the study; score the best on the test part, once."""
+    folder = study.folder / "best"
+    best = study.best()
+    found = Found(from_data(best.architecture).named(best.seed or f"{study.name}-{best.number}"), study, best)
+    result = folder / "result.json"
+    known = _known(result, best)
+    if known is None:
+        from results.export.files import write_files
+
+        files = [*export_found(found, "yaml", folder), *export_found(found, "python", folder)]
+        error = _test_error(study, best)
+        content = {"trial": best.number, "digest": best.digest, "test_error": error, "files": [file.name for file in files]}
+        write_files(folder, {result.name: json.dumps(content, indent=1).encode()})
+    else:
+        error, files = known["test_error"], [folder / name for name in known["files"]]
+    report = study.folder / "report.html"
+    write_study_report(study, report)
+    return Conclusion(best, error, (report, *files))
+
+
+def write_study_report(study: Study, path: Path) -> None:
+    """Write the report of a study as one HTML file."""
+    from nas.doctor import hardware
+    from results.report import write_report
+
+    config = settings(study)
+    write_report(
+        study.record,
+        study.trials,
+        path,
+        command=f"nas search FILE.yaml --runs {study.runs}" if len(sys.argv) < 2 else " ".join(["nas", *sys.argv[1:]]),
+        resolution=config.target.resolution,
+        classes=config.target.classes or len(_data(study).classes),
+        channels=config.target.channels,
+        hardware=hardware(),
+    )
+
+
+def _known(path: Path, best: TrialRecord) -> dict[str, Any] | None:
+    """What an earlier run concluded of the same trial, if its files are all there."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        same = content["trial"] == best.number and all((path.parent / name).is_file() for name in content["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(content) if same else None
+
+
+def _data(study: Study) -> Any:
+    from trainers.data import load
+
+    config = settings(study)
+    return load(config.data, random_seed=config.random_seed, resolution=config.proxy.resolution)
+
+
+def _test_error(study: Study, trial: TrialRecord) -> float:
+    """Top-1 error of a trial's network on the test part, as a fraction."""
+    import torch
+
+    from trainers.evaluate import final
+    from trainers.network import build
+    from trainers.precision import chosen
+
+    config, data = settings(study), _data(study)
+    small = trained_architecture(study, trial)
+    graph = small.graph(config.proxy.resolution, classes=len(data.classes), channels=data.channels, aux=True)
+    network = build(graph, initialise=config.random_seed)
+    network.load_state_dict(trained_state(study, trial))
+    return final(network, data, chosen(config.recipe, torch.device("cpu"))).error

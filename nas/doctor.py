@@ -1,0 +1,79 @@
+"""What this machine has, and what a search would use of it."""
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "optuna", "ray", "networkx", "numpy", "scikit-learn", "sqlalchemy", "moocore", "plotly", "safetensors")
+LEAST_FREE_BYTES = 2 * 1024**3
+
+
+def hardware() -> str:
+    """One line: processor, cores and memory."""
+    return f"{_processor()}, {usable_cpus()} CPUs, {_memory_bytes() / 1024**3:.0f} GiB memory"
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _gpus() -> list[dict[str, Any]]:
+    import torch
+
+    found = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        found.append({"name": properties.name, "memory_bytes": properties.total_memory})
+    return found
+
+
+def examine(runs: Path) -> dict[str, Any]:
+    """Return what ``nas doctor`` shows: versions, hardware, the runs folder, what will be used, and what is amiss."""
+    packages: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            packages[package] = None
+    gpus = _gpus() if packages["torch"] else []
+    place = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    writable = os.access(place, os.W_OK | os.X_OK)
+    problems = [f"{package} is not installed: pip install {package}" for package, found in packages.items() if not found]
+    if not writable:
+        problems.append(f"{place} cannot be written: choose another folder with --runs, or mend its permissions")
+    if free < LEAST_FREE_BYTES:
+        problems.append(f"only {free / 1024**3:.1f} GiB are free in {place}: a search wants {LEAST_FREE_BYTES / 1024**3:.0f}")
+    return {
+        "python": platform.python_version(),
+        "packages": packages,
+        "processor": _processor(),
+        "cpus": usable_cpus(),
+        "memory_bytes": _memory_bytes(),
+        "gpus": gpus,
+        "runs": {"folder": str(runs), "writable": writable, "free_bytes": free},
+        "will_use": {
+            "executor": "ray_tune" if packages["ray"] else "inline",
+            "device": "cuda" if gpus else "cpu",
+            "precision": "bfloat16" if gpus else "float32",
+            "trials_at_once": 4 * len(gpus) if gpus else usable_cpus(),
+        },
+        "problems": problems,
+    }

@@ -1,0 +1,18 @@
+"""Trials one after another in this process: for debugging and tests."""
+
+from nas.candidate import Worker
+from nas.executors.contract import Work
+
+
+class InlineExecutor:
+    """Runs every job here and now."""
+
+    def run(self, work: Work, make: type[Worker]) -> None:
+        """Run jobs until there is none left or the work is stopping."""
+        while not work.stopping and (job := work.next_job()) is not None:
+            worker = make(job)
+            while not (report := worker.step()).final:
+                work.report(report)
+                if work.stopping:
+                    return
+            work.report(report)

@@ -1,0 +1,203 @@
+"""What a search shows while it runs: a live view on a terminal, one line an event elsewhere. Always on standard error."""
+
+import time
+from collections.abc import Iterable
+from statistics import median
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from nas.candidate import Report
+from nas.config import SearchConfig
+from results.outcome import Outcome, TrialRecord
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+
+class Progress(Protocol):
+    """What the driver tells while it works."""
+
+    def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
+        """Learn what is searched and which trials there are already."""
+
+    def started(self, trial: TrialRecord) -> None:
+        """A trial was handed to a worker."""
+
+    def set_aside(self, trial: TrialRecord) -> None:
+        """A proposal was screened or known."""
+
+    def reported(self, trial: TrialRecord, report: Report) -> None:
+        """A worker said something."""
+
+    def stopping(self) -> None:
+        """The search was asked to stop."""
+
+    def __enter__(self) -> "Progress":
+        """Begin to show."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End the show."""
+
+
+class Quiet:
+    """Shows nothing: for programs and tests."""
+
+    def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
+        """Show nothing."""
+
+    def started(self, trial: TrialRecord) -> None:
+        """Show nothing."""
+
+    def set_aside(self, trial: TrialRecord) -> None:
+        """Show nothing."""
+
+    def reported(self, trial: TrialRecord, report: Report) -> None:
+        """Show nothing."""
+
+    def stopping(self) -> None:
+        """Show nothing."""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Show nothing."""
+
+
+def quiet() -> Progress:
+    """Return a progress that shows nothing."""
+    return Quiet()
+
+
+class Shown:
+    """Counts trials, running ones, time left, and the current front; live on a terminal, else in lines."""
+
+    def __init__(self, console: "Console") -> None:
+        self.console = console
+        self.trials: dict[int, TrialRecord] = {}
+        self.running: dict[int, Report | None] = {}
+        self.seconds: list[float] = []  # of trials that ended under our eyes, by the wall clock
+        self._begun: dict[int, float] = {}
+        self._since = time.monotonic()
+        self._asked = False
+        self._live: Live | None = None
+
+    def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
+        """Learn what is searched and which trials there are already."""
+        self.config = config
+        self.trials = {trial.number: trial for trial in trials}
+
+    def __enter__(self) -> Progress:
+        self._since = time.monotonic()
+        if self.console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(console=self.console, refresh_per_second=4, get_renderable=self._view, transient=True)
+            self._live.__enter__()
+        else:
+            self._line(f"study {self.config.study}: {self._done} of {self.config.trials} trials done, starting workers")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+            self._live = None
+
+    def started(self, trial: TrialRecord) -> None:
+        """A trial was handed to a worker."""
+        self.trials[trial.number] = trial
+        self.running[trial.number] = None
+        self._begun[trial.number] = time.monotonic()
+
+    def set_aside(self, trial: TrialRecord) -> None:
+        """A proposal was screened or known."""
+        self.trials[trial.number] = trial
+
+    def reported(self, trial: TrialRecord, report: Report) -> None:
+        """A worker said something."""
+        self.trials[trial.number] = trial
+        if not report.final:
+            self.running[trial.number] = report
+            return
+        self.running.pop(trial.number, None)
+        if (begun := self._begun.pop(trial.number, None)) is not None:
+            self.seconds.append(time.monotonic() - begun)
+        if self._live is None:
+            name = trial.seed or trial.digest[:8]
+            error = f"error {trial.values['error']:.2%}" if trial.values else trial.reason or str(trial.outcome)
+            self._line(
+                f"trial {trial.number:>3} {name:<14} {trial.outcome!s:<9} {error}, "
+                f"{trial.costs['macs'] / 1e9:.2f} G MACs  |  {self._summary()}"
+            )
+
+    def stopping(self) -> None:
+        """The search was asked to stop."""
+        self._asked = True
+        self._line("stopping after the running epochs; press Ctrl-C again to stop at once")
+
+    # -------------------------------------------------------------------------------------------------------- counting
+
+    @property
+    def _done(self) -> int:
+        counted = (Outcome.COMPLETE, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.BROKEN)
+        return sum(trial.outcome in counted for trial in self.trials.values())
+
+    def _left(self) -> str:
+        """Time left, from the median trial and the number that run at once."""
+        if not self.seconds:
+            return "time left unknown"
+        rest = max(0, self.config.trials - self._done)
+        left = rest * median(self.seconds[-32:]) / max(1, len(self.running))
+        return f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left"
+
+    def _summary(self) -> str:
+        aside = sum(trial.outcome in (Outcome.SCREENED, Outcome.DUPLICATE) for trial in self.trials.values())
+        skipped = f", {aside} set aside" if aside else ""
+        return f"{self._done} of {self.config.trials} done, {len(self.running)} running{skipped}, {self._left()}"
+
+    # --------------------------------------------------------------------------------------------------------- showing
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _view(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        elapsed = time.monotonic() - self._since
+        head = Text(f"{self.config.study}  {self._summary()}, {elapsed:.0f} s passed", style="bold")
+        if self._asked:
+            head.append("  stopping after the running epochs", style="yellow")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for column in ("running", "name", "epoch", "error", "MACs"):
+            table.add_column(column, justify="left" if column == "name" else "right")
+        for number, report in sorted(self.running.items()):
+            trial = self.trials[number]
+            at, of = (report.epoch, report.epochs) if report else (0, self.config.recipe.epochs)
+            error = f"{report.values['error']:.2%}" if report and report.values else "-"
+            macs = f"{trial.costs['macs'] / 1e9:.2f} G"
+            table.add_row(str(number), Text(trial.seed or trial.digest[:8]), f"{at}/{of}", error, macs)
+        bar = ProgressBar(total=self.config.trials, completed=self._done, width=40)
+        return Group(head, bar, table, self._front_view())
+
+    def _front_view(self) -> "RenderableType":
+        from results.pareto import front
+        from results.table import front_plot
+        from rich.text import Text
+
+        complete = [trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETE]
+        if not complete:
+            return Text("no trial is complete yet", style="dim")
+        best = front(complete, {name: "minimize" for name in self.config.objectives})
+        seeds = [trial for trial in complete if trial.seed]
+        lines = [
+            f"  {trial.number:>4}  {trial.seed or trial.digest[:8]:<14} error {trial.values['error']:.2%}  "
+            f"{trial.costs['macs'] / 1e9:6.2f} G MACs  {trial.costs['params'] / 1e6:6.2f} M params"
+            for trial in best.members[:8]
+        ]
+        more = [f"  and {len(best.members) - 8} more"] if len(best.members) > 8 else []
+        plot = front_plot(best, seeds, min(72, self.console.width - 2), 12) if len(self.config.objectives) > 1 else ""
+        return Text.from_markup("front\n") + Text("\n".join(lines + more) + "\n") + Text.from_markup(plot)

@@ -1,0 +1,22 @@
+"""What the search asks of a sampler. Every sampler proposes points of a space's box and learns from what they came to."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from search_spaces.genes import Genes
+
+
+class Sampler(Protocol):
+    """Proposes genes for trial numbers. The proposal depends on what was told and on the number alone.
+
+    So a search that is resumed goes on as one that was never interrupted, without any state of the sampler's own.
+    """
+
+    def propose(self, number: int) -> Genes:
+        """Return a point of the box for trial ``number``."""
+
+    def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
+        """Learn what a trial came to: its objectives (smaller is better), and how far each limit is exceeded (<= 0: kept).
+
+        A trial that exceeds a limit may come without values: it was not trained.
+        """

@@ -1,0 +1,133 @@
+"""A study as its readers see it: trials, front, and architectures by name. Nothing here writes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from results.outcome import Outcome, StudyRecord, TrialRecord
+from search_spaces.architecture import Architecture, from_data, from_file
+from search_spaces.errors import RequestError, nearest
+from search_spaces.seeds import seed, seed_names
+
+if TYPE_CHECKING:
+    from results.ledger import Ledger
+    from results.pareto import Front
+
+LEDGER = "ledger.sqlite"
+
+
+def open_ledger(runs: Path) -> "Ledger":
+    """Open the ledger of a runs folder for reading."""
+    if not (runs / LEDGER).is_file():
+        raise RequestError(
+            f"there is no ledger in {str(runs)!r}: run 'nas search FILE.yaml' first, or name the folder with --runs"
+        )
+    from results.ledger import Ledger
+
+    return Ledger.open(runs / LEDGER, read_only=True)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study in the ledger of ``runs``, as it was when it was opened."""
+
+    record: StudyRecord
+    trials: tuple[TrialRecord, ...]
+    runs: Path
+
+    @staticmethod
+    def open(name: str, runs: str | Path = "runs") -> "Study":
+        """Read a study; an unknown name is a RequestError that lists the known ones."""
+        with open_ledger(Path(runs)) as ledger:
+            return Study(ledger.study(name), tuple(ledger.trials(name)), Path(runs))
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.record.name
+
+    @property
+    def folder(self) -> Path:
+        """Where the study's files lie."""
+        return self.runs / self.name
+
+    @cached_property
+    def _front(self) -> "Front":
+        from results.pareto import front
+
+        return front(self.trials, self.record.objectives)
+
+    def front(self) -> "Front":
+        """The trials that no other trial beats in every objective."""
+        return self._front
+
+    def seeds(self) -> list[TrialRecord]:
+        """The published networks' trials, in order."""
+        return [trial for trial in self.trials if trial.seed is not None and trial.outcome is not Outcome.DUPLICATE]
+
+    def best(self) -> TrialRecord:
+        """The trial of the front with the lowest error; the cheapest of several."""
+        members = self.front().members
+        if not members:
+            raise RequestError(f"study {self.name!r} has no complete trial yet: run its search first")
+        return min(members, key=lambda trial: (trial.values["error"], trial.costs["macs"], trial.number))
+
+    def trial(self, number: int) -> TrialRecord:
+        """One trial by number."""
+        for trial in self.trials:
+            if trial.number == number:
+                return trial
+        raise RequestError(f"study {self.name!r} has no trial {number}: it has 0 to {len(self.trials) - 1}")
+
+    def outcomes(self) -> Mapping[str, int]:
+        """How many trials there are of each outcome, zeros too."""
+        counts = {str(outcome): 0 for outcome in Outcome}
+        for trial in self.trials:
+            counts[str(trial.outcome)] += 1
+        return counts
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an ARCH argument names: the architecture, and the study and trial that it comes from, if any."""
+
+    architecture: Architecture
+    study: Study | None = None
+    trial: TrialRecord | None = None
+
+
+def find(arch: str, runs: Path) -> Found:
+    """Resolve ARCH: a seed's name, a YAML file, or ``STUDY:NUMBER``."""
+    if arch in seed_names():
+        return Found(seed(arch))
+    name, colon, number = arch.rpartition(":")
+    if colon and number.isdigit():
+        study = Study.open(name, runs)
+        trial = study.trial(int(number))
+        label = f"{name}-{number}" if trial.seed is None else trial.seed
+        return Found(from_data(trial.architecture).named(label), study, trial)
+    if arch.endswith((".yaml", ".yml")) or Path(arch).is_file():
+        return Found(from_file(Path(arch)))
+    raise RequestError(
+        f"there is no architecture {arch!r}: name a seed ({', '.join(seed_names())}), a YAML file or STUDY:NUMBER"
+        f"{nearest(arch, seed_names())}"
+    )
+
+
+def load_architecture(arch: str, runs: Path) -> Architecture:
+    """Return the architecture that ARCH names."""
+    return find(arch, runs).architecture
+
+
+def trial_data(trial: TrialRecord) -> dict[str, Any]:
+    """The fields of a trial that programs read from ``nas pareto --json``."""
+    return {
+        "number": trial.number,
+        "name": trial.seed,
+        "digest": trial.digest,
+        "values": trial.values,
+        "costs": trial.costs,
+        "outcome": str(trial.outcome),
+    }

@@ -1,0 +1,145 @@
+"""What commands print: texts for people, and the plain data behind ``--json``."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.study import LEDGER, Study, open_ledger, trial_data
+from search_spaces.architecture import Architecture
+from search_spaces.cost import Cost, cost
+from search_spaces.principles import Audit, audit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def cost_text(counted: Cost) -> str:
+    """The costs in lines."""
+    lines = [f"params              {counted.params:>15,}"]
+    if counted.params_with_aux not in (None, counted.params):
+        lines.append(f"  with auxiliary    {counted.params_with_aux:>15,}")
+    lines.append(f"MACs                {counted.macs:>15,}")
+    if counted.macs_with_aux not in (None, counted.macs):
+        lines.append(f"  with auxiliary    {counted.macs_with_aux:>15,}")
+    lines.append(f"activations         {counted.activation_bytes / 1024**2:>11,.1f} MiB  all outputs, one picture, float32")
+    lines.append(f"peak memory         {counted.peak_memory_bytes / 1024**2:>11,.1f} MiB  weights and what is alive at once")
+    return "\n".join(lines)
+
+
+def audit_text(found: Audit) -> str:
+    """The audit in lines: what passed, and by how much."""
+    lines = []
+    for finding in (*found.principles, *found.rules):
+        verdict = "off " if finding.name in found.off else "ok  " if finding.passed else "FAIL"
+        sign = ">=" if finding.at_least else "<="
+        figure = f"{finding.value:.2f} {sign} {finding.threshold:.2f}"
+        lines.append(f"{verdict} {finding.name:<19} {figure:>13}  {finding.sentence}")
+    lines.append("passed" if found.passed else f"{len(found.violations)} violated")
+    return "\n".join(lines)
+
+
+def architecture_text(architecture: Architecture, resolution: int | None, classes: int, width: int) -> str:
+    """The tree, the costs and the audit."""
+    from results.drawing import draw_text
+
+    side = resolution or architecture.resolution
+    tree = draw_text(architecture.graph(side, classes=classes), width=width)
+    counted = cost_text(cost(architecture, side, classes=classes))
+    head = f"{architecture.name} at {side} px, {classes} classes, digest {architecture.digest[:16]}"
+    return "\n\n".join((head, tree.rstrip(), counted, audit_text(audit(architecture, side))))
+
+
+def write_svg(architecture: Architecture, resolution: int | None, classes: int, path: Path) -> None:
+    """Draw an architecture into an SVG file."""
+    from results.drawing import draw_svg
+    from results.export.files import write_files
+
+    graph = architecture.graph(resolution, classes=classes)
+    write_files(path.parent, {path.name: draw_svg(graph, title=architecture.name).encode()})
+
+
+def samples(space_name: str, count: int, random_seed: int) -> Iterator[dict[str, Any]]:
+    """Random architectures of a space: digest, architecture, params, macs (at the space's resolution)."""
+    from search_spaces.space import space
+
+    searched = space(space_name)
+    source = random.Random(random_seed)
+    for _ in range(count):
+        architecture = searched.sample(source)
+        counted = cost(architecture, searched.resolution)
+        yield {
+            "digest": architecture.digest,
+            "architecture": architecture.as_data(),
+            "params": counted.params,
+            "macs": counted.macs,
+        }
+
+
+def study_rows(runs: Path) -> list[dict[str, Any]]:
+    """All studies of a ledger: name, trials, state, front_size."""
+    if not (runs / LEDGER).is_file():
+        return []
+    with open_ledger(runs) as ledger:
+        names = [record.name for record in ledger.studies()]
+    opened = [Study.open(name, runs) for name in names]
+    return [
+        {"name": s.name, "trials": len(s.trials), "state": s.record.state, "front_size": len(s.front().members)} for s in opened
+    ]
+
+
+def pareto_data(study: Study) -> dict[str, Any]:
+    """The front as plain data."""
+    front = study.front()
+    return {
+        "study": study.name,
+        "objectives": study.record.objectives,
+        "reference_point": front.reference_point,
+        "hypervolume": front.hypervolume,
+        "front": [trial_data(trial) for trial in front.members],
+        "seeds": [trial_data(trial) for trial in study.seeds()],
+    }
+
+
+def front_blocks(study: Study) -> "list[RenderableType]":
+    """The front as a table and a plot."""
+    from results.table import front_plot, front_table
+
+    blocks: list[RenderableType] = [front_table(study.record, study.front(), study.seeds())]
+    if plot := front_plot(study.front(), study.seeds(), 76, 16):
+        blocks.append(plot)
+    return blocks
+
+
+def after_search(study: Study, runs: Path) -> "Iterator[RenderableType]":
+    """What 'nas search' ends with: the front, and where everything lies."""
+    trained = sum(trial.outcome.final and not trial.outcome.set_aside for trial in study.trials)
+    if study.record.state != "complete":
+        yield f"study {study.name} stopped with {trained} trials done; the same command goes on"
+        return
+    from nas.conclude import PROXY_NOTE, conclude
+
+    yield from front_blocks(study)
+    yield f"study {study.name} is complete: {trained} trials trained, {len(study.trials) - trained} set aside"
+    conclusion = conclude(study)
+    best = conclusion.best
+    yield (
+        f"best: trial {best.number} ({best.seed or best.digest[:12]}), error {best.values['error']:.2%} on validation, "
+        f"{conclusion.test_error:.2%} on the test part"
+    )
+    yield PROXY_NOTE
+    for path in conclusion.files:
+        yield f"  {path}"
+
+
+def doctor_text(found: dict[str, Any]) -> str:
+    """What ``nas doctor`` says to people."""
+    gib = 1024**3
+    lines = [f"Python {found['python']}"]
+    lines += [f"  {package:<14} {number or 'not installed'}" for package, number in found["packages"].items()]
+    lines.append(f"{found['processor']}, {found['cpus']} CPUs, {found['memory_bytes'] / gib:.1f} GiB memory")
+    lines += [f"GPU {gpu['name']}, {gpu['memory_bytes'] / gib:.1f} GiB" for gpu in found["gpus"]] or ["no GPU"]
+    runs, use = found["runs"], found["will_use"]
+    lines.append(f"runs folder {runs['folder']}, {runs['free_bytes'] / gib:.1f} GiB free")
+    lines.append(f"a search uses {use['executor']} on {use['device']} in {use['precision']}, {use['trials_at_once']} trials at once")
+    return "\n".join(lines + [f"problem: {problem}" for problem in found["problems"]])

@@ -1,0 +1,160 @@
+"""How a graph falls into the parts that people draw: stem, modules of parallel towers, reductions, heads."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from search_spaces.graph import Graph, Node
+from search_spaces.operations import Concat, Conv, Input, Operation, Shape, Window
+
+BlockKind = Literal["stem", "module", "reduction", "head", "aux"]
+Row = tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A chain of rows; a row is one operation, or convolutions side by side that are joined before the next row."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def columns(self) -> int:
+        """The most operations that stand side by side."""
+        return max(len(row) for row in self.rows)
+
+    @property
+    def texts(self) -> tuple[tuple[str, ...], ...]:
+        """The operations as text, row by row."""
+        return tuple(tuple(node.operation.text() for node in row) for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One unit of the graph, or a run of modules that look the same (several ``units``; towers of the first)."""
+
+    units: tuple[str, ...]
+    kind: BlockKind
+    towers: tuple[Tower, ...]
+    tail: tuple[Node, ...]
+    nodes: tuple[Node, ...]
+    source: str
+
+    @property
+    def label(self) -> str:
+        """``stage2.module1``, or ``stage2.module2-3`` for a run."""
+        first, last = self.units[0], self.units[-1]
+        if first == last:
+            return first
+        return f"{first}-{last.removeprefix(first.rstrip('0123456789'))}"
+
+    @property
+    def end(self) -> str:
+        """The node whose output leaves the block."""
+        return self.nodes[-1].name
+
+    @property
+    def shape(self) -> Shape:
+        """What leaves the block."""
+        return self.nodes[-1].shape
+
+    @cached_property
+    def input_shape(self) -> Shape:
+        """What enters the block."""
+        return next(
+            node.input_shapes[node.inputs.index(self.source)] for node in self.nodes if self.source in node.inputs
+        )
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of all units of the block."""
+        return sum(node.macs for node in self.nodes)
+
+    @property
+    def params(self) -> int:
+        """Learned numbers of all units of the block."""
+        return sum(node.params for node in self.nodes)
+
+    @property
+    def appearance(self) -> tuple[object, ...]:
+        """What a drawing shows of it."""
+        return (
+            self.kind,
+            tuple(tower.texts for tower in self.towers),
+            tuple(n.operation.text() for n in self.tail),
+            self.shape,
+        )
+
+
+def blocks(graph: Graph) -> list[Block]:
+    """Return the blocks in execution order; the input is none of them, auxiliary heads come last."""
+    units: dict[str, list[Node]] = {}
+    for node in graph:
+        if not isinstance(node.operation, Input):
+            units.setdefault(node.unit, []).append(node)
+    return [_block(unit, nodes) for unit, nodes in units.items()]
+
+
+def folded(every: Iterable[Block]) -> list[Block]:
+    """Join runs of modules that look the same. A module with an auxiliary head ends its run, so that it can be seen."""
+    every = list(every)
+    watched = {block.source for block in every if block.kind == "aux"}
+    runs: list[Block] = []
+    for block in every:
+        last = runs[-1] if runs else None
+        same = last is not None and block.kind == "module" and last.appearance == block.appearance
+        if (
+            last is not None
+            and same
+            and last.end not in watched
+            and last.units[0].split(".")[0] == block.units[0].split(".")[0]
+        ):
+            runs[-1] = replace(last, units=last.units + block.units, nodes=last.nodes + block.nodes)
+        else:
+            runs.append(block)
+    return runs
+
+
+def strided(operation: Operation) -> bool:
+    """Whether the operation thins the grid out by a stride."""
+    return isinstance(operation, Window) and operation.stride > 1
+
+
+def short_text(operation: Operation) -> str:
+    """The operation as drawings write it: ``3x3/2 384`` for a convolution, ``avg 3x3`` for a pool."""
+    if isinstance(operation, Conv):
+        return f"{operation.window_text} {operation.width}"
+    if isinstance(operation, Window):
+        return f"{operation.text().split()[0]} {operation.window_text}"
+    return operation.text()
+
+
+def grid_text(shape: Shape) -> str:
+    """``35 x 35``: height and width."""
+    return f"{shape.height} x {shape.width}"
+
+
+def quantity(number: float) -> str:
+    """Three digits and a unit: ``5.71 G``, ``23.8 M``, ``640``."""
+    for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(number) >= 0.9995 * factor:
+            return f"{number / factor:#.3g}".rstrip(".") + unit
+    return f"{number:g}"
+
+
+def _block(unit: str, nodes: list[Node]) -> Block:
+    rows: dict[str, dict[str, list[Node]]] = {}
+    tail: list[Node] = []
+    for node in nodes:
+        place = node.name.removeprefix(f"{unit}.").split(".")
+        tower = place.pop(0) if place[0].startswith("tower") else ""
+        if not tower and unit.startswith("stage"):
+            tail.append(node)
+        elif not (len(place) > 1 and isinstance(node.operation, Concat)):  # the concat of a split is its row's end
+            rows.setdefault(tower, {}).setdefault(place[0], []).append(node)
+    towers = tuple(Tower(tuple(tuple(row) for row in tower.values())) for tower in rows.values())
+    kinds: dict[str, BlockKind] = {"stem": "stem", "head": "head"}
+    kind = kinds.get(unit) or (
+        "aux" if unit.startswith("aux") else "reduction" if unit.endswith("reduction") else "module"
+    )
+    return Block((unit,), kind, towers, tuple(tail), tuple(nodes), nodes[0].inputs[0])

@@ -1,0 +1,1 @@
+"""Export: an architecture leaves as files that need nothing of this project."""

@@ -1,0 +1,67 @@
+"""Writing the files of an export: all of them or none, and never half of one."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from search_spaces.errors import RequestError
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write each content under its name into ``folder``, which is made if need be; return the paths.
+
+    Everything is written and flushed to disk under temporary names first, then renamed in order. A folder that cannot
+    be written to is a RequestError, and no file of this export stays behind.
+    """
+    staged: list[tuple[Path, Path]] = []
+    placed: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            if (folder / name).is_dir():
+                raise IsADirectoryError(0, f"{name} is a folder")
+            staged.append((_stage(folder, content), folder / name))
+        for temporary, target in staged:
+            is_new = not target.exists()
+            os.replace(temporary, target)
+            if is_new:
+                placed.append(target)
+        _flush_folder(folder)
+    except OSError as error:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        reason = error.strerror or type(error).__name__
+        raise RequestError(
+            f"the export cannot be written to {str(folder)!r}: {reason}; "
+            "name a folder that you may write to, with enough space"
+        ) from None
+    finally:
+        for temporary, _ in staged:  # after an interrupt too; those in their place are no longer here
+            temporary.unlink(missing_ok=True)
+    return [target for _, target in staged]
+
+
+def _stage(folder: Path, content: bytes) -> Path:
+    """Write a temporary file whole, or remove it again."""
+    temporary = folder / f".export-{secrets.token_hex(8)}.partial"
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:  # an interrupt too leaves nothing behind
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the renames durable where the system can flush a folder."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

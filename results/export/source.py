@@ -1,0 +1,180 @@
+"""How an operation is written as PyTorch source, and how a long call is broken into lines as a formatter would."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from search_spaces.architecture import Split, Step
+from search_spaces.operations import Conv, Pool
+
+LINE = 88  # the default line length of ruff and black
+INDENT = 4
+
+
+@dataclass(frozen=True)
+class Call:
+    """``name(arguments)``, or a tuple where the name is empty; ``label`` stands before it: ``tower1=``, ``x = ``.
+
+    ``spread`` asks for one argument per line even where all of them would fit into one.
+    """
+
+    name: str
+    arguments: tuple["Call | str", ...]
+    label: str = ""
+    spread: bool = False
+
+    @property
+    def text(self) -> str:
+        """The call on one line."""
+        inner = ", ".join(argument if isinstance(argument, str) else argument.text for argument in self.arguments)
+        return f"{self.label}{self.name}({inner})"
+
+    @property
+    def must_break(self) -> bool:
+        """Whether this call, or one inside, is to be spread."""
+        return self.spread or any(isinstance(argument, Call) and argument.must_break for argument in self.arguments)
+
+
+Source = Call | str
+
+
+def lines(source: Source, depth: int, tail: str = "") -> Iterator[str]:
+    """Yield the lines of a call that starts ``depth`` levels in; ``tail`` follows it.
+
+    As formatters do it: on one line if that fits, else all arguments on a line of their own, else one on each line
+    with a trailing comma.
+    """
+    margin, inner = " " * INDENT * depth, " " * INDENT * (depth + 1)
+    flat = source if isinstance(source, str) else source.text
+    if isinstance(source, str) or not (source.must_break or len(margin + flat + tail) > LINE):
+        yield margin + flat + tail
+        return
+    yield f"{margin}{source.label}{source.name}("
+    arguments = flat[len(source.label) + len(source.name) + 1 : -1]
+    if not source.must_break and len(inner + arguments) <= LINE:
+        yield inner + arguments
+    else:
+        for argument in source.arguments:
+            yield from lines(argument, depth + 1, ",")
+    yield f"{margin}){tail}"
+
+
+def window(sides: tuple[int, int]) -> str:
+    """``3`` for a square kernel, ``(1, 7)`` for another."""
+    return str(sides[0]) if sides[0] == sides[1] else str(sides)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The convolution block of one exported file: only what its architecture needs becomes an argument.
+
+    ``norms`` and ``activations`` are the values that occur among its convolutions.
+    """
+
+    norms: frozenset[bool]
+    activations: frozenset[bool]
+
+    @classmethod
+    def of(cls, convs: Iterable[Conv]) -> "Block":
+        """Look at every convolution of an architecture."""
+        found = [(conv.norm, conv.activation) for conv in convs]
+        return cls(frozenset(norm for norm, _ in found), frozenset(activation for _, activation in found))
+
+    @property
+    def used(self) -> bool:
+        """Whether there are convolutions at all."""
+        return bool(self.norms)
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether any convolution is followed by batch norm."""
+        return True in self.norms
+
+    @property
+    def has_act(self) -> bool:
+        """Whether any convolution is followed by ReLU."""
+        return True in self.activations
+
+    @property
+    def mixed_norm(self) -> bool:
+        """Whether some convolutions have batch norm and some a bias."""
+        return len(self.norms) > 1
+
+    @property
+    def mixed_act(self) -> bool:
+        """Whether some convolutions are linear and some are not."""
+        return len(self.activations) > 1
+
+    @property
+    def name(self) -> str:
+        """``ConvNormAct``, without the parts that no convolution has."""
+        return "Conv" + "Norm" * self.has_norm + "Act" * self.has_act
+
+    def call(self, conv: Conv, reads: str, width: str) -> Call:
+        """Write one convolution that reads ``reads`` channels and makes ``width``."""
+        marks = [f"stride={conv.stride}"] if conv.stride != 1 else []
+        if not conv.same:
+            marks.append("padding=0")
+        if self.mixed_norm and not conv.norm:
+            marks.append("norm=False")
+        if self.mixed_act and not conv.activation:
+            marks.append("act=False")
+        return Call(self.name, (reads, width, window(conv.kernel), *marks))
+
+
+def pool_call(pool: Pool) -> Call:
+    """Write one pool with torch's own class."""
+    marks = [f"stride={pool.stride}"]
+    if pool.padding != (0, 0):
+        marks.append(f"padding={window(pool.padding)}")
+        if pool.kind == "avg" and not pool.counted:
+            marks.append("count_include_pad=False")
+    return Call("nn.MaxPool2d" if pool.kind == "max" else "nn.AvgPool2d", (window(pool.kernel), *marks))
+
+
+def convs(steps: Iterable[Step]) -> Iterator[Conv]:
+    """Yield the convolutions of a tower in order, those side by side one after another."""
+    for step in steps:
+        if isinstance(step, Split):
+            yield from step.branches
+        elif isinstance(step, Conv):
+            yield step
+
+
+@dataclass(frozen=True)
+class Widths:
+    """How the widths of a tower's convolutions are written: as elements of the argument ``name``, or as numbers."""
+
+    name: str
+    numbers: tuple[int, ...]
+
+    def at(self, index: int) -> str:
+        """Write one width; an argument that holds a single one is no tuple."""
+        if not self.name:
+            return str(self.numbers[index])
+        return self.name if len(self.numbers) == 1 else f"{self.name}[{index}]"
+
+    def total(self, start: int, end: int) -> str:
+        """Write the sum of the widths from ``start`` up to, but not with, ``end``."""
+        if not self.name:
+            return str(sum(self.numbers[start:end]))
+        if end - start > 2:
+            return f"sum({self.name}[{start}:{end}])"
+        return " + ".join(self.at(index) for index in range(start, end))
+
+
+def chain(block: Block, steps: Iterable[Step], widths: Widths) -> tuple[list[Source], str]:
+    """Write steps that follow one another, the first on ``in_channels``; return them and the channels at the end."""
+    calls: list[Source] = []
+    reads, done = "in_channels", 0
+    for step in steps:
+        if isinstance(step, Pool):
+            calls.append(pool_call(step))
+        elif isinstance(step, Conv):
+            calls.append(block.call(step, reads, widths.at(done)))
+            reads, done = widths.at(done), done + 1
+        else:
+            branches = [block.call(conv, reads, widths.at(done + b)) for b, conv in enumerate(step.branches)]
+            named = [replace(branch, label=f"branch{b}=") for b, branch in enumerate(branches, 1)]
+            calls.append(Call("Parallel", tuple(named), spread=True))
+            reads, done = widths.total(done, done + len(branches)), done + len(branches)
+    return calls, reads

@@ -1,0 +1,66 @@
+"""The names of the weights in an exported file, and the check that a state fits an architecture."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from search_spaces.errors import RequestError
+from search_spaces.graph import Graph, Node
+from search_spaces.operations import Conv, Linear
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def key_map(graph: Graph) -> dict[str, str]:
+    """Map the state-dict keys of a built network to those of the exported file.
+
+    Both are the names of the graph's nodes with the part's name, ``stage2.module1.tower3.0.conv.weight``. Only linear
+    layers differ: ``head.linear.linear.weight`` in the network is ``head.linear.weight`` in the file.
+    """
+    return {key: key.replace(".linear.linear.", ".linear.") for key in key_shapes(graph)}
+
+
+def key_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor that a built network stores, by its state-dict key there."""
+    return {f"{node.name}.{part}": shape for node in graph for part, shape in _parts(node)}
+
+
+def _parts(node: Node) -> Iterator[tuple[str, tuple[int, ...]]]:
+    operation = node.operation
+    if isinstance(operation, Conv):
+        yield "conv.weight", (operation.width, node.input_shapes[0].channels, *operation.kernel)
+        if not operation.norm:
+            yield "conv.bias", (operation.width,)
+            return
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            yield f"norm.{part}", (operation.width,)
+        yield "norm.num_batches_tracked", ()
+    elif isinstance(operation, Linear):
+        yield "linear.weight", (operation.width, node.input_shapes[0].elements)
+        yield "linear.bias", (operation.width,)
+
+
+def exported_state(plain: Graph, full: Graph, state: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
+    """Rename the state of a built network for the exported file; RequestError where it does not fit.
+
+    ``plain`` is the graph without auxiliary heads, ``full`` with them: the state may be of either.
+    """
+    graph = full if any(key.startswith("aux") for key in state) else plain
+    expected = key_shapes(graph)
+    problems = [f"{key!r} is missing" for key in expected if key not in state]
+    problems += [f"{key[:80]!r} is unknown" for key in state if key not in expected]
+    for key, shape in expected.items():
+        if key in state and tuple(state[key].shape) != shape:
+            problems.append(f"{key!r} is {_sides(tuple(state[key].shape))} instead of {_sides(shape)}")
+    if problems:
+        more = f" and {len(problems) - 1} more differences" if len(problems) > 1 else ""
+        raise RequestError(
+            f"the weights do not fit the architecture: {problems[0]}{more}; "
+            "give weights of this architecture, with its number of classes and channels"
+        )
+    names = key_map(graph)
+    return {names[key]: state[key].detach().cpu().contiguous() for key in expected}
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a single number"

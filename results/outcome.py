@@ -1,0 +1,336 @@
+"""What is known of a study and its trials: outcomes and records as frozen data, and what may stand in them.
+
+No database here: whoever only reads records need not import one.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import math
+import numbers
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from search_spaces.errors import RequestError
+
+Direction = Literal["minimize", "maximize"]
+StudyState = Literal["running", "stopped", "complete"]
+Origin = Literal["seed", "sampler"]
+
+
+class Outcome(enum.StrEnum):
+    """How a trial stands. Every outcome but `RUNNING` is final: the ledger does not change it any more."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    SCREENED = "screened"
+    DUPLICATE = "duplicate"
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out-of-memory"
+    BROKEN = "broken"
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for the user that says what this outcome means."""
+        return _SENTENCES[self]
+
+    @property
+    def final(self) -> bool:
+        """Whether the trial has ended; a running or interrupted trial has not."""
+        return self is not Outcome.RUNNING
+
+    @property
+    def set_aside(self) -> bool:
+        """Whether the trial cost no training: it was screened, or known already."""
+        return self in (Outcome.SCREENED, Outcome.DUPLICATE)
+
+
+_SENTENCES = {
+    Outcome.RUNNING: "The trial is training, or was interrupted and goes on from its checkpoint.",
+    Outcome.COMPLETE: "The trial was trained to its end and all of its objectives were measured.",
+    Outcome.SCREENED: "The architecture breaks a limit or principle known before training, so it was not trained.",
+    Outcome.DUPLICATE: "The same architecture was already tried in this setting, so it was not trained again.",
+    Outcome.DIVERGED: "The loss or a measured value stopped being a finite number, so the training was ended.",
+    Outcome.OUT_OF_MEMORY: "The training needed more memory than its device had.",
+    Outcome.BROKEN: "The trial ended with an error in the program; the traceback is kept with the trial.",
+}
+
+
+class LedgerError(RequestError):
+    """The ledger cannot do what was asked; the message is one sentence for the user. Nothing was recorded."""
+
+
+class StudyMismatch(LedgerError):  # noqa: N818 - the public name; it reads as what it reports
+    """A study of this name exists and was started with a different search file, or on different data."""
+
+
+def now() -> str:
+    """This moment as the records write it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured after one epoch at one rung; values of different rungs are never compared.
+
+    Attributes:
+        rung: index of the fidelity, from 0.
+        epoch: epochs of training behind the measurement, counted over the whole trial.
+        values: measured quantity -> finite number.
+        seconds: training time of the trial so far, from a monotonic clock.
+    """
+
+    rung: int
+    epoch: int
+    values: dict[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """One study as the ledger holds it.
+
+    Attributes:
+        name: unique in its ledger.
+        created_at: ISO 8601, UTC.
+        search: the resolved search file as plain JSON data.
+        search_digest: sha256 (hex) of the canonical JSON of `search`.
+        objectives: name -> direction, in the order in which they are shown.
+        state: running, stopped or complete.
+        versions: package -> version at the time of creation.
+        data_digest: identity of the data the study trains on, or None where it is not known.
+    """
+
+    name: str
+    created_at: str
+    search: dict[str, Any]
+    search_digest: str
+    objectives: dict[str, Direction]
+    state: StudyState
+    versions: dict[str, str]
+    data_digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial as the ledger holds it; fields are given by name.
+
+    Attributes:
+        study: name of the study.
+        number: place in the study, from 0.
+        digest: identity of the architecture's graph.
+        seed: name of the published architecture, or None for one that a sampler proposed.
+        origin: who proposed it.
+        architecture: plain data of the architecture.
+        genes: the sampler's point, or None for an architecture that was not decoded from genes.
+        costs: params, macs and the like, of the target setting.
+        outcome: how the trial stands.
+        reason: why it ended as it did; "" if there is nothing to say.
+        violations: broken constraint -> size of the violation (0 or less: kept).
+        values: final value per objective; {} unless the outcome is `COMPLETE`.
+        measurements: by rung, then epoch.
+        started_at: ISO 8601, UTC.
+        finished_at: ISO 8601, UTC, or None while the trial runs.
+        seconds: seconds of training from monotonic clocks, or None where nothing was trained.
+        artifact: the weights' path relative to the runs folder, or None.
+        traceback: of a broken trial, or None.
+    """
+
+    study: str
+    number: int
+    digest: str
+    origin: Origin
+    architecture: dict[str, Any]
+    costs: dict[str, int]
+    outcome: Outcome = Outcome.RUNNING
+    started_at: str = field(default_factory=now)
+    seed: str | None = None
+    genes: dict[str, float | int | str] | None = None
+    reason: str = ""
+    violations: dict[str, float] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    measurements: tuple[Measurement, ...] = ()
+    finished_at: str | None = None
+    seconds: float | None = None
+    artifact: str | None = None
+    traceback: str | None = None
+
+
+# Records and rows: mappings stand in a row as JSON text
+
+
+def trial_columns(trial: TrialRecord) -> dict[str, object]:
+    """The row of a trial that starts, without its study; LedgerError where something in it cannot be recorded."""
+    what = f"trial {trial.number} of study {trial.study!r}"
+    return {
+        "number": trial.number,
+        "digest": trial.digest,
+        "seed": trial.seed,
+        "origin": trial.origin,
+        "architecture": to_json(trial.architecture, f"the architecture of {what}"),
+        "genes": None if trial.genes is None else to_json(trial.genes, f"the genes of {what}"),
+        "costs": to_json(trial.costs, f"the costs of {what}"),
+        "outcome": trial.outcome.value,
+        "reason": storable(trial.reason),
+        "violations": to_json(finite(trial.violations, f"the violations of {what}"), what),
+        "values": "{}",
+        "started_at": trial.started_at,
+        "finished_at": trial.started_at if trial.outcome.final else None,
+    }
+
+
+def trials_from_columns(
+    study: str, columns: Mapping[str, Sequence[Any]], measured: Mapping[int, Sequence[Measurement]]
+) -> list[TrialRecord]:
+    """The trials of a study whose columns (all of one length) these are; `measured` is by number.
+
+    By columns and not row by row: one JSON text per column is decoded several times faster than one per field.
+    """
+    fields = {name: columns[name] for name in columns if name != "study_id"}
+    for name in ("architecture", "costs", "violations", "values", "genes"):
+        fields[name] = from_json(columns[name])
+    fields["outcome"] = [Outcome(outcome) for outcome in columns["outcome"]]
+    fields["measurements"] = [tuple(measured.get(number, ())) for number in columns["number"]]
+    names = tuple(fields)
+    return [
+        TrialRecord(study=study, **dict(zip(names, row, strict=True))) for row in zip(*fields.values(), strict=True)
+    ]
+
+
+def study_from_columns(columns: Mapping[Any, Any]) -> StudyRecord:
+    """The study whose row this is."""
+    fields = {key: value for key, value in columns.items() if key != "id"}
+    for key in ("search", "objectives", "versions"):
+        fields[key] = json.loads(fields[key])
+    return StudyRecord(**fields)
+
+
+# What may stand in a record
+
+
+def to_json(data: object, what: str) -> str:
+    """`data` as JSON text, keys in their order; LedgerError (about `what`) where it is not plain or not finite.
+
+    Numbers of numpy and the like become plain ones.
+    """
+    try:
+        return json.dumps(data, allow_nan=False, default=_plain_number)
+    except (TypeError, ValueError) as error:
+        raise LedgerError(f"{what} cannot be recorded: {error}; give plain data with finite numbers") from error
+
+
+def from_json(texts: Sequence[str | None]) -> list[Any]:
+    """What the JSON texts hold, None for None."""
+    decoded: list[Any] = json.loads(f"[{','.join(text or 'null' for text in texts)}]")
+    return decoded
+
+
+def _plain_number(value: object) -> int | float:
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    raise TypeError(f"{value!r} is no text, number, list or mapping")
+
+
+def json_digest(text: str) -> str:
+    """sha256 (hex) of the canonical form of a JSON text: sorted keys, no spaces. The order of keys does not count."""
+    return hashlib.sha256(_canonical(json.loads(text)).encode()).hexdigest()
+
+
+def _canonical(data: object) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def finite(values: Mapping[str, float], what: str) -> dict[str, float]:
+    """`values` as plain floats, sorted by name; LedgerError (about `what`) if one is NaN or infinite."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise LedgerError(
+                f"{what}: {name} is {value}, but only finite numbers are recorded; finish the trial as diverged"
+            )
+    return {name: float(values[name]) for name in sorted(values)}
+
+
+def storable(text: str) -> str:
+    """`text` with what is no Unicode (parts of undecodable file names in a traceback) written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def check_objectives(study: str, objectives: Mapping[str, Direction]) -> None:
+    """LedgerError unless the study has a name and each of its objectives, at least one, a direction."""
+    if not study:
+        raise LedgerError("a study needs a name, and this one is empty: name it in the search file")
+    if not objectives:
+        raise LedgerError(f"study {study!r} has no objective: name at least one quantity to minimize or maximize")
+    for name, direction in objectives.items():
+        if direction not in get_args(Direction):
+            allowed = " or ".join(get_args(Direction))
+            raise LedgerError(f"objective {name!r} of study {study!r} has direction {direction!r}: make it {allowed}")
+
+
+def check_start(trial: TrialRecord) -> None:
+    """LedgerError unless the record is one of a trial that starts now, or that is never trained."""
+    what = f"trial {trial.number} of study {trial.study!r}"
+    if trial.outcome not in (Outcome.RUNNING, Outcome.SCREENED, Outcome.DUPLICATE):
+        raise LedgerError(f"{what} cannot start as {trial.outcome}: start it as running, then finish it")
+    if trial.number < 0:
+        raise LedgerError(f"{what} has a negative number: trials are numbered from 0")
+    if trial.values or trial.measurements:
+        raise LedgerError(f"{what} starts with results: record them with `record_measurement` and `finish_trial`")
+
+
+def check_end(what: str, outcome: Outcome, values: Mapping[str, float], objectives: Collection[str]) -> None:
+    """LedgerError unless a trial may end so: COMPLETE with every objective's value, otherwise without values."""
+    if not outcome.final:
+        raise LedgerError(f"{what} cannot be finished as running: a trial that goes on later stays as it is")
+    if outcome is not Outcome.COMPLETE and values:
+        raise LedgerError(f"{what} ended as {outcome} and has final values: only a complete trial has them")
+    missing = [name for name in objectives if name not in values]
+    if outcome is Outcome.COMPLETE and missing:
+        raise LedgerError(f"{what} is complete without a value of {missing[0]!r}: give every objective of the study")
+
+
+def check_same_study(
+    known: StudyRecord,
+    search: Mapping[str, Any],
+    objectives: Mapping[str, Direction],
+    data_digest: str | None,
+    may_differ: Collection[str],
+) -> None:
+    """StudyMismatch at the first key (dotted) that differs from the known study and is not in `may_differ`."""
+    differences = [*_differences(known.search, search, ""), *_differences(known.objectives, objectives, "objectives")]
+    if known.data_digest is not None and data_digest is not None:
+        differences += _differences(known.data_digest, data_digest, "data_digest")
+    for key, before, after in differences:
+        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in may_differ):
+            raise StudyMismatch(
+                f"study {known.name!r} was started with {key} {_shown(before)}, and now {key} is {_shown(after)}: "
+                f"choose another study name, or restore {key}"
+            )
+
+
+_ABSENT = object()
+
+
+def _differences(old: object, new: object, key: str) -> Iterator[tuple[str, object, object]]:
+    """Each dotted key whose values differ, in the order of the old data; an absent mapping counts as an empty one."""
+    mappings = [side for side in (old, new) if isinstance(side, dict)]
+    if mappings and all(isinstance(side, dict) or side is _ABSENT for side in (old, new)):
+        before, after = (side if isinstance(side, dict) else {} for side in (old, new))
+        for name in dict.fromkeys([*before, *after]):
+            inner = f"{key}.{name}" if key else str(name)
+            yield from _differences(before.get(name, _ABSENT), after.get(name, _ABSENT), inner)
+    elif old is _ABSENT or new is _ABSENT or _canonical(old) != _canonical(new):
+        yield key, old, new
+
+
+def _shown(value: object) -> str:
+    if value is _ABSENT:
+        return "not set"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."

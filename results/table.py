@@ -1,0 +1,195 @@
+"""The front in a terminal: a table relative to a seed, and a small scatter plot in text.
+
+Everything that comes from a study is shown as it is, never as markup or control characters. The texts made here are
+plain ASCII, so that they can be printed on any terminal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from results.outcome import Outcome, StudyRecord, TrialRecord
+
+if TYPE_CHECKING:  # only the names: who shows a front need not load moocore
+    from results.pareto import Front
+
+_NONE = "-"
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_COUNTED = ("macs", "params")  # costs shown relative to the reference seed, whether they are objectives or not
+
+
+def front_table(
+    study: StudyRecord, front: Front, seeds: Sequence[TrialRecord], reference_seed: str = "inception-v3"
+) -> Table:
+    """The front as a table: best first in the first objective, then the seeds that are not on it.
+
+    Columns: number, name (of a seed, or the beginning of the digest), each objective, MACs and params with their ratio
+    to the reference seed. Objectives called error (or ..._error) are fractions, shown in percent with the difference
+    from the reference seed in points. `seeds` are the study's seed trials, in any state; what is not measured yet is
+    "-".
+    """
+    reference = _reference(front, seeds, reference_seed)
+    table = Table(title=Text(f"Front of {plain(study.name)}"), caption=Text(_caption(front, reference, reference_seed)))
+    table.add_column("number", justify="right", no_wrap=True)
+    table.add_column("name", overflow="fold", min_width=12)  # inception-v3 stays whole on 80 columns
+    shown = [name for name in front.objectives if name not in _COUNTED]
+    for name in [*shown, *_COUNTED]:
+        goal = front.objectives.get(name)
+        label = "MACs" if name == "macs" else plain(name)
+        heading = f"{label} ({'min' if goal == 'minimize' else 'max'})" if goal else label
+        table.add_column(Text(heading), justify="right", no_wrap=True)
+    on_front = {trial.number for trial in front.members}
+    others = sorted((seed for seed in seeds if seed.number not in on_front), key=lambda trial: trial.number)
+    for trial in [*front.members, *others]:
+        is_reference = reference is not None and trial.number == reference.number
+        cells = [str(trial.number), _name(trial, is_reference=is_reference, on_front=trial.number in on_front)]
+        cells += [_objective(name, trial, reference) for name in shown]
+        cells += [_cost(name, trial, reference) for name in _COUNTED]
+        ends = bool(front.members) and trial is front.members[-1]
+        style = "bold" if is_reference else "" if trial.number in on_front else "dim"
+        table.add_row(*map(Text, cells), style=style, end_section=ends)
+    return table
+
+
+def front_plot(front: Front, seeds: Sequence[TrialRecord], width: int, height: int) -> str:
+    """A scatter of the first objective (upwards) against the second, at most `width` x `height` characters.
+
+    "*" is a trial of the front, "S" a complete seed, on the front or not. A study of one objective is drawn against the
+    trial's number. The text may be printed with rich's markup on. "" where it would be too small to be read (under
+    36 x 6).
+    """
+    if width < 36 or height < 6:
+        return ""
+    names = list(front.objectives)
+    marks = [("*", trial) for trial in front.members if trial.seed is None]
+    marks += [("S", trial) for trial in [*seeds, *front.members] if trial.seed is not None]
+    marked = [(mark, _place(trial, names)) for mark, trial in marks if trial.outcome is Outcome.COMPLETE]
+    points = [(mark, *place) for mark, place in marked if all(map(math.isfinite, place))]
+    if not points:
+        return "no trial is complete yet"[:width]
+    x_name = names[1] if len(names) > 1 else "number"
+    x_low, x_high = _span([x for _, x, _ in points])
+    y_low, y_high = _span([y for _, _, y in points])
+    top, bottom = _amount(names[0], y_high), _amount(names[0], y_low)
+    gutter = max(len(top), len(bottom))
+    columns, rows = width - gutter - 2, height - 4
+    canvas = [[" "] * columns for _ in range(rows)]
+    for mark, x, y in points:  # seeds come last and stay visible
+        canvas[_cell(y_high, y_low, y, rows)][_cell(x_low, x_high, x, columns)] = mark
+    labels = [top, *[""] * (rows - 2), bottom]
+    left, right = _amount(x_name, x_low), _amount(x_name, x_high)
+    lines = [f"{plain(names[0])} against {plain(x_name)}: * front, S seed"]
+    lines += [f"{label:>{gutter}} |{''.join(line)}" for label, line in zip(labels, canvas, strict=True)]
+    lines.append(" " * gutter + " +" + "-" * columns)
+    lines.append(" " * (gutter + 2) + left + right.rjust(columns - len(left)))
+    return "\n".join(escape(line[:width].rstrip()) for line in lines)
+
+
+def plain(text: str) -> str:
+    """`text` with every control, format and other unprintable character written as its escape, such as \\x1b."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+# Cells
+
+
+def _reference(front: Front, seeds: Sequence[TrialRecord], name: str) -> TrialRecord | None:
+    """The trial of the reference seed, a complete one rather than another; None if the study does not have it."""
+    found = [trial for trial in [*seeds, *front.members] if trial.seed == name]
+    return min(found, key=lambda trial: (trial.outcome is not Outcome.COMPLETE, trial.number), default=None)
+
+
+def _caption(front: Front, reference: TrialRecord | None, reference_seed: str) -> str:
+    sentences = []
+    if not front.members:
+        sentences.append("No trial is complete yet.")
+    else:
+        corner = ", ".join(f"{plain(name)} {_amount(name, value)}" for name, value in front.reference_point.items())
+        sentences.append(f"Hypervolume {front.hypervolume:.4g} up to {corner}.")
+    if reference is None:
+        sentences.append(f"The study has no seed {plain(reference_seed)}, so there are no ratios.")
+    else:
+        sentences.append(f"Ratios and points (pt) are relative to {plain(reference_seed)}.")
+    return " ".join(sentences)
+
+
+def _name(trial: TrialRecord, *, is_reference: bool, on_front: bool) -> str:
+    notes = ["reference"] if is_reference else []
+    if not on_front:
+        notes.append("off the front" if trial.outcome is Outcome.COMPLETE else trial.outcome.value)
+    name = plain(trial.seed) if trial.seed is not None else plain(trial.digest[:10])
+    return f"{name} ({', '.join(notes)})" if notes else name
+
+
+def _objective(name: str, trial: TrialRecord, reference: TrialRecord | None) -> str:
+    value = trial.values.get(name)
+    if value is None:
+        return _NONE
+    amount = _amount(name, value)
+    base = None if reference is None or trial.number == reference.number else reference.values.get(name)
+    if base is None or not _is_error(name):
+        return amount
+    return f"{amount}  {100 * (value - base):+.2f} pt"
+
+
+def _cost(name: str, trial: TrialRecord, reference: TrialRecord | None) -> str:
+    value = trial.costs.get(name, trial.values.get(name))
+    if value is None:
+        return _NONE
+    base = None if reference is None else reference.costs.get(name, reference.values.get(name))
+    return f"{_amount(name, value)}  {value / base:.2f}x" if base else _amount(name, value)
+
+
+# Numbers
+
+
+def _is_error(name: str) -> bool:
+    return name == "error" or name.endswith("_error")
+
+
+def _amount(name: str, value: float) -> str:
+    """A value with the unit that its name tells: a fraction in percent, counts and bytes with a prefix (of 1000)."""
+    if _is_error(name):
+        return f"{_rounded(100 * value)} %"
+    if name.endswith("_ms"):
+        return f"{_rounded(value)} ms"
+    unit = "B" if name.endswith("_bytes") else ""
+    if name in _COUNTED or unit:
+        for size, prefix in _PREFIXES:
+            if abs(value) >= size:
+                return f"{_rounded(value / size)} {prefix}{unit}"
+        return f"{value:.0f} {unit}".rstrip()
+    return f"{value:.4g}"
+
+
+def _rounded(value: float) -> str:
+    """Two decimals, but never longer than a column can be: a runaway value is written with an exponent."""
+    return f"{value:.2f}" if abs(value) < 1e6 else f"{value:.4g}"
+
+
+# The plot
+
+
+def _place(trial: TrialRecord, names: Sequence[str]) -> tuple[float, float]:
+    """x (second objective, or number) and y (first objective); NaN where it is missing."""
+    values: Mapping[str, float] = trial.values
+    x = values.get(names[1], math.nan) if len(names) > 1 else float(trial.number)
+    return x, values.get(names[0], math.nan)
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def _cell(first: float, last: float, value: float, cells: int) -> int:
+    """The cell, of `cells` from `first` to `last`, in which a value lies; the middle one where there is no extent."""
+    extent = last - first
+    if extent == 0 or not math.isfinite(extent):
+        return cells // 2
+    return round((value - first) / extent * (cells - 1))

@@ -1,0 +1,18 @@
+"""The errors that a user can cause: each is one sentence that says what was found, what is allowed and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class RequestError(ValueError):
+    """The request was wrong: the command line answers with the sentence alone and exit status 2."""
+
+
+class ResolutionError(RequestError):
+    """A picture is too small for an architecture."""
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the closest allowed word, or an empty text where nothing is close."""
+    close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""

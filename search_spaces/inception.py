@@ -1,0 +1,459 @@
+"""The space of Inception networks whose genes are tied per stage: a schedule of widths runs from the first module to the last.
+
+``walk`` is the one description of the space; see ``genes.py`` for how it serves decoding and encoding alike. What the
+principles demand is built into the intervals that it offers, place by place:
+
+- local processing: a stage starts with at least ``shrink`` of the channels that enter and no tower narrows along it;
+  the last grid is entered with ``coarsest`` times the channels of the grid before;
+- embedding: what a spatial convolution of a module reads is at most the stated share of the module's input;
+- bottleneck: the widths so far bound the final representation from above (it raises the line that every cut is compared
+  with), the final representation that the rest needs at least bounds every width from below, and embeddings are as
+  wide as the cut through their module must be.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from search_spaces.architecture import Architecture, Aux, Module, Split, Step, Tower
+from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernel, Kernels, allowed, kernels, step_kernels
+from search_spaces.genes import Gene, OutsideSpace, Pick, Value, Widths
+from search_spaces.inception_widths import WidthWalk
+from search_spaces.operations import Conv, Pool, Shape, parse
+from search_spaces.principles import Thresholds
+
+STRIDE_KERNEL = 3  # reductions are 3x3/2 without padding, as in the paper's Figure 10
+
+
+# ------------------------------------------------------------------------------------------------- the space's file
+
+
+def _widths(value: Any) -> Any:
+    if isinstance(value, list) and len(value) == 3 and all(isinstance(item, int) and item > 0 for item in value):
+        low, high, step = value
+        if low <= high and (high - low) % step == 0:
+            return Widths(low, high, step)
+    raise ValueError(
+        f"{value!r} is not a range of widths: write [lowest, highest, step], the step dividing the difference"
+    )
+
+
+def _operations(value: Any) -> Any:
+    return tuple(parse(item) for item in value) if isinstance(value, list) else value
+
+
+WidthsField = Annotated[Widths, BeforeValidator(_widths)]
+Operations = Annotated[tuple[Conv | Pool, ...], BeforeValidator(_operations), Field(min_length=1)]
+Odd = Annotated[int, Field(ge=3, le=15)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class TowerChoices(_Strict):
+    """What a spatial tower may be: a 1x1 embedding, then ``repeats`` n x n convolutions under a factorisation."""
+
+    kernel: tuple[Odd, ...] = Field(min_length=1)
+    factorisation: tuple[Factorisation, ...] = Field(min_length=1)
+    repeats: tuple[Annotated[int, Field(ge=1, le=4)], ...] = Field(default=(1,), min_length=1)
+    embedding: WidthsField
+    output: WidthsField
+
+
+class DirectChoices(_Strict):
+    """The short tower of a reduction: a stride-2 convolution, on the input itself (``direct``) or on an embedding."""
+
+    direct: tuple[bool, ...] = (True, False)
+    embedding: WidthsField
+    output: WidthsField
+
+
+class PoolChoices(_Strict):
+    """The pool tower: its kind, and the width of the 1x1 after it."""
+
+    kind: tuple[Literal["avg", "max"], ...] = Field(default=("avg", "max"), min_length=1)
+    projection: WidthsField
+
+
+class ReductionChoices(_Strict):
+    """How a grid is halved: in parallel (section 5), or by a pool and a 1x1, or by a 3x3 and a pool."""
+
+    kind: tuple[Literal["parallel", "pool_first", "convolve_first"], ...] = Field(default=("parallel",), min_length=1)
+    short: DirectChoices
+    long: TowerChoices
+
+
+class StageChoices(_Strict):
+    """One stage: its reduction (none for the first), its number of modules, and their four towers."""
+
+    depth: tuple[Annotated[int, Field(ge=1, le=32)], Annotated[int, Field(ge=1, le=32)]]
+    widen: tuple[Literal["early", "late"], ...] = Field(default=("early", "late"), min_length=1)
+    reduction: ReductionChoices | None = None
+    pointwise: WidthsField
+    short: TowerChoices
+    long: TowerChoices
+    pool: PoolChoices
+
+
+class AuxChoices(_Strict):
+    """The auxiliary head: its steps, on the last module of ``stage``."""
+
+    stage: Annotated[int, Field(ge=1)]
+    steps: Operations
+
+
+class SpaceFile(_Strict):
+    """A file of ``spaces/``."""
+
+    format: Literal["space/1"]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    notes: str = ""
+    resolution: Annotated[int, Field(ge=32, le=4096)] = 299
+    stems: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], Operations] = Field(min_length=1)
+    stages: tuple[StageChoices, ...] = Field(min_length=2)
+    aux: AuxChoices | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    norm_eps: Annotated[float, Field(gt=0)] = 1e-3
+    pools_count_padding: bool = True
+    thresholds: Thresholds = Thresholds()
+
+
+# ----------------------------------------------------------------------------------------------------- the structure
+
+
+@dataclass(frozen=True)
+class SpatialChoice:
+    """The discrete choices of a spatial tower: its chain of kernels."""
+
+    choices: TowerChoices
+    chain: Kernels
+
+    @property
+    def expanded(self) -> bool:
+        """Whether the chain ends in convolutions side by side."""
+        return isinstance(self.chain[-1][0], tuple)
+
+    @property
+    def fan(self) -> int:
+        """How many times the output width leaves the tower."""
+        return len(self.chain[-1]) if self.expanded else 1
+
+    def passes(self, output: int, widen: str) -> int:
+        """Channels of the narrowest tensor of the tower behind its embedding."""
+        return output if widen == "early" and len(self.chain) > 1 else self.fan * output
+
+    def steps(self, embedding: int, output: int, widen: str) -> Tower:
+        """The tower with its widths; ``widen``: the first ("early") or the last convolution goes to the output's."""
+        steps: list[Step] = [Conv((1, 1), width=embedding)]
+        for i, kernel in enumerate(self.chain):
+            width = output if widen == "early" or i == len(self.chain) - 1 else embedding
+            if isinstance(kernel[0], tuple):
+                steps.append(Split(tuple(Conv(side, width=width) for side in cast(tuple[Kernel, ...], kernel))))
+            else:
+                steps.append(Conv(cast(Kernel, kernel), width=width))
+        return tuple(steps)
+
+
+@dataclass(frozen=True)
+class ReductionChoice:
+    """The discrete choices of a reduction."""
+
+    kind: str
+    direct: bool
+    long: SpatialChoice
+    choices: ReductionChoices
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """The discrete choices of a stage; ``area``: places of its grid; ``counted``: zeros count in average pools."""
+
+    number: int
+    depth: int
+    widen: str
+    pool: str
+    counted: bool
+    short: SpatialChoice
+    long: SpatialChoice
+    reduction: ReductionChoice | None
+    choices: StageChoices
+    area: int
+
+    @property
+    def module_depth(self) -> int:
+        """Convolutions on the longest path of a module."""
+        return 1 + max(len(self.short.chain), len(self.long.chain))
+
+    @property
+    def reduction_depth(self) -> int:
+        """Convolutions on the longest path of the reduction; 0 without one."""
+        if self.reduction is None:
+            return 0
+        return len(self.reduction.long.chain) + 2 if self.reduction.kind == "parallel" else 1
+
+    @property
+    def reduction_highs(self) -> int:
+        """The most channels that the reduction's convolutions join to its pool's."""
+        choices = self.choices.reduction
+        return choices.short.output.high + choices.long.output.high if choices else 0
+
+    def tower(self, name: str) -> SpatialChoice:
+        """``short`` or ``long``."""
+        return self.short if name == "short" else self.long
+
+    def widths(self, place: str) -> Widths:
+        """The range of an output: ``pointwise``, ``short.output``, ``long.output`` or ``pool.projection``."""
+        if place == "pointwise":
+            return self.choices.pointwise
+        return (
+            self.choices.pool.projection
+            if place == "pool.projection"
+            else self.tower(place.split(".")[0]).choices.output
+        )
+
+    def fan(self, place: str) -> int:
+        """How many times the width of a place counts in the module's output."""
+        return self.tower(place.split(".")[0]).fan if place.endswith(".output") else 1
+
+    @property
+    def outputs_read(self) -> frozenset[str]:
+        """The outputs whose width a convolution of the same tower reads."""
+        towers = ("short", "long") if self.widen == "early" else ()
+        return frozenset(f"{name}.output" for name in towers if len(self.tower(name).chain) > 1)
+
+
+Chains = dict[Kernels | None, tuple[int, Factorisation, int]]
+
+
+class InceptionSpace:
+    """The space that a ``SpaceFile`` describes, at its resolution."""
+
+    def __init__(self, file: SpaceFile) -> None:
+        self.file = file
+        self.thresholds = file.thresholds
+        self.off = set(file.thresholds.off)
+        self.grids = {name: self._grids(steps) for name, steps in file.stems.items()}
+        self.genes = tuple(self._genes())
+
+    def _grids(self, stem: Sequence[Conv | Pool]) -> list[Shape]:
+        """Shapes on entering each stage (channels count for the first only)."""
+        shape = Shape(3, self.file.resolution, self.file.resolution)
+        for step in stem:
+            shape = step.output([shape])
+        shapes = [shape]
+        for _ in self.file.stages[1:]:
+            shapes.append(Pool((STRIDE_KERNEL,) * 2, 2, same=False).output([shapes[-1]]))
+        return shapes
+
+    # ------------------------------------------------------------------------------------------------------- choices
+
+    def factorisations(
+        self, choices: TowerChoices, stage: int, *, reduction: bool = False
+    ) -> tuple[Factorisation, ...]:
+        """Return those that may stand in a stage (from 0) whatever the stem: asymmetric on medium grids, expanded last."""
+        at = stage - 1 if reduction else stage  # a reduction convolves on the grid before it
+        last = stage == len(self.file.stages) - 1 and not reduction
+        sides = [shapes[at].height for shapes in self.grids.values()]
+        bands = self.thresholds.asymmetric_grids if "asymmetric_factors" not in self.off else (0, math.inf)
+        last = last or "local_processing" in self.off
+        fine = [f for f in choices.factorisation if all(allowed(f, side, bands, last) for side in sides)]  # type: ignore[arg-type]
+        return tuple(fine) or ("none",)
+
+    def chains(self, choices: TowerChoices, stage: int, *, reduction: bool = False) -> Chains:
+        """Every chain of kernels that a tower may be, with the first choices that give it."""
+        found: Chains = {}
+        for factorisation in sorted(self.factorisations(choices, stage, reduction=reduction), key=FACTORISATIONS.index):
+            for n in choices.kernel:
+                for repeats in choices.repeats:
+                    found.setdefault(kernels(n, factorisation, repeats), (n, factorisation, repeats))
+        return found
+
+    def long_reduction_chains(self, stage: int) -> Chains:
+        """The chains of the long tower of a stage's reduction, without its stride-2 convolution."""
+        reduction = self.file.stages[stage].reduction
+        return self.chains(reduction.long, stage, reduction=True) if reduction else {}
+
+    def reductions(self, choices: ReductionChoices) -> tuple[str, ...]:
+        """Return the kinds that the principles leave."""
+        forbidden = set()
+        if "parallel_reduction" not in self.off:
+            forbidden |= {"convolve_first", "pool_first"}
+        if "bottleneck" not in self.off:
+            forbidden.add("pool_first")
+        return tuple(kind for kind in choices.kind if kind not in forbidden) or ("parallel",)
+
+    def _genes(self) -> list[Gene]:
+        found = [Gene("stem", tuple(self.file.stems))]
+        for s, stage in enumerate(self.file.stages):
+            at = f"stage{s + 1}"
+            if stage.reduction is not None:
+                found.append(Gene(f"{at}.reduction.kind", self.reductions(stage.reduction)))
+                found.append(Gene(f"{at}.reduction.direct", _names(stage.reduction.short.direct)))
+                found += self._tower_genes(f"{at}.reduction.long", stage.reduction.long, s, reduction=True)
+                found += [
+                    Gene(f"{at}.reduction.{place}")
+                    for place in ("short.embedding", "short.output", "long.embedding", "long.output")
+                ]
+            found.append(Gene(f"{at}.depth", tuple(range(stage.depth[0], stage.depth[1] + 1))))
+            found.append(Gene(f"{at}.widen", stage.widen))
+            for tower, choices in (("short", stage.short), ("long", stage.long)):
+                found += self._tower_genes(f"{at}.{tower}", choices, s)
+            found.append(Gene(f"{at}.pool.kind", stage.pool.kind))
+            for place in (
+                "pointwise",
+                "short.embedding",
+                "short.output",
+                "long.embedding",
+                "long.output",
+                "pool.projection",
+            ):
+                found += [Gene(f"{at}.{place}.first"), Gene(f"{at}.{place}.last")]
+        return [gene for gene in found if len(gene.choices) != 1]
+
+    def _tower_genes(self, at: str, choices: TowerChoices, stage: int, *, reduction: bool = False) -> list[Gene]:
+        return [
+            Gene(f"{at}.kernel", choices.kernel),
+            Gene(f"{at}.factorisation", self.factorisations(choices, stage, reduction=reduction)),
+            Gene(f"{at}.repeats", choices.repeats),
+        ]
+
+    # ---------------------------------------------------------------------------------------------------------- walk
+
+    def walk(self, pick: Pick) -> Architecture:
+        """Ask for every gene, in order, and return the architecture that the answers describe."""
+        stem = str(pick.choice("stem", tuple(self.file.stems)))
+        plans = [self._plan(pick, s, self.grids[stem][s]) for s in range(len(self.file.stages))]
+        stages = WidthWalk(self, self.file.stems[stem], plans).stages(pick)
+        aux = ()
+        if self.file.aux is not None:
+            aux = (Aux(self.file.aux.stage, plans[self.file.aux.stage - 1].depth, self.file.aux.steps),)
+        return Architecture(
+            name=self.file.name,
+            stem=self.file.stems[stem],
+            stages=stages,
+            aux=aux,
+            dropout=self.file.dropout,
+            norm_eps=self.file.norm_eps,
+            resolution=self.file.resolution,
+        )
+
+    def _plan(self, pick: Pick, s: int, shape: Shape) -> StagePlan:
+        stage, at = self.file.stages[s], f"stage{s + 1}"
+        reduction = None
+        if stage.reduction is not None:
+            reduction = ReductionChoice(
+                kind=str(pick.choice(f"{at}.reduction.kind", self.reductions(stage.reduction))),
+                direct=pick.choice(f"{at}.reduction.direct", _names(stage.reduction.short.direct)) == "yes",
+                long=self._spatial(pick, f"{at}.reduction.long", stage.reduction.long, s, reduction=True),
+                choices=stage.reduction,
+            )
+        return StagePlan(
+            number=s + 1,
+            depth=int(pick.choice(f"{at}.depth", tuple(range(stage.depth[0], stage.depth[1] + 1)))),
+            widen=str(pick.choice(f"{at}.widen", stage.widen)),
+            pool=str(pick.choice(f"{at}.pool.kind", stage.pool.kind)),
+            counted=self.file.pools_count_padding,
+            short=self._spatial(pick, f"{at}.short", stage.short, s),
+            long=self._spatial(pick, f"{at}.long", stage.long, s),
+            reduction=reduction,
+            choices=stage,
+            area=shape.height * shape.width,
+        )
+
+    def _spatial(self, pick: Pick, at: str, choices: TowerChoices, s: int, *, reduction: bool = False) -> SpatialChoice:
+        n = int(pick.choice(f"{at}.kernel", choices.kernel))
+        factorisation = pick.choice(f"{at}.factorisation", self.factorisations(choices, s, reduction=reduction))
+        repeats = int(pick.choice(f"{at}.repeats", choices.repeats))
+        return SpatialChoice(choices, kernels(n, factorisation, repeats))  # type: ignore[arg-type]
+
+
+def _names(flags: Sequence[bool]) -> tuple[str, ...]:
+    return tuple("yes" if flag else "no" for flag in flags)
+
+
+# -------------------------------------------------------------------------------------------------------- the way back
+
+
+def values(space: InceptionSpace, architecture: Architecture, widen: Sequence[str]) -> dict[str, Value]:
+    """Read the value of every gene off an architecture, given where each stage widens; raise OutsideSpace if it has another form."""
+    stems = {steps: name for name, steps in space.file.stems.items()}
+    if architecture.stem not in stems:
+        raise OutsideSpace(f"stem is not one of {', '.join(space.file.stems)}")
+    if len(architecture.stages) != len(space.file.stages):
+        raise OutsideSpace(f"there are {len(architecture.stages)} stages: this space has {len(space.file.stages)}")
+    found: dict[str, Value] = {"stem": stems[architecture.stem]}
+    for s, (stage, choices) in enumerate(zip(architecture.stages, space.file.stages, strict=True)):
+        at = f"stage{s + 1}"
+        if choices.reduction is not None and stage.reduction is not None:
+            long = space.long_reduction_chains(s)
+            found |= {
+                f"{at}.reduction.{name}": value for name, value in _reduction_values(stage.reduction, long, at).items()
+            }
+        found[f"{at}.depth"] = len(stage.modules)
+        found[f"{at}.widen"] = widen[s]
+        for which, module in (("first", stage.modules[0]), ("last", stage.modules[-1])):
+            for name, value in _module_values(module, space, s, f"{at} ({which} module)").items():
+                found[f"{at}.{name}.{which}" if isinstance(value, int) and name in _SCHEDULED else f"{at}.{name}"] = (
+                    value
+                )
+    return found
+
+
+_SCHEDULED = ("pointwise", "short.embedding", "short.output", "long.embedding", "long.output", "pool.projection")
+
+
+def _module_values(module: Module, space: InceptionSpace, s: int, at: str) -> dict[str, Value]:
+    stage = space.file.stages[s]
+    match module.towers:
+        case (
+            (Conv(kernel=(1, 1)) as pointwise,),
+            short,
+            long,
+            (Pool(kernel=(3, 3)) as pool, Conv(kernel=(1, 1)) as projection),
+        ):
+            return {
+                "pointwise": pointwise.width,
+                "pool.kind": pool.kind,
+                "pool.projection": projection.width,
+                **_tower_values(short, space.chains(stage.short, s), "short", at),
+                **_tower_values(long, space.chains(stage.long, s), "long", at),
+            }
+    raise OutsideSpace(f"a module of {at} is not a 1x1, two spatial towers and a 3x3 pool with a 1x1, in this order")
+
+
+def _tower_values(tower: Tower, chains: Chains, name: str, at: str) -> dict[str, Value]:
+    match tower:
+        case (Conv(kernel=(1, 1)) as embedding, *rest) if rest and (chain := step_kernels(rest)) in chains:
+            n, factorisation, repeats = chains[chain]
+            last = rest[-1]
+            output = last.branches[0].width if isinstance(last, Split) else cast(Conv, last).width
+            return {
+                f"{name}.kernel": n,
+                f"{name}.factorisation": factorisation,
+                f"{name}.repeats": repeats,
+                f"{name}.embedding": embedding.width,
+                f"{name}.output": output,
+            }
+    raise OutsideSpace(
+        f"the {name} tower of {at} is not a 1x1 and one of the chains of convolutions that this space has there"
+    )
+
+
+def _reduction_values(module: Module, chains: Chains, at: str) -> dict[str, Value]:
+    found: dict[str, Value] = {"direct": "yes", "kind": "parallel"}
+    match module.towers:
+        case (
+            (*embedding, Conv(kernel=(3, 3), stride=2) as short),
+            (*long, Conv(kernel=(3, 3), stride=2) as last),
+            (Pool(),),
+        ):
+            found |= {"short.output": short.width}
+            match embedding:
+                case [Conv(kernel=(1, 1)) as conv]:
+                    found |= {"direct": "no", "short.embedding": conv.width}
+            return found | _tower_values(tuple(long), chains, "long", f"{at}.reduction") | {"long.output": last.width}
+    raise OutsideSpace(f"{at}.reduction is not two towers that end in a 3x3/2 and a pool, in this order")

@@ -1,0 +1,142 @@
+"""Search spaces: a box of genes in which every point is a valid architecture, and the way back."""
+
+import itertools
+import random
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from search_spaces.architecture import Architecture
+from search_spaces.errors import RequestError, nearest
+from search_spaces.genes import Gene, GeneReader, Genes, GeneWriter, OutsideSpace
+from search_spaces.inception import InceptionSpace, SpaceFile, values
+from search_spaces.principles import Audit, Thresholds, audit
+from search_spaces.yaml_files import Document, read_file, read_text, validate
+
+_FOLDER = files("search_spaces") / "spaces"
+
+
+class SearchSpace:
+    """A box of genes. ``decode`` is total: every point of the box is an architecture. ``encode`` is its inverse.
+
+    ``decode(encode(a)) == a`` for every architecture ``a`` of the space. Genes are positions in [0, 1] (widths) or one
+    of a few choices, so any sampler can be used on them unchanged.
+    """
+
+    def __init__(self, file: SpaceFile) -> None:
+        self.file = file
+        self.name, self.resolution, self.notes = file.name, file.resolution, file.notes
+        self._inception = InceptionSpace(file)
+        self.genes: tuple[Gene, ...] = self._inception.genes
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The thresholds of the principles in this space."""
+        return self.file.thresholds
+
+    def decode(self, genes: Mapping[str, float | int | str]) -> Architecture:
+        """Return the architecture at a point; missing, unknown or impossible genes are a RequestError."""
+        known = {gene.name: gene for gene in self.genes}
+        for name in genes:
+            if name not in known:
+                raise RequestError(f"space {self.name!r} has no gene {name!r}{nearest(name, known)}")
+        for gene in self.genes:
+            if gene.name not in genes:
+                raise RequestError(
+                    f"the gene {gene.name!r} is missing: a point of {self.name!r} has {len(known)} genes"
+                )
+            value = genes[gene.name]
+            if gene.is_width:
+                if not isinstance(value, int | float) or not 0 <= value <= 1:
+                    raise RequestError(f"the gene {gene.name!r} is {value!r}: a position from 0 to 1 is allowed")
+            elif value not in gene.choices:
+                raise RequestError(
+                    f"the gene {gene.name!r} is {value!r}: allowed are {', '.join(map(str, gene.choices))}"
+                )
+        return self._inception.walk(GeneReader(genes))
+
+    def encode(self, architecture: Architecture) -> Genes:
+        """Return a point that decodes to the architecture; raise OutsideSpace, with the reason, where there is none."""
+        reason: OutsideSpace | None = None
+        for widen in itertools.product(*(stage.widen for stage in self.file.stages)):
+            writer = GeneWriter(values(self._inception, architecture, widen))
+            try:
+                found = self._inception.walk(writer)
+            except OutsideSpace as error:
+                reason = reason or error
+                continue
+            if found == architecture:
+                return {gene.name: writer.genes.get(gene.name, _unused(gene)) for gene in self.genes}
+        raise OutsideSpace(
+            f"{architecture.name} is not in the space {self.name!r}: {reason or _difference(architecture, found)}"
+        )
+
+    def __contains__(self, architecture: Architecture) -> bool:
+        try:
+            self.encode(architecture)
+        except OutsideSpace:
+            return False
+        return True
+
+    def sample_genes(self, random_source: random.Random) -> Genes:
+        """Draw a point uniformly from the box."""
+        return {gene.name: gene.sample(random_source) for gene in self.genes}
+
+    def sample(self, random_seed: int | random.Random = 0) -> Architecture:
+        """Draw an architecture, uniformly in the genes."""
+        source = random_seed if isinstance(random_seed, random.Random) else random.Random(random_seed)
+        return self.decode(self.sample_genes(source))
+
+    def mutate(self, architecture: Architecture, random_source: random.Random, genes: int = 1) -> Architecture:
+        """Return an architecture of the space that differs in ``genes`` freshly drawn genes."""
+        point = self.encode(architecture)
+        for gene in random_source.sample(self.genes, min(genes, len(self.genes))):
+            point[gene.name] = gene.sample(random_source)
+        return self.decode(point)
+
+    def crossover(self, mother: Architecture, father: Architecture, random_source: random.Random) -> Architecture:
+        """Return an architecture of the space with every gene from one of two others."""
+        one, other = self.encode(mother), self.encode(father)
+        return self.decode({name: random_source.choice((one[name], other[name])) for name in one})
+
+    def audit(self, architecture: Architecture) -> Audit:
+        """Measure the principles at the space's resolution and thresholds."""
+        return audit(architecture, self.resolution, self.thresholds)
+
+
+def _unused(gene: Gene) -> float | int | str:
+    """The value of a gene that plays no part at a point, as ``last`` of a stage with one module."""
+    return gene.choices[0] if gene.choices else 0.5
+
+
+def _difference(architecture: Architecture, found: Architecture) -> str:
+    """The first line in which two architecture files differ."""
+    for ours, theirs in zip(found.to_yaml().splitlines()[2:], architecture.to_yaml().splitlines()[2:], strict=False):
+        if ours != theirs:
+            return f"it has {theirs.strip()!r} where the nearest point has {ours.strip()!r}"
+    return "the number of its modules differs from the nearest point's"
+
+
+@lru_cache(maxsize=1)
+def space_names() -> tuple[str, ...]:
+    """The names of the spaces that ship with the project, sorted."""
+    return tuple(
+        sorted(entry.name.removesuffix(".yaml") for entry in _FOLDER.iterdir() if entry.name.endswith(".yaml"))
+    )
+
+
+def space(name_or_path: str, resolution: int | None = None) -> SearchSpace:
+    """Return a space by name or from a YAML file, at its own or another target resolution in pixels."""
+    if name_or_path in space_names():
+        document = read_text((_FOLDER / f"{name_or_path}.yaml").read_text(encoding="utf-8"), f"{name_or_path}.yaml")
+    elif name_or_path.endswith((".yaml", ".yml")):
+        document = read_file(Path(name_or_path))
+    else:
+        raise RequestError(
+            f"there is no space {name_or_path!r}: allowed are {', '.join(space_names())} or a YAML file"
+            f"{nearest(name_or_path, space_names())}"
+        )
+    if resolution is not None and isinstance(document.data, dict):
+        document = Document({**document.data, "resolution": resolution}, document.file, document.lines)
+    return SearchSpace(validate(SpaceFile, document, "a space file"))

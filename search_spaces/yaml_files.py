@@ -1,0 +1,242 @@
+"""YAML read strictly and written readably. The only file that imports yaml.
+
+Refused: duplicate keys, anchors and aliases, tags, keys that are not text, more than 1 MB, nesting beyond 40.
+Scalars follow YAML 1.2: ``1e-3`` is a number, ``no`` and ``on`` are text, dates stay text.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args, get_type_hints
+
+import yaml
+
+from search_spaces.errors import RequestError, nearest
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    M = TypeVar("M", bound=BaseModel)
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 40
+
+_SCALARS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("null", re.compile(r"null|Null|NULL|~|")),
+    ("bool", re.compile(r"true|True|TRUE|false|False|FALSE")),
+    ("int", re.compile(r"[-+]?\d{1,300}")),
+    (
+        "float",
+        re.compile(
+            r"[-+]?(\.\d{1,300}|\d{1,300}(\.\d{0,300})?)([eE][-+]?\d{1,4})?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a YAML file says (``data``: plain dicts, lists and scalars) and at which line each entry stands."""
+
+    data: Any
+    file: str
+    lines: Mapping[tuple[str | int, ...], int]
+
+    def fail(self, path: tuple[str | int, ...], sentence: str) -> NoReturn:
+        """Raise RequestError with the file, the line of ``path`` (or of its nearest parent) and the sentence."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        raise RequestError(f"{self.file}:{self.lines.get(path, 1)}: {sentence}")
+
+
+class _Reader:
+    """Turns PyYAML's events into plain data, so that nothing is built before it is allowed."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.file = file
+        self.lines: dict[tuple[str | int, ...], int] = {}
+        self.events = yaml.parse(text, Loader=yaml.SafeLoader)
+
+    def fail(self, event: yaml.Event, sentence: str) -> NoReturn:
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        raise RequestError(f"{self.file}:{line}: {sentence}")
+
+    def document(self) -> Any:
+        for event in self.events:
+            if isinstance(event, yaml.StreamEndEvent):
+                return None
+            if isinstance(event, yaml.DocumentStartEvent):
+                break
+        data = self.value(next(self.events), ())
+        next(self.events)  # the end of the document
+        after = next(self.events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            self.fail(
+                after, "the file holds more than one document: keep one, and put the others into files of their own"
+            )
+        return data
+
+    def value(self, event: yaml.Event, path: tuple[str | int, ...]) -> Any:
+        self.lines[path] = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            self.fail(event, "anchors and aliases are not allowed: write the value out where it is used")
+        if getattr(event, "tag", None) is not None:
+            self.fail(event, f"the tag {str(event.tag)[:60]!r} is not allowed: write plain values")
+        if len(path) > MAX_DEPTH:
+            self.fail(event, f"nested deeper than {MAX_DEPTH} levels: flatten the file")
+        if isinstance(event, yaml.MappingStartEvent):
+            return self.mapping(path)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[Any] = []
+            while not isinstance(inner := next(self.events), yaml.SequenceEndEvent):
+                items.append(self.value(inner, (*path, len(items))))
+            return items
+        assert isinstance(event, yaml.ScalarEvent)
+        return event.value if event.style in ("'", '"', "|", ">") else self.scalar(event)
+
+    def mapping(self, path: tuple[str | int, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(key_event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(key_event, yaml.ScalarEvent) or key_event.anchor or key_event.tag:
+                self.fail(key_event, "a key must be plain text: write 'name: value'")
+            key = key_event.value
+            if key in found:
+                self.fail(key_event, f"the key {key[:60]!r} stands twice: keep one")
+            found[key] = self.value(next(self.events), (*path, key))
+        return found
+
+    def scalar(self, event: yaml.ScalarEvent) -> Any:
+        kind = next((name for name, form in _SCALARS if form.fullmatch(event.value)), "text")
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return event.value.lower() == "true"
+        if kind == "int":
+            return int(event.value)
+        if kind == "float":
+            number = float(event.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            if not math.isfinite(number):
+                self.fail(event, f"{event.value[:60]} is not a finite number: write one that is")
+            return number
+        return event.value
+
+
+def read_text(text: str, file: str = "<text>") -> Document:
+    """Parse one YAML document; raise RequestError with file and line where it is not allowed."""
+    if len(text.encode()) > MAX_BYTES:
+        raise RequestError(f"{file}:1: larger than {MAX_BYTES:,} bytes: split the file")
+    reader = _Reader(text, file)
+    try:
+        data = reader.document()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise RequestError(f"{file}:{line}: not valid YAML: {error.problem}") from None
+    except yaml.reader.ReaderError as error:
+        raise RequestError(f"{file}:1: not valid YAML: {error.reason} at position {error.position}") from None
+    return Document(data, file, reader.lines)
+
+
+def read_file(path: Path) -> Document:
+    """Read a YAML file strictly; a file that is missing, too large or not UTF-8 is a RequestError."""
+    if not path.is_file():
+        raise RequestError(f"there is no file {str(path)!r}: check the name and the current folder")
+    if path.stat().st_size > MAX_BYTES:
+        raise RequestError(f"{path}:1: larger than {MAX_BYTES:,} bytes: split the file")
+    try:
+        return read_text(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path}:1: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+    except OSError as error:
+        raise RequestError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+
+
+class _Writer(yaml.SafeDumper):
+    """Block style, with lists of scalars on one line."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def represent_list(self, data: list[Any]) -> yaml.Node:
+        flat = all(not isinstance(item, dict) and not (isinstance(item, list) and _depth(item) > 1) for item in data)
+        inline = flat and _depth(data) <= 2 and (not data or any(not isinstance(item, list) for item in data))
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=inline)
+
+    def represent_text(self, data: str) -> yaml.Node:
+        looks_typed = any(form.fullmatch(data) for _, form in _SCALARS)
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="'" if looks_typed else None)
+
+
+def _depth(item: Any) -> int:
+    return 1 + max((_depth(inner) for inner in item), default=0) if isinstance(item, list) else 0
+
+
+_Writer.add_representer(list, _Writer.represent_list)
+_Writer.add_representer(str, _Writer.represent_text)
+
+
+def write_text(data: Any) -> str:
+    """Return ``data`` as YAML that ``read_text`` gives back unchanged."""
+    return yaml.dump(data, Dumper=_Writer, sort_keys=False, width=120, allow_unicode=True)
+
+
+def validate(model: "type[M]", document: Document, kind: str) -> "M":
+    """Build a pydantic model from a document; every mistake becomes one sentence with file, line and the nearest name.
+
+    ``kind`` names the file in the sentence: "a search file", "a space file".
+    """
+    from pydantic import ValidationError
+
+    if not isinstance(document.data, dict):
+        document.fail((), f"{kind} must be a mapping with the keys {', '.join(model.model_fields)}")
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = tuple(part for part in first["loc"] if isinstance(part, int | str))
+        document.fail(path, _sentence(model, path, first, kind))
+
+
+def _sentence(model: Any, path: tuple[str | int, ...], error: Any, kind: str) -> str:
+    where = ".".join(map(str, path))
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        fields = _fields_at(model, path[:-1])
+        inside = f"in {'.'.join(map(str, path[:-1]))}" if path[:-1] else f"in {kind}"
+        return f"unknown key {str(path[-1])[:60]!r} {inside}: allowed are {', '.join(fields)}{nearest(str(path[-1]), fields)}"
+    if error["type"] == "missing":
+        return f"{kind} has no {where!r}: add it"
+    found = repr(error.get("input"))
+    found = found if len(found) <= 60 else found[:57] + "..."
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    return f"{where} is {found}: {message}" if error["type"] != "value_error" else message
+
+
+def _fields_at(model: Any, path: tuple[str | int, ...]) -> list[str]:
+    """The field names of the model or dataclass that stands at a path."""
+    from pydantic import BaseModel
+
+    for part in path:
+        if isinstance(part, int):
+            continue  # a list: its items' type was entered with the field that holds it
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            annotation: Any = model.model_fields[part].annotation
+        elif is_dataclass(model):
+            annotation = get_type_hints(model).get(str(part))
+        else:
+            continue  # the name of a branch of a union
+        inner = [kind for kind in _types_in(annotation) if is_dataclass(kind) or issubclass(kind, BaseModel)]
+        model = inner[0] if inner else None
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return list(model.model_fields)
+    return [item.name for item in fields(model)] if is_dataclass(model) else []
+
+
+def _types_in(annotation: Any) -> list[type]:
+    """All classes named in an annotation, through unions, lists and Annotated."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _types_in(part)]

@@ -1,0 +1,483 @@
+"""Exports: the files compute what the network computes, read well, and nothing from outside reaches their code."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from results.export.files import write_files
+from results.export.names import class_name, module_name
+from results.export.to_python import export_python, to_python
+from results.export.to_yaml import export_yaml
+from results.export.weights import key_map, key_shapes
+from search_spaces.architecture import Architecture, Aux, Module, Split, Stage, Step, Tower, from_data, from_file
+from search_spaces.cost import graph_params
+from search_spaces.errors import RequestError, ResolutionError
+from search_spaces.operations import Conv, Pool
+from trainers.network import Network, build
+
+ROOT = Path(__file__).parent.parent
+INCEPTION_V3 = from_file(ROOT / "search_spaces" / "seeds" / "inception-v3.yaml")
+SMALL = from_data(
+    {
+        "format": "architecture/1",
+        "name": "small",
+        "resolution": 32,
+        "stem": ["conv 3x3/2 8"],
+        "stages": [
+            {"modules": [[["conv 1x1 8"], ["avg 3x3 uncounted", "conv 1x1 4"]]]},
+            {"reduction": [["max 3x3/2", "conv 1x1 12 linear"]], "modules": [[["conv 3x3 8 bias"], ["conv 1x1 8"]]]},
+        ],
+        "aux": [{"after": "stage1.module1", "steps": ["conv 3x3 6 valid"]}],
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# ------------------------------------------------------------------------------------------- architectures at random
+
+SIDES = st.sampled_from([1, 3, 5, 7])
+
+
+@st.composite
+def convs(draw: st.DrawFn, same: bool = True) -> Conv:
+    kernel = (draw(SIDES), draw(SIDES))
+    return Conv(kernel, 1, same or kernel == (1, 1), draw(st.integers(1, 9)), draw(st.booleans()), draw(st.booleans()))
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> Pool:
+    kernel = (draw(SIDES), draw(SIDES))
+    return draw(st.sampled_from([Pool(kernel), Pool(kernel, kind="avg"), Pool(kernel, kind="avg", counted=False)]))
+
+
+splits = st.lists(convs(), min_size=2, max_size=4).map(lambda branches: Split(tuple(branches)))
+towers = st.lists(st.one_of(convs(), pools(), splits), min_size=1, max_size=3).map(tuple)
+
+
+@st.composite
+def reductions(draw: st.DrawFn) -> Module:
+    """Towers that end in, or begin with, one 3x3 window of stride 2, all padded or none."""
+    same = draw(st.booleans())
+    reduced: list[Tower] = []
+    for _ in range(draw(st.integers(1, 3))):
+        around = draw(st.lists(convs(), max_size=2))
+        last: list[Step] = [Conv((3, 3), 2, same, 5), Pool((3, 3), 2, same), Pool((3, 3), 2, same, "avg")]
+        step = draw(st.sampled_from(last))
+        reduced.append((step, *around) if draw(st.booleans()) else (*around, step))
+    return Module(tuple(reduced))
+
+
+@st.composite
+def architectures(draw: st.DrawFn) -> Architecture:
+    kinds = draw(st.lists(st.lists(towers, min_size=1, max_size=4).map(tuple).map(Module), min_size=1, max_size=3))
+    stages = []
+    for s in range(draw(st.integers(1, 3))):
+        modules = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=3))
+        stages.append(Stage(tuple(modules), draw(reductions()) if s and draw(st.booleans()) else None))
+    places = [(s, m) for s, stage in enumerate(stages, 1) for m in range(1, len(stage.modules) + 1)]
+    plain = st.one_of(convs(), pools())
+    return Architecture(
+        name=draw(st.sampled_from(["small", "two-words", "9lives", "inception-a"])),
+        stem=tuple(draw(st.lists(st.one_of(convs(same=False), plain), min_size=1, max_size=3))),
+        stages=tuple(stages),
+        aux=tuple(
+            Aux(*draw(st.sampled_from(places)), tuple(draw(st.lists(plain, min_size=1, max_size=2))))
+            for _ in range(draw(st.integers(0, 3)))
+        ),
+        dropout=draw(st.sampled_from([0.0, 0.3])),
+        norm_eps=draw(st.sampled_from([1e-3, 1e-5])),
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- comparisons
+
+
+def source_of(architecture: Architecture, **options: Any) -> str:
+    return to_python(architecture, **{"classes": 7, "provenance": {"study": "digits", "trial": "12"}, **options})
+
+
+def load(source: str) -> dict[str, Any]:
+    """Run an exported file in a namespace of its own."""
+    namespace: dict[str, Any] = {"__name__": "exported"}
+    exec(compile(source, "exported.py", "exec"), namespace)
+    return namespace
+
+
+def network_class(namespace: dict[str, Any]) -> Callable[..., nn.Module]:
+    """The whole network is the last class of the file."""
+    classes: list[Callable[..., nn.Module]] = [value for value in namespace.values() if isinstance(value, type)]
+    return classes[-1]
+
+
+def lively(network: Network) -> Network:
+    """Give the norms running statistics and scales that differ from channel to channel."""
+    torch.manual_seed(3)
+    for name, values in (*network.named_parameters(), *network.named_buffers()):
+        if name.rpartition(".")[0].endswith("norm") and values.is_floating_point():
+            values.data.uniform_(0.5, 1.5)
+        elif name.endswith("bias"):
+            values.data.uniform_(-0.5, 0.5)
+    return network
+
+
+def tensors(output: Any) -> list[Tensor]:
+    return [output] if isinstance(output, Tensor) else [tensor for part in output for tensor in tensors(part)]
+
+
+def assert_close(found: Any, expected: Any, relative: float) -> None:
+    assert len(tensors(found)) == len(tensors(expected))
+    for mine, theirs in zip(tensors(found), tensors(expected), strict=True):
+        assert mine.shape == theirs.shape
+        mine, theirs = mine.detach(), theirs.detach()
+        assert float((mine - theirs).abs().max()) <= relative * max(float(theirs.abs().max()), 1e-9)
+
+
+def pair(architecture: Architecture, side: int, *, aux: bool, channels: int = 3) -> tuple[Network, nn.Module]:
+    """The built network and the exported one, with the same weights, in float64."""
+    graph = architecture.graph(side, classes=7, channels=channels, aux=aux)
+    network = lively(build(graph, initialise=1)).double()
+    made = network_class(load(source_of(architecture, resolution=side)))
+    exported = made(in_channels=channels, **({"aux": True} if aux else {})).double()
+    names = key_map(graph)
+    exported.load_state_dict({names[key]: value for key, value in network.state_dict().items()})
+    return network, exported
+
+
+def ruff(*arguments: str, source: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "--no-cache", "-"]
+    return subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+
+
+def assert_well_formed(source: str) -> None:
+    checked = ruff("check", source=source)
+    assert checked.returncode == 0, checked.stdout
+    formatted = ruff("format", "--diff", source=source)
+    assert formatted.returncode == 0, formatted.stdout
+
+
+# --------------------------------------------------------------------------------------------------------------- laws
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(architectures(), st.integers(1, 4))
+def test_an_exported_file_computes_what_the_network_computes(architecture: Architecture, channels: int) -> None:
+    aux = bool(architecture.aux)
+    side = architecture.smallest_resolution(aux=True) + 9
+    network, exported = pair(architecture, side, aux=aux, channels=channels)
+    assert sum(p.numel() for p in exported.parameters()) == graph_params(network.graph)
+    pictures = torch.rand(3, channels, side, side, dtype=torch.float64)
+
+    with torch.inference_mode():
+        assert_close(exported.eval()(pictures), network.eval()(pictures), 1e-12)
+
+    results = []
+    for module in (network.train(), exported.train()):
+        torch.manual_seed(5)  # dropout draws the same mask
+        output = module(pictures)
+        sum(tensor.square().sum() for tensor in tensors(output)).backward()  # type: ignore[union-attr]
+        results.append(output)
+    assert_close(results[1], results[0], 1e-9)
+    names = key_map(network.graph)
+    state, gradients = exported.state_dict(), dict(exported.named_parameters())
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(state[names[key]], value, rtol=1e-9, atol=1e-9)
+    norm = max(float(value.grad.norm()) for value in network.parameters() if value.grad is not None)
+    for key, parameter in network.named_parameters():
+        torch.testing.assert_close(gradients[names[key]].grad, parameter.grad, rtol=1e-6, atol=1e-9 * norm)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(architectures())
+def test_an_exported_file_is_formatted_and_clean(architecture: Architecture) -> None:
+    assert_well_formed(source_of(architecture, resolution=architecture.smallest_resolution(aux=True)))
+
+
+def test_wide_and_deep_modules_are_formatted_too() -> None:
+    many = tuple(Conv((3, 3), 1, True, 10_000 + i, i % 2 == 0, i % 3 == 0) for i in range(30))
+    split = Split(tuple(Conv((1, 3), 1, True, 60_000, False, False) for _ in range(8)))
+    wide = Module(tuple((*many, split, Conv((3, 1), 1, True, 9)) for _ in range(12)))
+    heads = tuple(Aux(1, 1 + i % 3, many[: i + 1]) for i in range(8))
+    architecture = replace(SMALL, stages=(Stage((wide, *SMALL.stages[0].modules, wide)),), aux=heads)
+    assert_well_formed(source_of(architecture, classes=65_536, channels=65_536))
+
+
+# ------------------------------------------------------------------------------------------------------- Inception-v3
+
+
+def test_inception_v3_reads_as_one_would_write_it() -> None:
+    source = source_of(INCEPTION_V3, classes=1000)
+    assert len(source.splitlines()) < 400
+    assert max(map(len, source.splitlines())) <= 88
+    assert_well_formed(source)
+    tree = ast.parse(source)
+    assert {node.names[0].name for node in tree.body if isinstance(node, ast.Import)} == {"torch"}
+    assert {node.module for node in tree.body if isinstance(node, ast.ImportFrom)} == {"torch"}
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    modules = ["InceptionA", "ReductionA", "InceptionB", "ReductionB", "InceptionC"]
+    assert classes == ["ConvNormAct", "Parallel", *modules, "AuxHead", "InceptionV3"]
+    for fact in ("23,834,568", "27,161,264", "5,713,216,096", INCEPTION_V3.digest, "study: digits"):
+        assert fact in source
+    assert "\n    stage1.module1.tower1.0.conv.weight\n" in source
+
+
+def test_inception_v3_computes_the_same_in_a_process_that_knows_torch_alone(tmp_path: Path) -> None:
+    graph = INCEPTION_V3.graph(299, classes=11, aux=True)
+    network = lively(build(graph, initialise=0)).double()
+    written = export_python(INCEPTION_V3, tmp_path, state=network.state_dict(), classes=11, provenance={})
+    assert [path.name for path in written] == ["inception_v3.py", "inception_v3.safetensors"]
+    pictures = torch.rand(2, 3, 299, 299, dtype=torch.float64)
+    torch.save(pictures, tmp_path / "pictures.pt")
+    script = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import torch
+from inception_v3 import InceptionV3, load_weights
+torch.set_num_threads(1)
+pictures = torch.load("pictures.pt", weights_only=True)
+small = torch.nn.functional.interpolate(pictures, size=(96, 96))
+plain = InceptionV3().double().eval()
+load_weights(plain, "inception_v3.safetensors")
+whole = InceptionV3(aux=True, dropout=0.0).double()
+load_weights(whole, "inception_v3.safetensors")
+results = [plain(small), plain.float()(small.float()), *whole(pictures)]
+torch.save([result.detach() for result in results], "results.pt")
+assert not {{"search_spaces", "trainers", "results", "nas", "torchvision", "timm"}} & set(sys.modules)
+"""
+    command = [sys.executable, "-I", "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    small_result, float_result, logits, aux_logits = torch.load(tmp_path / "results.pt", weights_only=True)
+    small = torch.nn.functional.interpolate(pictures, size=(96, 96))
+    with torch.inference_mode():
+        assert_close(small_result, network.eval()(small), 1e-12)
+        assert_close(float_result, deepcopy(network).float()(small.float()), 1e-6)
+    dropout = network.get_submodule("head.dropout")
+    assert isinstance(dropout, nn.Dropout)
+    dropout.p = 0.0
+    with torch.no_grad():
+        assert_close([logits, aux_logits], network.train()(pictures), 1e-12)
+
+
+@pytest.mark.parametrize("marks", ["", " bias", "mixed"])
+def test_fresh_weights_are_drawn_as_the_search_draws_them(marks: str) -> None:
+    steps = [f"conv 3x3 64{'' if marks == 'mixed' else marks}", f"conv 1x1 96{' bias' if marks == 'mixed' else marks}"]
+    data = SMALL.as_data() | {"stem": steps, "stages": [{"modules": [[[*steps, "conv 1x7 32" + steps[1][11:]]]]}]}
+    architecture = from_data(data | {"aux": [{"after": "stage1.module1", "steps": steps}]})
+    graph = architecture.graph(32, aux=True)
+    ours = build(graph, initialise=0).state_dict()
+    theirs = network_class(load(source_of(architecture, classes=1000)))(aux=True).state_dict()
+    for key, name in key_map(graph).items():
+        expected, found = ours[key].double(), theirs[name].double()
+        if expected.ndim > 1:
+            assert float(found.abs().max()) == pytest.approx(float(expected.abs().max()), rel=0.02), key
+            assert float(found.std()) == pytest.approx(float(expected.std()), rel=0.05), key
+        else:
+            assert torch.equal(found, expected), key
+
+
+# ------------------------------------------------------------------------------------------------------------ weights
+
+
+def test_keys_are_the_nodes_names() -> None:
+    graph = SMALL.graph(32, classes=7, aux=True)
+    state = build(graph, initialise=0).state_dict()
+    assert {key: tuple(value.shape) for key, value in state.items()} == key_shapes(graph)
+    names = key_map(graph)
+    assert names["stage1.module1.tower2.1.conv.weight"] == "stage1.module1.tower2.1.conv.weight"
+    assert names["head.linear.linear.bias"] == "head.linear.bias"
+    assert set(names.values()) == set(network_class(load(source_of(SMALL)))(aux=True).state_dict())
+
+
+def test_weights_carry_what_they_are_for(tmp_path: Path) -> None:
+    state = build(SMALL.graph(32, classes=7), initialise=0).state_dict()
+    export_python(SMALL, tmp_path, state=state, classes=7, provenance={})
+    with safe_open(tmp_path / "small.safetensors", "pt") as file:
+        assert file.metadata() == {
+            "format": "pt", "digest": SMALL.digest, "classes": "7", "channels": "3", "resolution": "32x32",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_an_exported_file_refuses_weights_that_do_not_fit(tmp_path: Path, suffix: str) -> None:
+    state = build(SMALL.graph(32, classes=7), initialise=0).state_dict()
+    [_, weights] = export_python(SMALL, tmp_path, state=state, classes=7, provenance={})
+    namespace = load(source_of(SMALL))
+    made = network_class(namespace)
+    namespace["load_weights"](made(), weights)
+    if suffix == "pt":
+        network = made()
+        namespace["load_weights"](network, weights)
+        weights = tmp_path / "small.pt"
+        torch.save(network.state_dict(), weights)
+        namespace["load_weights"](made(), weights)
+    with pytest.raises(ValueError, match=r"head\.linear\.bias is \(7,\) instead of \(10,\)"):
+        namespace["load_weights"](made(num_classes=10), weights)
+    with pytest.raises(ValueError, match=r"aux1\.0\.conv\.weight is missing"):
+        namespace["load_weights"](made(aux=True), weights)
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    state = build(SMALL.graph(32, classes=7, aux=True), initialise=0).state_dict()
+    folder = tmp_path / "new"
+    with pytest.raises(RequestError, match=r"'head\.linear\.linear\.weight' is 7 x 16 instead of 10 x 16"):
+        export_python(SMALL, folder, state=state, classes=10, provenance={})
+    with pytest.raises(RequestError, match=r"'stem\.0\.conv\.weight' is missing"):
+        export_python(
+            SMALL, folder, state={k: v for k, v in state.items() if k != "stem.0.conv.weight"}, classes=7, provenance={}
+        )
+    with pytest.raises(RequestError, match="'other' is unknown"):
+        export_python(SMALL, folder, state={**state, "other": torch.ones(1)}, classes=7, provenance={})
+    assert not folder.exists()
+
+
+def test_wrong_requests_are_refused() -> None:
+    with pytest.raises(RequestError, match="0 classes is not possible"):
+        source_of(SMALL, classes=0)
+    with pytest.raises(ResolutionError, match="the smallest side that works is"):
+        source_of(INCEPTION_V3, resolution=20)
+
+
+# -------------------------------------------------------------------------------------------------------------- names
+
+HOSTILE = [
+    '"""\nimport os\nos.abort()\n"""',
+    "x\\",
+    '\\"""',
+    "'''",
+    "a\x00b\u2028c\u202ed\ud800\x1b[31m\r\n",
+    "{name}%s{0}",
+    "class",
+    "none",
+    "true",
+    "exception",
+    "torch",
+    "conv-norm-act",
+    "inception-a",
+    "tensor",
+    "../../etc/passwd",
+    "",
+    "7",
+    "\N{FULLWIDTH LATIN CAPITAL LETTER A}ux\N{GREEK SMALL LETTER ALPHA}",
+    "long " * 1000,
+]
+
+
+def without_texts(source: str, name: str) -> str:
+    """The code of a file, with its docstring gone and the network's class called X."""
+    tree = ast.parse(source)
+    assert isinstance(tree.body[0], ast.Expr)
+    del tree.body[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            node.name = "X"
+    return ast.dump(tree)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_reach_no_code(text: str, tmp_path: Path) -> None:
+    plain = without_texts(source_of(SMALL), "Small")
+    source = source_of(SMALL.named(text), provenance={text: text, "study": text + '"'})
+    classes = [node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    assert without_texts(source, classes[-1]) == plain
+    assert len(set(classes)) == len(classes)
+    assert_well_formed(source)
+    assert network_class(load(source))()(torch.rand(2, 3, 32, 32)).shape == (2, 7)
+    written = [*export_python(SMALL.named(text), tmp_path, state=None, classes=7, provenance={text: text})]
+    assert [path.parent for path in written] == [tmp_path]
+    assert written[0].stem.isidentifier()
+
+
+@given(st.text(), st.text())
+def test_any_text_may_be_provenance(key: str, value: str) -> None:
+    source = source_of(SMALL, provenance={key: value})
+    assert without_texts(source, "Small") == without_texts(source_of(SMALL), "Small")
+
+
+def test_names_are_python_s() -> None:
+    assert class_name("inception-v3", ()) == "InceptionV3"
+    assert class_name("inception-v3-tf", ()) == "InceptionV3Tf"
+    assert class_name("inception-a", {"InceptionA"}) == "InceptionANetwork"
+    assert module_name("BN.inception--2") == "bn_inception_2"
+    assert module_name("torch") == "torch_network"
+    assert module_name("json") == "json_network"
+
+
+# -------------------------------------------------------------------------------------------------------------- files
+
+
+def test_yaml_gives_back_the_same_architecture(tmp_path: Path) -> None:
+    path = export_yaml(INCEPTION_V3, tmp_path / "deep" / "folder")
+    assert path.name == "inception-v3.yaml"
+    again = from_file(path)
+    assert (again, again.digest, again.name) == (INCEPTION_V3, INCEPTION_V3.digest, "inception-v3")
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(RequestError, match=r"cannot be written to .* name a folder that you may write to"):
+        export_yaml(SMALL, tmp_path / "file")
+    (tmp_path / "small.py").mkdir()
+    with pytest.raises(RequestError, match=r"small\.py is a folder"):
+        export_python(SMALL, tmp_path, state=None, classes=7, provenance={})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "small.py"]
+
+
+def test_a_second_export_replaces_the_first(tmp_path: Path) -> None:
+    for classes in (7, 8):
+        [path] = export_python(SMALL, tmp_path, state=None, classes=classes, provenance={})
+    assert "num_classes: int = 8" in path.read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["small.py"]
+
+
+def test_a_failure_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RequestError, match="No space left on device"):
+        write_files(tmp_path, {"a": b"1", "b": b"2"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_rename_that_fails_takes_the_first_file_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = os.replace
+
+    def second_fails(source: Any, target: Path) -> None:
+        if target.name == "b":
+            raise PermissionError(13, "Permission denied")
+        rename(source, target)
+
+    monkeypatch.setattr("os.replace", second_fails)
+    with pytest.raises(RequestError, match="Permission denied"):
+        write_files(tmp_path, {"a": b"1", "b": b"2"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_writing_source_needs_no_torch() -> None:
+    script = (
+        f"import sys, json; sys.path.insert(0, {str(ROOT)!r}); import results.export.to_python, results.export.to_yaml;"
+        "print(json.dumps(sorted({'torch', 'networkx', 'ray', 'safetensors'} & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []

@@ -1,0 +1,603 @@
+import json
+import math
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from results.ledger import Ledger, LedgerError, StudyMismatch
+from results.outcome import Measurement, Outcome, TrialRecord
+
+ROOT = Path(__file__).resolve().parents[1]
+SEARCH = {"study": "digits", "trials": 24, "executor": {"kind": "ray", "workers": 2}, "training": {"epochs": [2, 8]}}
+OBJECTIVES = {"error": "minimize", "macs": "minimize"}
+VALUES = {"error": 0.25, "macs": 5713216096.0}
+
+
+def running(number, study="digits", **fields):
+    defaults = {
+        "digest": f"{number:064x}",
+        "origin": "sampler",
+        "architecture": {"stem": "v3", "stages": [{"modules": [1, 2.5, None, True, "×"]}]},
+        "costs": {"params": 23834568, "macs": 5713216096},
+        "genes": {"depth": 3, "width": 0.1, "kind": "pool"},
+    }
+    return TrialRecord(study=study, number=number, **(defaults | fields))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path):
+    with Ledger.open(path, create=True) as opened:
+        opened.create_study("digits", SEARCH, OBJECTIVES, {"torch": "2.13.0"}, "data-1")
+        yield opened
+
+
+# Studies
+
+
+def test_a_study_is_kept_as_it_was_given(ledger):
+    study = ledger.study("digits")
+    assert study.search == SEARCH
+    assert list(study.search) == list(SEARCH)
+    assert study.objectives == OBJECTIVES
+    assert (study.state, study.versions, study.data_digest) == ("running", {"torch": "2.13.0"}, "data-1")
+    assert study.created_at.endswith("+00:00")
+    assert ledger.studies() == [study]
+
+
+def test_the_digest_does_not_depend_on_the_order_of_keys(ledger):
+    again = ledger.create_study("digits", dict(reversed(SEARCH.items())), OBJECTIVES, {"torch": "9"}, "data-1")
+    assert again == ledger.study("digits")
+    assert again.versions == {"torch": "2.13.0"}
+    other = ledger.create_study("other", SEARCH, OBJECTIVES, {})
+    assert other.search_digest == again.search_digest
+    assert [study.name for study in ledger.studies()] == ["digits", "other"]
+
+
+def test_a_study_can_be_extended_by_what_may_differ(ledger):
+    before = ledger.study("digits")
+    longer = SEARCH | {"trials": 48, "executor": {"kind": "inline"}}
+    with pytest.raises(StudyMismatch, match=r"executor.kind"):
+        ledger.create_study("digits", longer, OBJECTIVES, {})
+    assert ledger.study("digits") == before
+    after = ledger.create_study("digits", longer, OBJECTIVES, {}, may_differ={"trials", "executor"})
+    assert after.search == longer
+    assert after.search_digest != before.search_digest
+    assert after.data_digest == "data-1"
+    assert ledger.study("digits") == after
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        (SEARCH | {"training": {"epochs": [2, 9]}}, "training.epochs [2, 8], and now training.epochs is [2, 9]"),
+        (SEARCH | {"new": "x"}, 'new not set, and now new is "x"'),
+        ({k: v for k, v in SEARCH.items() if k != "executor"}, 'executor.kind "ray", and now executor.kind is not set'),
+    ],
+)
+def test_a_different_search_names_the_first_key_that_differs(ledger, search, found):
+    before = ledger.study("digits")
+    with pytest.raises(StudyMismatch) as raised:
+        ledger.create_study("digits", search, OBJECTIVES, {})
+    assert found in str(raised.value)
+    assert "choose another study name, or restore" in str(raised.value)
+    assert ledger.study("digits") == before
+
+
+def test_other_objectives_or_other_data_are_another_study(ledger):
+    with pytest.raises(StudyMismatch, match=r"objectives\.macs"):
+        ledger.create_study("digits", SEARCH, {"error": "minimize"}, {})
+    with pytest.raises(StudyMismatch, match='data_digest "data-1", and now data_digest is "data-2"'):
+        ledger.create_study("digits", SEARCH, OBJECTIVES, {}, "data-2")
+    changed = ledger.create_study("digits", SEARCH, OBJECTIVES, {}, "data-2", may_differ=["data_digest"])
+    assert changed.data_digest == ledger.study("digits").data_digest == "data-2"
+
+
+def test_an_unknown_study_is_answered_with_the_nearest_names(ledger):
+    ledger.create_study("imagenet", SEARCH, OBJECTIVES, {})
+    with pytest.raises(LedgerError, match="no study 'digist': did you mean 'digits'"):
+        ledger.study("digist")
+    with pytest.raises(LedgerError, match="no study 'zzz': did you mean 'imagenet' or 'digits'"):
+        ledger.trials("zzz")
+    with pytest.raises(LedgerError, match="no study"):
+        ledger.study("\udcff\x00")
+
+
+def test_the_state_of_a_study(ledger):
+    ledger.set_state("digits", "complete")
+    assert ledger.study("digits").state == "complete"
+    assert ledger.create_study("digits", SEARCH, OBJECTIVES, {}).state == "complete"
+    with pytest.raises(LedgerError, match="'done' is not one of running, stopped, complete"):
+        ledger.set_state("digits", "done")
+
+
+@pytest.mark.parametrize(
+    ("name", "objectives", "found"),
+    [("", OBJECTIVES, "needs a name"), ("a", {}, "no objective"), ("a", {"error": "min"}, "minimize or maximize")],
+)
+def test_a_study_needs_a_name_and_objectives(ledger, name, objectives, found):
+    with pytest.raises(LedgerError, match=found):
+        ledger.create_study(name, SEARCH, objectives, {})
+    assert len(ledger.studies()) == 1
+
+
+# Trials
+
+
+def test_the_life_of_a_trial(ledger):
+    start = running(0, seed="inception-v3", origin="seed", genes=None)
+    ledger.start_trial(start)
+    assert ledger.trials("digits") == [start]
+    first, second = Measurement(0, 1, {"error": 0.5}, 1.5), Measurement(1, 1, {"error": 0.4}, 3.0)
+    ledger.record_measurement("digits", 0, second)
+    ledger.record_measurement("digits", 0, first)
+    ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES, seconds=4.5, artifact="digits/0.safetensors")
+    trial = ledger.trial("digits", 0)
+    assert trial.finished_at >= trial.started_at
+    assert trial == replace(
+        start,
+        outcome=Outcome.COMPLETE,
+        values=VALUES,
+        measurements=(first, second),
+        seconds=4.5,
+        artifact="digits/0.safetensors",
+        finished_at=trial.finished_at,
+    )
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SCREENED, Outcome.DUPLICATE])
+def test_a_trial_that_is_never_trained_is_final_at_once(ledger, outcome):
+    ledger.start_trial(running(0, outcome=outcome, reason="macs over 6 G", violations={"macs": 0.2}))
+    trial = ledger.trial("digits", 0)
+    assert (trial.outcome, trial.reason, trial.violations) == (outcome, "macs over 6 G", {"macs": 0.2})
+    assert trial.finished_at == trial.started_at
+    with pytest.raises(LedgerError, match=f"already {outcome}"):
+        ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES)
+
+
+def test_a_number_is_given_once_per_study(ledger):
+    assert ledger.next_number("digits") == 0
+    ledger.start_trial(running(4))
+    assert ledger.next_number("digits") == 5
+    with pytest.raises(LedgerError, match="trial 4 of study 'digits' is already in the ledger"):
+        ledger.start_trial(running(4, digest="other"))
+    assert ledger.trial("digits", 4) == running(4, started_at=ledger.trial("digits", 4).started_at)
+    ledger.create_study("other", SEARCH, OBJECTIVES, {})
+    ledger.start_trial(running(4, study="other"))
+    assert len(ledger.trials("digits")) == len(ledger.trials("other")) == 1
+
+
+def test_a_finished_trial_does_not_change(ledger):
+    ledger.start_trial(running(0))
+    end = {"reason": "loss is nan at epoch 3", "seconds": 2.0, "traceback": "a\nb"}
+    ledger.finish_trial("digits", 0, Outcome.DIVERGED, **end)
+    before = ledger.trial("digits", 0)
+    ledger.finish_trial("digits", 0, Outcome.DIVERGED, **end)
+    for outcome, other in [(Outcome.BROKEN, end), (Outcome.DIVERGED, end | {"reason": "x"}), (Outcome.DIVERGED, {})]:
+        with pytest.raises(LedgerError, match="already diverged"):
+            ledger.finish_trial("digits", 0, outcome, **other)
+    with pytest.raises(LedgerError, match="already diverged"):
+        ledger.record_measurement("digits", 0, Measurement(0, 9, {"error": 1.0}, 1.0))
+    assert ledger.trial("digits", 0) == before
+
+
+def test_the_order_of_values_does_not_matter_when_a_result_comes_twice(ledger):
+    ledger.start_trial(running(0))
+    ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES)
+    ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=dict(reversed(VALUES.items())))
+    assert ledger.trial("digits", 0).values == VALUES
+
+
+def test_a_repeated_epoch_replaces_its_measurement(ledger):
+    ledger.start_trial(running(0))
+    first, repeated = Measurement(0, 1, {"error": 0.5, "loss": 2.0}, 1.0), Measurement(0, 1, {"error": 0.4}, 1.25)
+    for measurement in (first, first, repeated):
+        ledger.record_measurement("digits", 0, measurement)
+    assert ledger.trial("digits", 0).measurements == (repeated,)
+    ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES)
+    ledger.record_measurement("digits", 0, repeated)
+    assert ledger.trial("digits", 0).measurements == (repeated,)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, np.float32("nan")])
+def test_what_is_not_finite_is_never_stored(ledger, number):
+    ledger.start_trial(running(0))
+    before = ledger.trials("digits")
+    calls = [
+        lambda: ledger.start_trial(running(1, violations={"macs": number})),
+        lambda: ledger.start_trial(running(1, genes={"width": number})),
+        lambda: ledger.start_trial(running(1, architecture={"width": [number]})),
+        lambda: ledger.record_measurement("digits", 0, Measurement(0, 1, {"error": number}, 1.0)),
+        lambda: ledger.record_measurement("digits", 0, Measurement(0, 1, {}, number)),
+        lambda: ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES | {"error": number}),
+        lambda: ledger.finish_trial("digits", 0, Outcome.BROKEN, seconds=number),
+        lambda: ledger.create_study("other", {"rate": number}, OBJECTIVES, {}),
+    ]
+    for call in calls:
+        with pytest.raises(LedgerError, match="finite"):
+            call()
+    assert ledger.trials("digits") == before
+    assert len(ledger.studies()) == 1
+
+
+def test_numbers_of_numpy_become_plain_ones(ledger):
+    ledger.start_trial(running(0, genes={"a": np.int64(3), "b": np.float32(0.5)}, costs={"params": np.int64(7)}))
+    ledger.record_measurement("digits", 0, Measurement(0, 1, {"error": np.float32(0.25)}, np.float64(1.0)))
+    trial = ledger.trial("digits", 0)
+    assert (trial.genes, trial.costs) == ({"a": 3, "b": 0.5}, {"params": 7})
+    assert trial.measurements == (Measurement(0, 1, {"error": 0.25}, 1.0),)
+    with pytest.raises(LedgerError, match="architecture of trial 1 of study 'digits' cannot be recorded"):
+        ledger.start_trial(running(1, architecture={"path": Path("x")}))
+
+
+def test_wrong_ways_to_start_and_to_finish(ledger):
+    ledger.start_trial(running(0))
+    before = ledger.trials("digits")
+    for record, found in [
+        (running(1, outcome=Outcome.COMPLETE), "cannot start as complete"),
+        (running(1, values=VALUES), "starts with results"),
+        (running(-1), "numbered from 0"),
+        (running(1, study="nix"), "no study 'nix'"),
+    ]:
+        with pytest.raises(LedgerError, match=found):
+            ledger.start_trial(record)
+    for outcome, values, found in [
+        (Outcome.RUNNING, None, "cannot be finished as running"),
+        (Outcome.COMPLETE, {"error": 0.5}, "without a value of 'macs'"),
+        (Outcome.BROKEN, VALUES, "only a complete trial has them"),
+    ]:
+        with pytest.raises(LedgerError, match=found):
+            ledger.finish_trial("digits", 0, outcome, values=values)
+    with pytest.raises(LedgerError, match="has no trial 7"):
+        ledger.finish_trial("digits", 7, Outcome.BROKEN)
+    with pytest.raises(LedgerError, match="has no trial 7"):
+        ledger.record_measurement("digits", 7, Measurement(0, 1, {}, 1.0))
+    with pytest.raises(LedgerError, match="has no trial 7"):
+        ledger.trial("digits", 7)
+    assert ledger.trials("digits") == before
+
+
+def test_trials_by_number_by_outcome_and_counted(ledger):
+    assert ledger.trials("digits") == []
+    for number in (3, 1, 2, 0):
+        ledger.start_trial(running(number))
+        ledger.record_measurement("digits", number, Measurement(0, 1, {"error": number / 10}, 1.0))
+    ledger.finish_trial("digits", 2, Outcome.COMPLETE, values=VALUES)
+    ledger.finish_trial("digits", 1, Outcome.OUT_OF_MEMORY)
+    trials = ledger.trials("digits")
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert [trial.measurements[0].values["error"] for trial in trials] == [0.0, 0.1, 0.2, 0.3]
+    assert ledger.trials("digits", Outcome.RUNNING) == [trials[0], trials[3]]
+    assert ledger.trials("digits", Outcome.COMPLETE) == [ledger.trial("digits", 2)]
+    assert ledger.trials("digits", Outcome.BROKEN) == []
+    expected = dict.fromkeys([outcome.value for outcome in Outcome], 0)
+    assert ledger.count_outcomes("digits") == expected | {"running": 2, "complete": 1, "out-of-memory": 1}
+
+
+def test_a_traceback_with_an_undecodable_file_name_is_kept(ledger):
+    ledger.start_trial(running(0))
+    ledger.finish_trial("digits", 0, Outcome.BROKEN, reason="caf\udce9", traceback="File '/x/\udcff'")
+    trial = ledger.trial("digits", 0)
+    assert (trial.reason, trial.traceback) == ("caf\\udce9", "File '/x/\\udcff'")
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+named = st.dictionaries(st.text(max_size=8), finite, max_size=4)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | finite | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+records = st.builds(
+    TrialRecord,
+    study=st.just("digits"),
+    number=st.just(0),
+    digest=st.text(max_size=8),
+    origin=st.sampled_from(["seed", "sampler"]),
+    seed=st.none() | st.text(max_size=8),
+    architecture=st.dictionaries(st.text(max_size=8), plain, max_size=3),
+    genes=st.none() | st.dictionaries(st.text(max_size=8), finite | st.integers() | st.text(max_size=8), max_size=4),
+    costs=st.dictionaries(st.text(max_size=8), st.integers(), max_size=4),
+    reason=st.text(max_size=8),
+    violations=named,
+)
+
+
+def test_whatever_is_recorded_is_read_back(path):
+    with Ledger.open(path, create=True) as ledger:
+
+        @settings(deadline=None, max_examples=40)
+        @given(st.lists(records, max_size=3), st.lists(named, max_size=3), named)
+        def law(trials, measured, values):
+            study = f"study-{len(ledger.studies())}"
+            ledger.create_study(study, SEARCH, OBJECTIVES, {})
+            rows = tuple(Measurement(0, epoch, row, float(epoch)) for epoch, row in enumerate(measured))
+            end = {"outcome": Outcome.COMPLETE, "reason": "done", "values": values | VALUES, "seconds": 1.5}
+            for number, record in enumerate(trials):
+                ledger.start_trial(replace(record, study=study, number=number))
+                assert ledger.trial(study, number) == replace(record, study=study, number=number)
+                for row in rows:
+                    ledger.record_measurement(study, number, row)
+                ledger.finish_trial(study, number, **end)
+            read = ledger.trials(study)
+            ends = [trial.finished_at for trial in read]
+            assert read == [
+                replace(record, study=study, number=number, measurements=rows, finished_at=finished_at, **end)
+                for number, (record, finished_at) in enumerate(zip(trials, ends, strict=True))
+            ]
+            assert ledger.next_number(study) == len(trials)
+
+        law()
+
+
+# The file
+
+
+def test_every_call_is_durable_against_a_killed_process(path):
+    code = f"""
+import os, signal, sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from test_results_ledger import *
+ledger = Ledger.open(sys.argv[1], create=True)
+ledger.create_study("digits", SEARCH, OBJECTIVES, {{}})
+ledger.start_trial(running(0))
+ledger.start_trial(running(1))
+ledger.record_measurement("digits", 0, Measurement(0, 1, {{"error": 0.5}}, 1.0))
+ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with Ledger.open(path) as ledger:
+        first, second = ledger.trials("digits")
+        assert (first.values, first.measurements) == (VALUES, (Measurement(0, 1, {"error": 0.5}, 1.0),))
+        assert second.outcome is Outcome.RUNNING
+        ledger.finish_trial("digits", 1, Outcome.DIVERGED)
+
+
+def test_the_journal_and_its_safety(ledger, path):
+    with ledger._transaction() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version FROM inception_nas_ledger").fetchall() == [(1,)]
+
+
+def test_reading_while_a_driver_writes(ledger, path):
+    with Ledger.open(path, read_only=True) as reader:
+        assert reader.trials("digits") == []
+        ledger.start_trial(running(0))
+        assert len(reader.trials("digits")) == 1
+        with ledger._transaction(write=True):  # a reader never waits for the writer
+            assert reader.count_outcomes("digits")["running"] == 1
+        for write in (
+            lambda: reader.start_trial(running(1)),
+            lambda: reader.set_state("digits", "stopped"),
+            lambda: reader.create_study("digits", SEARCH, OBJECTIVES, {}),
+        ):
+            with pytest.raises(LedgerError, match="opened for reading only"):
+                write()
+    ledger.start_trial(running(1))
+
+
+def test_reading_leaves_no_files_behind(path):
+    Ledger.open(path, create=True).close()
+    with pytest.raises(LedgerError, match="no ledger at"):
+        Ledger.open(path.with_name("other.db"), read_only=True)
+    with Ledger.open(path, read_only=True) as reader:
+        assert reader.studies() == []
+    assert {file.name for file in path.parent.iterdir()} <= {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
+
+
+@contextmanager
+def unprivileged():
+    """As a user to whom permissions apply; root is above them."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def locked_folder():
+    """A folder with a ledger and without write permission. Not under tmp_path, into which only its owner can look."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Ledger.open(folder / "ledger.db", create=True) as ledger:
+            ledger.create_study("digits", SEARCH, OBJECTIVES, {})
+        folder.chmod(0o555)
+        yield folder
+        folder.chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
+def test_a_folder_without_write_permission_can_be_read_and_not_written(locked_folder):
+    path = locked_folder / "ledger.db"
+    with unprivileged():
+        with Ledger.open(path, read_only=True) as reader:
+            assert reader.study("digits").search == SEARCH
+        for options in ({}, {"create": True}):
+            with pytest.raises(LedgerError, match="get write permission"):
+                Ledger.open(path, **options)
+        with pytest.raises(LedgerError, match="permission"):
+            Ledger.open(locked_folder / "new.db", create=True)
+    assert [file.name for file in locked_folder.iterdir()] == ["ledger.db"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
+def test_a_journal_that_cannot_be_read_is_not_passed_over(locked_folder):
+    """Without its index and the right to make one, the journal's newer commits would be missing from what is read."""
+    locked_folder.chmod(0o755)
+    (locked_folder / "ledger.db-wal").write_bytes(b"x" * 4096)
+    locked_folder.chmod(0o555)
+    with unprivileged(), pytest.raises(LedgerError, match="permission for the file and its folder, or copy"):
+        Ledger.open(locked_folder / "ledger.db", read_only=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
+def test_a_file_without_write_permission_is_refused_when_opened_for_writing(locked_folder):
+    locked_folder.chmod(0o777)
+    (locked_folder / "ledger.db").chmod(0o444)
+    with unprivileged(), pytest.raises(LedgerError, match="cannot be written: get write permission"):
+        Ledger.open(locked_folder / "ledger.db")
+
+
+def test_missing_places_are_said(tmp_path):
+    for path, options, found in [
+        (tmp_path / "no" / "l.db", {"create": True}, "there is no folder"),
+        (tmp_path / "l.db", {}, "there is no ledger at"),
+        (tmp_path, {"create": True}, "is a folder"),
+        (tmp_path / "l.db", {"create": True, "read_only": True}, "not both"),
+    ]:
+        with pytest.raises(LedgerError, match=found):
+            Ledger.open(path, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"create": True}, {"read_only": True}])
+def test_a_file_that_is_no_ledger_is_left_alone(path, options):
+    path.write_bytes(b"weights " * 1000)
+    with pytest.raises(LedgerError, match="is not a ledger"):
+        Ledger.open(path, **options)
+    assert path.read_bytes() == b"weights " * 1000
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE trials (x)")
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="a database but not a ledger"):
+        Ledger.open(path, **options)
+    assert path.read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_ledger_only_when_asked(path):
+    path.touch()
+    with pytest.raises(LedgerError, match="is empty"):
+        Ledger.open(path)
+    with Ledger.open(path, create=True) as ledger:
+        assert ledger.studies() == []
+
+
+def test_a_newer_ledger_is_refused(path):
+    Ledger.open(path, create=True).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE inception_nas_ledger SET version = 7")
+    for options in ({}, {"create": True}, {"read_only": True}):
+        with pytest.raises(LedgerError, match="version 7, and this program reads versions up to 1: update"):
+            Ledger.open(path, **options)
+
+
+def test_a_name_with_characters_of_a_uri(tmp_path):
+    path = tmp_path / "a?mode=memory#b %41 ü.db"
+    with Ledger.open(str(path), create=True) as ledger:
+        ledger.create_study("digits", SEARCH, OBJECTIVES, {})
+    assert path.stat().st_size > 0
+    with Ledger.open(path, read_only=True) as reader:
+        assert len(reader.studies()) == 1
+
+
+def test_a_damaged_ledger_gives_a_sentence(path):
+    with Ledger.open(path, create=True) as ledger:
+        ledger.create_study("digits", SEARCH | {"pad": "x" * 100_000}, OBJECTIVES, {})
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xff" * (len(content) - 8192)
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match="is damaged"), Ledger.open(path, read_only=True) as ledger:
+        ledger.studies()
+
+
+def test_a_lock_that_does_not_end_gives_a_sentence(ledger, path, monkeypatch):
+    monkeypatch.setattr("results.ledger._BUSY_SECONDS", 0.05)
+    with ledger._transaction(write=True), pytest.raises(LedgerError, match="locked by another program"):
+        Ledger.open(path)
+
+
+def test_an_error_inside_a_call_leaves_nothing_behind(ledger):
+    def fail(connection):
+        connection.exec_driver_sql("UPDATE studies SET name = 'gone'")
+        raise KeyError
+
+    with pytest.raises(KeyError), ledger._transaction(write=True) as connection:
+        fail(connection)
+    assert ledger.study("digits").name == "digits"
+
+
+def test_many_threads_may_use_one_ledger(ledger):
+    def work(part):
+        for number in range(part, 40, 4):
+            ledger.start_trial(running(number))
+            ledger.finish_trial("digits", number, Outcome.COMPLETE, values=VALUES)
+            ledger.count_outcomes("digits")
+
+    threads = [threading.Thread(target=work, args=(part,)) for part in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.count_outcomes("digits")["complete"] == 40
+
+
+def test_several_programs_may_create_the_same_ledger_at_once(path):
+    failures = []
+
+    def work():
+        try:
+            with Ledger.open(path, create=True) as ledger:
+                ledger.create_study("digits", SEARCH, OBJECTIVES, {})
+        except LedgerError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with Ledger.open(path) as ledger:
+        assert len(ledger.studies()) == 1
+
+
+def test_a_closed_ledger_says_so(ledger):
+    ledger.close()
+    ledger.close()
+    with pytest.raises(LedgerError, match="was closed"):
+        ledger.studies()
+
+
+def test_records_and_outcomes_are_plain(ledger):
+    ledger.start_trial(running(0))
+    assert json.loads(json.dumps(ledger.trial("digits", 0).architecture)) == running(0).architecture
+    assert [outcome.value for outcome in Outcome if not outcome.final] == ["running"]
+    assert all(outcome.sentence.endswith(".") for outcome in Outcome)
+
+
+def test_importing_results_is_light():
+    code = (
+        "import sys, results, results.outcome;"
+        "heavy = {'sqlalchemy', 'moocore', 'rich', 'plotly', 'numpy', 'torch', 'ray'} & set(sys.modules);"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

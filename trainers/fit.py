@@ -1,0 +1,249 @@
+"""The training loop: epoch by epoch, resumable between epochs with identical results on the CPU."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainers import checkpoint, optimizer
+from trainers.average import Average, measure_statistics
+from trainers.checkpoint import CheckpointError
+from trainers.data import DataSet, batches, steps_per_epoch
+from trainers.evaluate import Score, final, score
+from trainers.flat import Flat
+from trainers.network import Network
+from trainers.precision import chosen
+from trainers.recipe import Recipe
+
+# A loss that is not finite never comes back, so looking later loses nothing but time. Looking means waiting for the
+# device: every hundredth step costs nothing measurable, and wastes at most a hundred steps of a long epoch.
+LOOK_EVERY = 100
+
+# The averaged network's statistics are measured on at most so many training pictures, evenly taken: a forward pass over
+# a few large batches, a tenth of an epoch's time on a small data set and nothing on a large one.
+STATISTICS_PICTURES = 512
+STATISTICS_BATCH = 128
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch came to.
+
+    ``epoch`` counts from 1. ``train_loss``: mean over the steps, with smoothing and auxiliary losses, in nats.
+    ``validation_error``: top-1 in percent, of the averaged network where the recipe averages; ``validation_loss`` in
+    nats without smoothing. ``learning_rate``: of the last step. ``seconds``: training and validation;
+    ``pictures_per_second``: training alone.
+    """
+
+    epoch: int
+    train_loss: float
+    validation_error: float
+    validation_loss: float
+    learning_rate: float
+    seconds: float
+    pictures_per_second: float
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """The loss is no longer finite at ``step`` of ``epoch``, from 1; past the last step if validation showed it."""
+
+    epoch: int
+    step: int
+    value: float
+
+    @property
+    def sentence(self) -> str:
+        """Say what was found and what to do."""
+        return (
+            f"the training diverged: the loss is {self.value} at step {self.step} of epoch {self.epoch};"
+            " lower learning_rate, or add warmup_epochs or gradient_clip"
+        )
+
+
+class Fit:
+    """One training: call ``epoch`` until there are as many as wanted, ``save`` and ``restore`` between them.
+
+    The network is moved to the device and trained in place. All randomness of an epoch (order, shifts, dropout) comes
+    from ``random_seed`` and the epoch's number alone, so a resumed training needs no generator's state and ends with
+    the same weights, bit for bit on the CPU, as one that was never interrupted.
+    """
+
+    def __init__(
+        self, network: Network, data: DataSet, recipe: Recipe, *, device: torch.device | str = "cpu", random_seed: int
+    ) -> None:
+        self.network, self.data, self.recipe, self.random_seed = network, data, recipe, random_seed
+        self.device = torch.device(device)
+        self.precision = chosen(recipe, self.device)
+        self.precision.place(network)
+        self._flat = Flat(network)
+        self.optimizer = optimizer.make(recipe, self._flat)
+        self.average = None if recipe.average is None else Average(network, self._flat, recipe.average)
+        self.history: list[EpochResult] = []
+        self._train = data.on(self.device, data.train)
+        self._validation = data.on(self.device, data.validation)
+        self._steps = steps_per_epoch(data.train, recipe.batch_size)
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs behind us, those before a restart included."""
+        return len(self.history)
+
+    @property
+    def result(self) -> Network:
+        """The network to evaluate, export and keep: the averaged one where the recipe averages."""
+        return self.network if self.average is None else self.average.network
+
+    def epoch(self) -> EpochResult | Diverged:
+        """Train for one epoch and validate. After Diverged the weights are of no use."""
+        started = time.perf_counter()
+        epoch = self.epochs_done + 1
+        losses = self._train_epoch(epoch)
+        if isinstance(losses, Diverged):
+            return losses
+        trained = time.perf_counter()
+        if self.average is not None:
+            sample = self._train[0][:: -(-len(self.data.train) // STATISTICS_PICTURES)]
+            measure_statistics(self.average.network, sample, STATISTICS_BATCH, self.precision)
+        validation = score(self.result, *self._validation, self.precision)
+        if not math.isfinite(validation.loss):
+            return Diverged(epoch, self._steps + 1, validation.loss)
+        result = EpochResult(
+            epoch=epoch,
+            train_loss=sum(losses) / len(losses),
+            validation_error=validation.error,
+            validation_loss=validation.loss,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            seconds=time.perf_counter() - started,
+            pictures_per_second=self._steps * min(self.recipe.batch_size, len(self.data.train)) / (trained - started),
+        )
+        self.history.append(result)
+        return result
+
+    def _train_epoch(self, epoch: int) -> list[float] | Diverged:
+        """Return the loss of every step."""
+        recipe, losses = self.recipe, torch.zeros(self._steps, device=self.device)
+        self.network.train()
+        with _seeded(_seed(self.random_seed, epoch), self.device) as generator:
+            shuffled = batches(*self._train, batch_size=recipe.batch_size, generator=generator, shift=recipe.shift)
+            for step, (pictures, labels) in enumerate(shuffled):
+                rate = optimizer.learning_rate(recipe, epoch - 1 + (step + 0.5) / self._steps)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
+                loss = self._loss(pictures, labels)
+                self.optimizer.zero_grad(set_to_none=False)  # gradients are views of long ones, and stay
+                loss.backward()  # type: ignore[no-untyped-call]
+                if recipe.gradient_clip is not None:
+                    torch.nn.utils.clip_grad_norm_(self._flat.both, recipe.gradient_clip)
+                self.optimizer.step()
+                if self.average is not None:
+                    self.average.update()
+                losses[step] = loss.detach()
+                if (step + 1) % LOOK_EVERY == 0 and (diverged := _first_bad(losses, epoch)):
+                    return diverged
+        return _first_bad(losses, epoch) or losses.tolist()
+
+    def _loss(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        with self.precision.context():
+            output = self.network(self.precision.layout(pictures))
+        logits, aux = output if isinstance(output, tuple) else (output, ())
+        smoothing = self.recipe.label_smoothing
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        for extra in aux:
+            extra_loss = F.cross_entropy(extra.float(), labels, label_smoothing=smoothing)
+            loss = loss + self.recipe.aux_weight * extra_loss
+        return loss
+
+    def final_score(self) -> Score:
+        """Score the result on the test part: once, after the search."""
+        return final(self.result, self.data, self.precision)
+
+    # ------------------------------------------------------------------------------------------------- checkpoints
+
+    def save(self, folder: Path) -> Path:
+        """Write a checkpoint into a folder, which keeps the last two; return its path."""
+        tensors = checkpoint.flat("network", self.network.state_dict())
+        for i, param in enumerate(self._flat.both):
+            tensors |= checkpoint.flat(f"optimizer/{i}", self.optimizer.state[param])
+        if self.average is not None:
+            tensors |= checkpoint.flat("average", self.average.network.state_dict())
+        data = {
+            "identity": self._identity(),
+            "updates": 0 if self.average is None else self.average.updates,
+            "history": [asdict(result) for result in self.history],
+        }
+        return checkpoint.save(folder, self.epochs_done, tensors, data)
+
+    def restore(self, folder: Path) -> int:
+        """Go on from the newest whole checkpoint of a folder; return how many epochs it has behind it, 0 without any.
+
+        Raises CheckpointError if all checkpoints are damaged or the newest belongs to another training.
+        """
+        found = checkpoint.latest(folder)
+        if found is None:
+            return 0
+        for name, mine in self._identity().items():
+            if found.data["identity"].get(name) != mine:
+                raise CheckpointError(
+                    f"the checkpoint in {folder} belongs to another training (its {name} differs):"
+                    " use another folder, or train with what it was begun with"
+                )
+        with torch.no_grad():
+            _copy_state(self.network.state_dict(), checkpoint.part("network", found.tensors))
+            if self.average is not None:
+                _copy_state(self.average.network.state_dict(), checkpoint.part("average", found.tensors))
+                self.average.updates = found.data["updates"]
+        for i, param in enumerate(self._flat.both):
+            state = checkpoint.part(f"optimizer/{i}", found.tensors)
+            self.optimizer.state[param] = {name: value.to(self.device) for name, value in state.items()}
+        self.history = [EpochResult(**result) for result in found.data["history"]]
+        return self.epochs_done
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a checkpoint to be ours. More epochs are another training only under a cosine."""
+        recipe = asdict(self.recipe)
+        if self.recipe.schedule != "cosine":
+            del recipe["epochs"]
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.network.state_dict().items()}
+        return {
+            "network": _hash([self.network.graph.digest(), shapes]),
+            "data": _hash([self.data.digest, self.data.resolution]),
+            "recipe": _hash(recipe),
+            "random_seed": self.random_seed,
+        }
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _copy_state(mine: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    for name, tensor in mine.items():
+        tensor.copy_(found[name])
+
+
+def _first_bad(losses: Tensor, epoch: int) -> Diverged | None:
+    bad = (~losses.isfinite()).nonzero()
+    return Diverged(epoch, int(bad[0]) + 1, losses[bad[0]].item()) if len(bad) else None
+
+
+def _seed(random_seed: int, epoch: int) -> int:
+    """Derive an epoch's random seed; hashed, so that epoch 2 of seed 1 has nothing to do with epoch 1 of seed 2."""
+    return int.from_bytes(hashlib.sha256(f"{random_seed} {epoch}".encode()).digest()[:7])
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
+    """Yield a seeded generator, and seed torch's global ones (dropout draws from them) until the end of the block."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)

@@ -1,0 +1,263 @@
+"""From a graph to a torch network: one torch form per operation, run in the graph's order.
+
+State-dict keys are the dotted node names of the graph followed by the part, and stay what they are:
+``<node>.conv.weight``, ``<node>.conv.bias`` (only without norm), ``<node>.norm.weight | bias | running_mean |
+running_var | num_batches_tracked`` and ``<node>.linear.weight | bias``; ``stage2.module1.tower3.0.conv.weight`` say.
+"""
+
+import math
+from collections.abc import Iterable
+from functools import singledispatch
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search_spaces.graph import Graph, Node
+from search_spaces.operations import Concat, Conv, Dropout, GlobalPool, Input, Linear, Operation, Pool
+
+# ------------------------------------------------------------------------------------------------ operations in torch
+
+
+class ConvUnit(nn.Module):
+    """A convolution with its batch norm (or bias) and its ReLU: (N, C_in, H, W) -> (N, width, H', W')."""
+
+    def __init__(self, operation: Conv, channels: int, norm_eps: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            channels, operation.width, operation.kernel, operation.stride, operation.padding, bias=not operation.norm
+        )
+        self.norm = nn.BatchNorm2d(operation.width, eps=norm_eps) if operation.norm else None
+        self.activation = operation.activation
+        self.pointwise = not operation.spatial and operation.stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve, normalise, rectify."""
+        if self.pointwise and not x.is_cuda and x.is_contiguous(memory_format=torch.channels_last):
+            # On CPUs a matrix product does a 1x1 convolution of a channels-last tensor in less time, never more: 2x on
+            # small grids (benchmarks/precision.py). The result has the same layout.
+            x = F.linear(x.permute(0, 2, 3, 1), self.conv.weight.flatten(1), self.conv.bias).permute(0, 3, 1, 2)
+        else:
+            x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        # In place: neither the norm nor the convolution needs its own output again in the backward pass.
+        return F.relu_(x) if self.activation else x
+
+
+class LinearUnit(nn.Module):
+    """A fully connected layer on the flattened input: (N, C, H, W) or (N, C) -> (N, width)."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Flatten and multiply."""
+        return cast(Tensor, self.linear(x.flatten(1)))
+
+
+class Mean(nn.Module):
+    """The mean over the whole grid: (N, C, H, W) -> (N, C, 1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Average height and width away."""
+        return x.mean((2, 3), keepdim=True)
+
+
+class Join(nn.Module):
+    """Joins tensors along the channels."""
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        """Concatenate in order."""
+        return torch.cat(parts, 1)
+
+
+@singledispatch
+def torch_form(operation: Operation, node: Node, norm_eps: float) -> nn.Module:
+    """Return the torch module of one operation in its place. The only place that knows how operations look in torch."""
+    raise TypeError(f"{type(operation).__name__} has no torch form: register one in trainers/network.py")
+
+
+@torch_form.register
+def _(operation: Input, node: Node, norm_eps: float) -> nn.Module:
+    return nn.Identity()
+
+
+@torch_form.register
+def _(operation: Conv, node: Node, norm_eps: float) -> nn.Module:
+    return ConvUnit(operation, node.input_shapes[0].channels, norm_eps)
+
+
+@torch_form.register
+def _(operation: Pool, node: Node, norm_eps: float) -> nn.Module:
+    if operation.kind == "max":
+        return nn.MaxPool2d(operation.kernel, operation.stride, operation.padding)
+    return nn.AvgPool2d(operation.kernel, operation.stride, operation.padding, count_include_pad=operation.counted)
+
+
+@torch_form.register
+def _(operation: Concat, node: Node, norm_eps: float) -> nn.Module:
+    return Join()
+
+
+@torch_form.register
+def _(operation: GlobalPool, node: Node, norm_eps: float) -> nn.Module:
+    return Mean()
+
+
+@torch_form.register
+def _(operation: Dropout, node: Node, norm_eps: float) -> nn.Module:
+    return nn.Dropout(operation.probability)
+
+
+@torch_form.register
+def _(operation: Linear, node: Node, norm_eps: float) -> nn.Module:
+    return LinearUnit(node.input_shapes[0].elements, operation.width)
+
+
+# --------------------------------------------------------------------------------------------------------- the network
+
+
+class _Step(NamedTuple):
+    """One node in execution order; tensors live in numbered slots, and ``dead`` are those not read again."""
+
+    module: nn.Module
+    reads: tuple[int, ...]
+    writes: int
+    dead: tuple[int, ...]
+
+
+class Network(nn.Module):
+    """A graph as a torch module: (N, C, H, W) -> logits (N, classes).
+
+    In evaluation mode it gives the logits and skips the auxiliary heads. In training mode it gives
+    ``(logits, (aux logits, ...))`` if the graph has auxiliary heads, else the logits. Use ``build`` to get one with
+    reproducible weights.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        modules: dict[str, nn.Module] = {}
+        for node in graph:
+            modules[node.name] = torch_form(node.operation, node, graph.norm_eps)
+            _place(self, node.name, modules[node.name])
+        self._trunk = _plan(graph, modules, (graph.output,))
+        self._whole = _plan(graph, modules, (graph.output, *graph.aux_outputs))
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, tuple[Tensor, ...]]:
+        """Run the graph."""
+        outputs = _run(self._whole if self.training else self._trunk, x)
+        if self.training and len(outputs) > 1:
+            return outputs[0], tuple(outputs[1:])
+        return outputs[0]
+
+
+def _place(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Register a module under its dotted name, with plain containers along the path."""
+    *path, last = name.split(".")
+    for part in path:
+        if part not in root._modules:
+            root.add_module(part, nn.Module())
+        root = root.get_submodule(part)
+    root.add_module(last, module)
+
+
+class _Plan(NamedTuple):
+    steps: tuple[_Step, ...]
+    outputs: tuple[int, ...]
+    slots: int
+
+
+def _plan(graph: Graph, modules: dict[str, nn.Module], outputs: Iterable[str]) -> _Plan:
+    """Order the steps that the outputs need, and note after which step each tensor is dead."""
+    kept = tuple(outputs)
+    needed = set(kept)
+    for node in reversed(list(graph)):
+        if node.name in needed:
+            needed.update(node.inputs)
+    nodes = [node for node in graph if node.name in needed and not isinstance(node.operation, Input)]
+    slot = {name: i for i, name in enumerate((graph.input.name, *(node.name for node in nodes)))}
+    last_reader = {parent: node.name for node in nodes for parent in node.inputs}
+    steps = []
+    for node in nodes:
+        dead = {parent for parent in node.inputs if last_reader[parent] == node.name and parent not in kept}
+        reads = tuple(slot[parent] for parent in node.inputs)
+        steps.append(_Step(modules[node.name], reads, slot[node.name], tuple(slot[name] for name in sorted(dead))))
+    return _Plan(tuple(steps), tuple(slot[name] for name in kept), len(slot))
+
+
+def _run(plan: _Plan, x: Tensor) -> list[Tensor]:
+    values: list[Tensor | None] = [None] * plan.slots
+    values[0] = x
+    del x  # else the picture would stay alive until the end
+    for module, reads, writes, dead in plan.steps:
+        values[writes] = module(*(values[slot] for slot in reads))
+        for slot in dead:
+            values[slot] = None
+    return [cast(Tensor, values[slot]) for slot in plan.outputs]
+
+
+def endpoints(network: Network, x: Tensor) -> dict[str, Tensor]:
+    """Return the output of every node of the stem and the head, and of every module, reduction and auxiliary head.
+
+    Keys are ``stem.0``, ``stage1.module1``, ``stage2.reduction``, ``head.linear``, ``aux1``; values (N, C, H, W), or
+    (N, classes) after a linear layer. The network runs in the mode it is in, auxiliary heads included.
+    """
+    graph = network.graph
+    last: dict[str, str] = {}  # a unit's last node is its output
+    for node in graph:
+        if not isinstance(node.operation, Input):
+            last[node.name if node.unit in ("stem", "head") else node.unit] = node.name
+    modules = {node.name: network.get_submodule(node.name) for node in graph}
+    return dict(zip(last, _run(_plan(graph, modules, last.values()), x), strict=True))
+
+
+# ----------------------------------------------------------------------------------------------------- initial weights
+
+
+def build(graph: Graph, *, initialise: int | torch.Generator, device: torch.device | str = "cpu") -> Network:
+    """Build the network of a graph with weights drawn from ``initialise``, a random seed or a generator on the CPU.
+
+    The draws happen on the CPU in the graph's order, so that they are the same for every device and with or without
+    auxiliary heads, and leave torch's global generator alone.
+    """
+    generator = torch.Generator().manual_seed(initialise) if isinstance(initialise, int) else initialise
+    with torch.device("meta"):  # torch's own initial values would be drawn for nothing
+        network = Network(graph)
+    network.to_empty(device="cpu")
+    for node in graph:
+        _initialise(network.get_submodule(node.name), auxiliary=node.unit.startswith("aux"), generator=generator)
+    return network.to(device)
+
+
+@torch.no_grad()
+def _initialise(module: nn.Module, *, auxiliary: bool, generator: torch.Generator) -> None:
+    """Fill one node's parameters: weights as published for Inception-v3 (1512.00567's released code), biases zero.
+
+    The publication draws from a normal distribution of deviation 0.1, cut at two deviations; in an auxiliary head 0.01
+    for the spatial convolution and 0.001 for the linear layer, so that a fresh head hardly disturbs the trunk. 0.01 for
+    the classifier is our own: with 0.1 a proxy began with a loss of 3 nats instead of 2.3, and lost an epoch over it.
+    torchvision's ``trunc_normal_(std=0.1, a=-2, b=2)`` cuts at 20 deviations, which is not what the publication does.
+    A convolution without norm has nothing that absorbs a scale: it takes sqrt(2 / fan in) instead (1502.01852).
+    """
+    if isinstance(module, ConvUnit):
+        fan_in = module.conv.weight[0].numel()
+        published = 0.01 if auxiliary and module.conv.kernel_size != (1, 1) else 0.1
+        scale = (2 / fan_in) ** 0.5 if module.norm is None else published
+        _truncated_normal(module.conv.weight, scale, generator)
+        if module.conv.bias is not None:
+            module.conv.bias.zero_()
+        if module.norm is not None:
+            module.norm.reset_parameters()
+    elif isinstance(module, LinearUnit):
+        _truncated_normal(module.linear.weight, 0.001 if auxiliary else 0.01, generator)
+        module.linear.bias.zero_()
+
+
+def _truncated_normal(weight: Tensor, scale: float, generator: torch.Generator) -> None:
+    """Normal, cut at two deviations, by the inverse of its distribution: an eighth of torch's trunc_normal_ time."""
+    weight.uniform_(-math.erf(math.sqrt(2)), math.erf(math.sqrt(2)), generator=generator)
+    weight.erfinv_().mul_(scale * math.sqrt(2)).clamp_(-2 * scale, 2 * scale)

@@ -1,0 +1,96 @@
+"""The recipe of a training: what a user writes under ``recipe`` in a search file. Imports no torch."""
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, ClassVar, Literal
+
+from search_spaces.errors import RequestError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained: every part of 1512.00567's recipe (section 8), each with its switch.
+
+    Raises RequestError for a value out of range.
+
+    - ``epochs``: passes over the training part; the horizon of the cosine schedule.
+    - ``optimizer``: ``rmsprop`` as the paper's framework had it (trainers/optimizer.py), with ``rmsprop_decay`` and
+      ``rmsprop_epsilon``, or ``sgd`` with Nesterov's momentum. ``momentum`` belongs to both.
+    - ``weight_decay``: on weights of convolutions and linear layers; batch norms and biases are left alone.
+    - ``schedule``: ``exponential`` multiplies the rate by ``decay_factor`` every ``decay_every`` epochs (paper: 0.94
+      and 2), ``cosine`` falls to zero over ``epochs``, ``constant`` stays. ``warmup_epochs`` of linear rise come first.
+    - ``label_smoothing``: the share given evenly to all classes (paper: 0.1).
+    - ``aux_weight``: of the auxiliary heads' losses, where a network has such heads (released code: 0.4).
+    - ``gradient_clip``: the largest norm of the gradient, or null (paper: 2.0).
+    - ``average``: decay per step of the running average of parameters and statistics that is evaluated, or null
+      (released code: 0.9999); it starts low and rises with the steps: short trainings average over their last tenth.
+    - ``precision``: ``float32``, ``bfloat16`` (autocast) or ``auto``: bfloat16 on GPUs, float32 on CPUs.
+    - ``channels_last``: the memory layout; ``auto``: wherever convolutions run faster with it, which is everywhere.
+    - ``shift``: pictures are moved at random by up to so many pixels.
+    """
+
+    # Read by pydantic where a search file's model nests this class; pydantic itself is not needed here.
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    epochs: int = 6
+    batch_size: int = 64
+    optimizer: Literal["rmsprop", "sgd"] = "rmsprop"
+    learning_rate: float = 0.045
+    momentum: float = 0.9
+    rmsprop_decay: float = 0.9
+    rmsprop_epsilon: float = 1.0
+    weight_decay: float = 4e-5
+    schedule: Literal["exponential", "cosine", "constant"] = "exponential"
+    decay_factor: float = 0.94
+    decay_every: float = 2.0
+    warmup_epochs: float = 0.0
+    label_smoothing: float = 0.1
+    aux_weight: float = 0.4
+    gradient_clip: float | None = 2.0
+    average: float | None = 0.9999
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    channels_last: Literal["auto"] | bool = "auto"
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        self._check("epochs", 1, 100_000)
+        self._check("batch_size", 2, 65_536)  # batch norm needs two
+        self._check("learning_rate", 0, 1_000, above=True)
+        self._check("momentum", 0, 1, below=True)
+        self._check("rmsprop_decay", 0, 1, below=True)
+        self._check("rmsprop_epsilon", 0, 1_000, above=True)
+        self._check("weight_decay", 0, 1)
+        self._check("decay_factor", 0, 1, above=True)
+        self._check("decay_every", 0, 100_000, above=True)
+        self._check("warmup_epochs", 0, 100_000)
+        self._check("label_smoothing", 0, 1, below=True)
+        self._check("aux_weight", 0, 10)
+        self._check("shift", 0, 64)
+        if self.gradient_clip is not None:
+            self._check("gradient_clip", 0, 1e9, above=True)
+        if self.average is not None:
+            self._check("average", 0, 1, below=True)
+        self._choice("optimizer", "rmsprop", "sgd")
+        self._choice("schedule", "exponential", "cosine", "constant")
+        self._choice("precision", "auto", "float32", "bfloat16")
+        self._choice("channels_last", "auto", True, False)
+        if self.warmup_epochs >= self.epochs:
+            raise RequestError(
+                f"warmup_epochs is {self.warmup_epochs:g} in a training of {self.epochs} epochs:"
+                " it must be shorter than the training; lower it or raise epochs"
+            )
+
+    def _check(self, name: str, low: float, high: float, *, above: bool = False, below: bool = False) -> None:
+        value = getattr(self, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        if not number or not low <= value <= high or (above and value == low) or (below and value == high):
+            bounds = f"{'more than' if above else 'from'} {low:g} {'and less than' if below else 'to'} {high:g}"
+            raise RequestError(f"{name} is {value!r}: a number {bounds} is allowed; change it in the recipe")
+        if isinstance(type(self).__dataclass_fields__[name].default, int) and not isinstance(value, int):
+            raise RequestError(f"{name} is {value!r}: a whole number is allowed; change it in the recipe")
+
+    def _choice(self, name: str, *allowed: object) -> None:
+        value = getattr(self, name)
+        if value not in allowed:
+            choices = ", ".join(str(choice) for choice in allowed)
+            raise RequestError(f"{name} is {value!r}: allowed are {choices}; change it in the recipe")
