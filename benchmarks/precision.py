@@ -11,18 +11,16 @@ import json
 import platform
 import statistics
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
-from search_spaces.architecture import Architecture, Module, Split, Stage, Step, from_file
-from search_spaces.operations import Conv
+from search_spaces.proxy import proxy
+from search_spaces.seeds import seed
 from trainers.network import Network, build
 from trainers.precision import Precision
-
-SEED = Path(__file__).parents[1] / "search_spaces" / "seeds" / "inception-v3.yaml"
 
 
 @dataclass(frozen=True)
@@ -43,31 +41,6 @@ class Row:
 
 
 SETTINGS = (Setting("proxy", 1 / 8, 16, 64), Setting("half", 1 / 2, 64, 16))
-
-
-def narrowed(architecture: Architecture, width: float) -> Architecture:
-    """Multiply all widths, to multiples of 4, and give up the strides and pools of the stem."""
-
-    def step(old: Step) -> Step:
-        if isinstance(old, Split):
-            return Split(tuple(conv(branch) for branch in old.branches))
-        return conv(old) if isinstance(old, Conv) else old
-
-    def conv(old: Conv) -> Conv:
-        return replace(old, width=max(4, round(old.width * width / 4) * 4))
-
-    def module(old: Module) -> Module:
-        return Module(tuple(tuple(step(part) for part in tower) for tower in old.towers))
-
-    return replace(
-        architecture,
-        stem=tuple(replace(conv(part), stride=1, same=True) for part in architecture.stem if isinstance(part, Conv)),
-        stages=tuple(
-            Stage(tuple(map(module, stage.modules)), stage.reduction and module(stage.reduction))
-            for stage in architecture.stages
-        ),
-        aux=(),
-    )
 
 
 def variants(device: torch.device) -> dict[tuple[str, str], Precision]:
@@ -92,7 +65,7 @@ def step_seconds(network: Network, precision: Precision, batch: torch.Tensor, la
 
 
 def measure(setting: Setting, device: torch.device, repeats: int) -> list[Row]:
-    graph = narrowed(from_file(SEED), setting.width).graph(setting.resolution, classes=10)
+    graph = proxy(seed("inception-v3"), setting.resolution, setting.width).graph(setting.resolution, classes=10)
     batch = torch.randn(setting.batch, 3, setting.resolution, setting.resolution, device=device)
     labels = torch.randint(0, 10, (setting.batch,), device=device)
     networks: dict[tuple[str, str], tuple[Network, Precision]] = {}

@@ -36,8 +36,8 @@ def _check_siblings() -> None:
         if origin != home / name:
             found = f"is taken by {origin}" if origin else "is missing"
             raise ImportError(
-                f"inception-nas needs its package {name!r} in {home}, but the name {found}: rename the other package or "
-                "folder, start Python elsewhere, or install inception-nas again"
+                f"inception-nas needs its package {name!r} in {home}, but the name {found}: rename the other package "
+                "or folder, start Python elsewhere, or install inception-nas again"
             )
 
 

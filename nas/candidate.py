@@ -1,7 +1,7 @@
 """The life of one candidate inside a worker: build, train epoch by epoch, leave weights and a result behind.
 
 Everything that a worker needs travels in a ``Job`` of plain data; everything that it has to say comes back as one
-``Report`` an epoch. Files of a trial: ``checkpoint/`` while it trains, then ``weights.safetensors`` and ``result.json``.
+``Report`` an epoch. Files of a trial: ``checkpoint/``, and at the end ``weights.safetensors`` and ``result.json``.
 The result is written before it is reported, so that a driver that died in between finds it and does not train again.
 """
 
@@ -37,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says after an epoch. ``outcome`` is running until the last one. ``seconds``: spent so far, in training."""
+    """What a worker says after an epoch. ``outcome`` is running until the last one. ``seconds``: spent on it so far."""
 
     number: int
     epoch: int
@@ -61,7 +61,9 @@ class Report:
     def from_data(data: dict[str, Any]) -> "Report":
         """Read what ``as_data`` gave."""
         known = {item.name for item in fields(Report)}
-        return Report(**{**{key: value for key, value in data.items() if key in known}, "outcome": Outcome(data["outcome"])})
+        return Report(
+            **{**{key: value for key, value in data.items() if key in known}, "outcome": Outcome(data["outcome"])}
+        )
 
 
 class Worker(Protocol):
@@ -164,5 +166,3 @@ def left_behind(folder: Path) -> Report | None:
         return Report.from_data(json.loads((folder / RESULT).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or not whole: the trial goes on from its checkpoint
-
-

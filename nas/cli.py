@@ -1,4 +1,4 @@
-"""The command line: one function per command, no logic. Answers go to standard output, everything else to standard error."""
+"""The command line: one function per command, no logic. Answers go to standard output, all else to standard error."""
 
 import json
 import logging
@@ -14,9 +14,13 @@ from search_spaces.errors import RequestError
 if TYPE_CHECKING:
     from rich.console import Console
 
-RUNS = click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where studies lie.")
+RUNS = click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where studies lie."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-RESOLUTION = click.option("--resolution", type=int, help="Side of the pictures in pixels; the architecture's own by default.")
+RESOLUTION = click.option(
+    "--resolution", type=int, help="Side of the pictures in pixels; the architecture's own by default."
+)
 ARCH = click.argument("arch", metavar="ARCH")
 
 
@@ -26,7 +30,9 @@ class _Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         from search_spaces.errors import nearest
 
         if args and args[0] not in self.commands and not args[0].startswith("-"):
@@ -49,7 +55,9 @@ def nas(verbose: bool) -> None:
       nas pareto digits                         the front of a study
       nas export digits:7 --to python -o out    a trial as plain PyTorch
     """
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s"
+    )
 
 
 def _console(*, error: bool = False) -> "Console":
@@ -74,7 +82,9 @@ def seeds(as_json: bool) -> None:
 
     rows = [(name, seed(name), seed_notes(name)) for name in seed_names()]
     if as_json:
-        _print_json([{"name": n, "resolution": a.resolution, **cost(a).as_data(), "notes": text} for n, a, text in rows])
+        _print_json(
+            [{"name": n, "resolution": a.resolution, **cost(a).as_data(), "notes": text} for n, a, text in rows]
+        )
         return
     for name, architecture, text in rows:
         counted = cost(architecture)
@@ -92,10 +102,15 @@ def spaces(as_json: bool) -> None:
 
     found = [space(name) for name in space_names()]
     if as_json:
-        _print_json([{"name": s.name, "resolution": s.resolution, "genes": len(s.genes), "notes": s.notes} for s in found])
+        _print_json(
+            [{"name": s.name, "resolution": s.resolution, "genes": len(s.genes), "notes": s.notes} for s in found]
+        )
         return
     for item in found:
-        click.echo(f"{item.name}  {len(item.genes)} genes, for {item.resolution} px\n" + click.wrap_text(item.notes, 100, "    ", "    "))
+        click.echo(
+            f"{item.name}  {len(item.genes)} genes, for {item.resolution} px\n"
+            + click.wrap_text(item.notes, 100, "    ", "    ")
+        )
 
 
 # --------------------------------------------------------------------------------------------------- one architecture
@@ -171,7 +186,9 @@ def audit(arch: str, resolution: int | None, as_json: bool, runs: Path) -> None:
 @nas.command()
 @click.argument("space_name", metavar="SPACE")
 @click.option("-n", "count", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="How many.")
-@click.option("--random-seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same ones.")
+@click.option(
+    "--random-seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same ones."
+)
 @JSON
 def sample(space_name: str, count: int, random_seed: int, as_json: bool) -> None:
     """Draw random architectures of a space (a name from 'nas spaces', or a YAML file)."""
@@ -269,7 +286,9 @@ def pareto(study: str, as_json: bool, runs: Path) -> None:
 
 @nas.command()
 @click.argument("study")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.html", help="Where to write it.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.html", help="Where to write it."
+)
 @RUNS
 def report(study: str, output: Path, runs: Path) -> None:
     """Write a study as one self-contained HTML file."""
@@ -283,9 +302,13 @@ def report(study: str, output: Path, runs: Path) -> None:
 @nas.command()
 @ARCH
 @click.option("--to", type=click.Choice(["python", "yaml"]), required=True, help="The form to write.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder for the files.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder for the files."
+)
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights of a trial or a training to take along.")
-@click.option("--classes", type=click.IntRange(2), help="Classes of the last layer; those of the weights by default, or 1000.")
+@click.option(
+    "--classes", type=click.IntRange(2), help="Classes of the last layer; those of the weights by default, or 1000."
+)
 @RUNS
 def export(arch: str, to: str, output: Path, weights: Path | None, classes: int | None, runs: Path) -> None:
     """Write an architecture as plain PyTorch or as YAML.

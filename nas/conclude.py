@@ -17,7 +17,7 @@ from search_spaces.proxy import proxy
 if TYPE_CHECKING:
     from torch import Tensor
 
-PROXY_NOTE = "proxy weights: trained as briefly as the search did, on small pictures with narrow filters; train in full before use"
+PROXY_NOTE = "these are proxy weights, trained briefly on small pictures with narrow filters: train in full before use"
 
 
 def settings(study: Study) -> SearchConfig:
@@ -39,11 +39,15 @@ def trained_state(study: Study, trial: TrialRecord) -> "dict[str, Tensor]":
 
     path = study.runs / (trial.artifact or "") / WEIGHTS
     if trial.artifact is None or not path.is_file():
-        raise RequestError(f"trial {trial.number} of study {study.name!r} has no weights: only complete trials keep theirs")
+        raise RequestError(
+            f"trial {trial.number} of study {study.name!r} has no weights: only complete trials keep theirs"
+        )
     return dict(read(path).tensors)
 
 
-def export_found(found: Found, to: str, folder: Path, weights: Path | None = None, classes: int | None = None) -> list[Path]:
+def export_found(
+    found: Found, to: str, folder: Path, weights: Path | None = None, classes: int | None = None
+) -> list[Path]:
     """Write an architecture as ``yaml`` or ``python``; a complete trial brings its proxy and the weights of it."""
     from results.export.to_python import export_python
     from results.export.to_yaml import export_yaml
@@ -94,7 +98,12 @@ def conclude(study: Study) -> Conclusion:
 
         files = [*export_found(found, "yaml", folder), *export_found(found, "python", folder)]
         error = _test_error(study, best)
-        content = {"trial": best.number, "digest": best.digest, "test_error": error, "files": [file.name for file in files]}
+        content = {
+            "trial": best.number,
+            "digest": best.digest,
+            "test_error": error,
+            "files": [file.name for file in files],
+        }
         write_files(folder, {result.name: json.dumps(content, indent=1).encode()})
     else:
         error, files = known["test_error"], [folder / name for name in known["files"]]

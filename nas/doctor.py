@@ -7,13 +7,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "optuna", "ray", "networkx", "numpy", "scikit-learn", "sqlalchemy", "moocore", "plotly", "safetensors")
+PACKAGES = (
+    "torch",
+    "optuna",
+    "ray",
+    "networkx",
+    "numpy",
+    "scikit-learn",
+    "sqlalchemy",
+    "moocore",
+    "plotly",
+    "safetensors",
+)
 LEAST_FREE_BYTES = 2 * 1024**3
 
 
-def hardware() -> str:
-    """One line: processor, cores and memory."""
-    return f"{_processor()}, {usable_cpus()} CPUs, {_memory_bytes() / 1024**3:.0f} GiB memory"
+def hardware() -> dict[str, str]:
+    """Processor, CPUs and memory, as the report states them."""
+    return {"processor": _processor(), "CPUs": str(usable_cpus()), "memory": f"{_memory_bytes() / 1024**3:.0f} GiB"}
 
 
 def usable_cpus() -> int:
@@ -56,11 +67,15 @@ def examine(runs: Path) -> dict[str, Any]:
     place = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK | os.X_OK)
-    problems = [f"{package} is not installed: pip install {package}" for package, found in packages.items() if not found]
+    problems = [
+        f"{package} is not installed: pip install {package}" for package, found in packages.items() if not found
+    ]
     if not writable:
         problems.append(f"{place} cannot be written: choose another folder with --runs, or mend its permissions")
     if free < LEAST_FREE_BYTES:
-        problems.append(f"only {free / 1024**3:.1f} GiB are free in {place}: a search wants {LEAST_FREE_BYTES / 1024**3:.0f}")
+        problems.append(
+            f"only {free / 1024**3:.1f} GiB are free in {place}: a search wants {LEAST_FREE_BYTES / 1024**3:.0f}"
+        )
     return {
         "python": platform.python_version(),
         "packages": packages,

@@ -23,13 +23,14 @@ from nas.progress import Progress, quiet
 from nas.samplers.contract import Sampler
 from nas.study import LEDGER, Study
 from results.ledger import Ledger
-from results.outcome import Measurement, Outcome, TrialRecord
-from search_spaces.architecture import Architecture, from_data
+from results.outcome import Measurement, Outcome, StudyState, TrialRecord
+from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import RequestError
+from search_spaces.genes import OutsideSpace
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
-from search_spaces.space import OutsideSpace, SearchSpace, space
+from search_spaces.space import SearchSpace, space
 from trainers.data import DataSet, load
 
 logger = logging.getLogger("nas.driver")
@@ -164,16 +165,26 @@ class Driver:
         genes = self.sampler.propose(number)
         return self._trial(number, self.space.decode(genes), genes, None)
 
-    def _trial(self, number: int, architecture: Architecture, genes: dict[str, float | int | str] | None, name: str | None) -> TrialRecord:
+    def _trial(
+        self, number: int, architecture: Architecture, genes: dict[str, float | int | str] | None, name: str | None
+    ) -> TrialRecord:
         target = self.config.target
-        counted = cost(architecture, target.resolution, classes=target.classes or len(self.data.classes), channels=target.channels)
+        counted = cost(
+            architecture, target.resolution, classes=target.classes or len(self.data.classes), channels=target.channels
+        )
         violations = self._violations(architecture, counted)
-        same = next((t for t in self.trials.values() if t.digest == architecture.digest and t.outcome is not Outcome.DUPLICATE), None)
+        same = next(
+            (t for t in self.trials.values() if t.digest == architecture.digest and t.outcome is not Outcome.DUPLICATE),
+            None,
+        )
         outcome, reason = Outcome.RUNNING, ""
         if same is not None:
             outcome, reason = Outcome.DUPLICATE, f"the same architecture as trial {same.number}"
         elif name is None and (broken := {key: size for key, size in violations.items() if size > 0}):
-            outcome, reason = Outcome.SCREENED, "exceeds " + ", ".join(f"{key} by {size:.3g}" for key, size in broken.items())
+            outcome, reason = (
+                Outcome.SCREENED,
+                "exceeds " + ", ".join(f"{key} by {size:.3g}" for key, size in broken.items()),
+            )
         return TrialRecord(
             study=self.config.study,
             number=number,
@@ -189,7 +200,7 @@ class Driver:
         )
 
     def _violations(self, architecture: Architecture, counted: Cost) -> dict[str, float]:
-        """By limit and principle, how far it is exceeded (limits: as a share of the limit); 0 or less where it is kept."""
+        """By limit (as a share of it) and principle, how far it is exceeded; 0 or less where it is kept."""
         costs = asdict(counted)
         found = {f"limit:{name}": costs[name] / most - 1 for name, most in self.config.limits.items()}
         audit = self.space.audit(architecture)
@@ -244,8 +255,8 @@ class Driver:
         self._mistakes = [*self._mistakes, report.reason] if report.outcome is Outcome.BROKEN else []
         if len(self._mistakes) >= BROKEN_IN_A_ROW and len(set(self._mistakes[-BROKEN_IN_A_ROW:])) == 1:
             raise SearchFailed(
-                f"the last {BROKEN_IN_A_ROW} trials of study {self.config.study!r} broke in the same way, {report.reason}: the "
-                "traceback is kept with the trials; mend the cause and run the search again"
+                f"the last {BROKEN_IN_A_ROW} trials of study {self.config.study!r} broke in one way, {report.reason}: "
+                "the traceback is kept with the trials; mend the cause and run the search again"
             )
 
     # ------------------------------------------------------------------------------------------------------------- life
@@ -265,7 +276,7 @@ class Driver:
         """Note whether the study is complete."""
         trained = sum(trial.outcome in TRAINED for trial in self.trials.values())
         running = any(not trial.outcome.final for trial in self.trials.values())
-        state = "complete" if trained >= self.config.trials and not running else "stopped"
+        state: StudyState = "complete" if trained >= self.config.trials and not running else "stopped"
         if self.ledger.study(self.config.study).state != state:
             self.ledger.set_state(self.config.study, state)
 
@@ -274,7 +285,7 @@ class SearchFailed(RuntimeError):
     """The search ran and failed: exit status 1."""
 
 
-# ------------------------------------------------------------------------------------------------------------- the parts
+# ------------------------------------------------------------------------------------------------------------ the parts
 
 
 def make_sampler(config: SearchConfig, searched: SearchSpace) -> Sampler:
@@ -296,7 +307,7 @@ def make_executor(config: SearchConfig) -> Executor:
 
 
 def _check_seeds(config: SearchConfig) -> list[Architecture]:
-    """Return the seeds; one that does not fit the target or the proxy is a RequestError now, not a broken trial later."""
+    """Return the seeds; one that does not fit target or proxy is a RequestError now, not a broken trial later."""
     seeds = [seed(name) for name in config.seeds]
     for architecture in seeds:
         architecture.graph(config.target.resolution)
@@ -309,10 +320,13 @@ def _ledger(runs: Path) -> Ledger:
         runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RequestError(
-            f"the runs folder {str(runs)!r} cannot be made ({error.strerror}): choose another with --runs, or mend its permissions"
+            f"the runs folder {str(runs)!r} cannot be made ({error.strerror}): choose another with --runs, "
+            "or mend its permissions"
         ) from None
     if not os.access(runs, os.W_OK | os.X_OK):
-        raise RequestError(f"the runs folder {str(runs)!r} cannot be written: choose another with --runs, or mend its permissions")
+        raise RequestError(
+            f"the runs folder {str(runs)!r} cannot be written: choose another with --runs, or mend its permissions"
+        )
     return Ledger.open(runs / LEDGER, create=True)
 
 
@@ -327,7 +341,7 @@ def _create(ledger: Ledger, config: SearchConfig, data: DataSet) -> None:
     ledger.create_study(
         config.study,
         config.as_data(),
-        {name: "minimize" for name in config.objectives},
+        dict.fromkeys(config.objectives, "minimize"),
         versions,
         data.digest,
         may_differ=MAY_DIFFER,
@@ -345,7 +359,8 @@ def _sole_driver(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             raise RequestError(
-                f"study {folder.name!r} is being searched by {lock.read().strip() or 'another process'}: wait for it, or stop it"
+                f"study {folder.name!r} is being searched by {lock.read().strip() or 'another process'}: "
+                "wait for it, or stop it"
             ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")

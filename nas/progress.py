@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live view on a terminal, one line an event elsewhere. Always on standard error."""
+"""What a search shows while it runs, on standard error: a live view on a terminal, one line an event elsewhere."""
 
 import time
 from collections.abc import Iterable
@@ -36,7 +36,9 @@ class Progress(Protocol):
     def __enter__(self) -> "Progress":
         """Begin to show."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End the show."""
 
 
@@ -61,7 +63,9 @@ class Quiet:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Show nothing."""
 
 
@@ -99,7 +103,9 @@ class Shown:
             self._line(f"study {self.config.study}: {self._done} of {self.config.trials} trials done, starting workers")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
             self._live = None
@@ -184,14 +190,15 @@ class Shown:
         return Group(head, bar, table, self._front_view())
 
     def _front_view(self) -> "RenderableType":
+        from rich.text import Text
+
         from results.pareto import front
         from results.table import front_plot
-        from rich.text import Text
 
         complete = [trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETE]
         if not complete:
             return Text("no trial is complete yet", style="dim")
-        best = front(complete, {name: "minimize" for name in self.config.objectives})
+        best = front(complete, dict.fromkeys(self.config.objectives, "minimize"))
         seeds = [trial for trial in complete if trial.seed]
         lines = [
             f"  {trial.number:>4}  {trial.seed or trial.digest[:8]:<14} error {trial.values['error']:.2%}  "

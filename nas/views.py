@@ -22,8 +22,12 @@ def cost_text(counted: Cost) -> str:
     lines.append(f"MACs                {counted.macs:>15,}")
     if counted.macs_with_aux not in (None, counted.macs):
         lines.append(f"  with auxiliary    {counted.macs_with_aux:>15,}")
-    lines.append(f"activations         {counted.activation_bytes / 1024**2:>11,.1f} MiB  all outputs, one picture, float32")
-    lines.append(f"peak memory         {counted.peak_memory_bytes / 1024**2:>11,.1f} MiB  weights and what is alive at once")
+    lines.append(
+        f"activations         {counted.activation_bytes / 1024**2:>11,.1f} MiB  all outputs, one picture, float32"
+    )
+    lines.append(
+        f"peak memory         {counted.peak_memory_bytes / 1024**2:>11,.1f} MiB  weights and what is alive at once"
+    )
     return "\n".join(lines)
 
 
@@ -84,7 +88,8 @@ def study_rows(runs: Path) -> list[dict[str, Any]]:
         names = [record.name for record in ledger.studies()]
     opened = [Study.open(name, runs) for name in names]
     return [
-        {"name": s.name, "trials": len(s.trials), "state": s.record.state, "front_size": len(s.front().members)} for s in opened
+        {"name": s.name, "trials": len(s.trials), "state": s.record.state, "front_size": len(s.front().members)}
+        for s in opened
     ]
 
 
@@ -141,5 +146,8 @@ def doctor_text(found: dict[str, Any]) -> str:
     lines += [f"GPU {gpu['name']}, {gpu['memory_bytes'] / gib:.1f} GiB" for gpu in found["gpus"]] or ["no GPU"]
     runs, use = found["runs"], found["will_use"]
     lines.append(f"runs folder {runs['folder']}, {runs['free_bytes'] / gib:.1f} GiB free")
-    lines.append(f"a search uses {use['executor']} on {use['device']} in {use['precision']}, {use['trials_at_once']} trials at once")
+    lines.append(
+        f"a search uses {use['executor']} on {use['device']} in {use['precision']}, "
+        f"{use['trials_at_once']} trials at once"
+    )
     return "\n".join(lines + [f"problem: {problem}" for problem in found["problems"]])

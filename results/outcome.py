@@ -64,7 +64,7 @@ class LedgerError(RequestError):
     """The ledger cannot do what was asked; the message is one sentence for the user. Nothing was recorded."""
 
 
-class StudyMismatch(LedgerError):  # noqa: N818 - the public name; it reads as what it reports
+class StudyMismatch(LedgerError):
     """A study of this name exists and was started with a different search file, or on different data."""
 
 

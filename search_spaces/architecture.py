@@ -1,4 +1,4 @@
-"""The description of a network: stem, stages of modules, reductions, heads. Frozen, YAML in and out, graph on demand."""
+"""The description of a network: stem, stages of modules, reductions, heads. Frozen, in and out of YAML."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Aux:
-    """An auxiliary head: ``steps``, a global pool and a linear layer on the output of module ``module`` of ``stage`` (from 1)."""
+    """An auxiliary head: ``steps``, a global pool and a linear layer, on one module (stage and module from 1)."""
 
     stage: int
     module: int
@@ -54,7 +54,7 @@ class Aux:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A whole network. Two architectures are equal if they build the same one; ``name`` and ``resolution`` are labels."""
+    """A whole network. Architectures are equal if they build the same one; ``name`` and ``resolution`` are labels."""
 
     name: str
     stem: tuple[Conv | Pool, ...]
@@ -97,7 +97,8 @@ class Architecture:
         except ResolutionError as error:
             smallest = self.smallest_resolution(aux=aux)
             raise ResolutionError(
-                f"{self.name} cannot run at {sides[0]} x {sides[1]}: {error}; the smallest side that works is {smallest}"
+                f"{self.name} cannot run at {sides[0]} x {sides[1]}: {error}; "
+                f"the smallest side that works is {smallest}"
             ) from None
 
     def smallest_resolution(self, *, aux: bool = False) -> int:
@@ -114,7 +115,7 @@ class Architecture:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the structure, whatever the name, the resolution and the order of towers; auxiliary heads count."""
+        """SHA-256 of the structure, with auxiliary heads, whatever the name, the resolution and the order of towers."""
         return self.graph(max(self.resolution, self.smallest_resolution(aux=True)), aux=True).digest()
 
     def named(self, name: str) -> "Architecture":

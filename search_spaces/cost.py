@@ -13,8 +13,8 @@ BYTES = 4  # float32
 class Cost:
     """Costs for one picture. Multiply-adds of convolutions and linear layers count once; memory is for float32.
 
-    ``activation_bytes``: outputs of all operations, what training keeps for one picture. ``peak_memory_bytes``: weights,
-    and the most that is alive at once when the operations run in order, each output freed after its last reader.
+    ``activation_bytes``: outputs of all operations, what training keeps for one picture.
+    ``peak_memory_bytes``: weights, and the most that is alive at once when the operations run in order, each output freed after its last reader.
     The fields ``with_aux`` are None where the auxiliary heads do not fit the picture.
     """
 
@@ -41,7 +41,7 @@ def graph_macs(graph: Graph) -> int:
 
 
 def peak_activation_elements(graph: Graph) -> int:
-    """The largest number of elements alive at once when nodes run in order and outputs are freed after their last reader."""
+    """The most elements alive at once when nodes run in order and each output is freed after its last reader."""
     unread = {name: len(readers) for name, readers in graph.readers.items()}
     alive = peak = 0
     for node in graph:

@@ -48,8 +48,3 @@ def step_kernels(steps: Sequence[Step]) -> Kernels | None:
         else:
             return None
     return tuple(found)
-
-
-def widest_input(kernel_chain: Kernels, embedding: int, inner: int) -> int:
-    """Return the widest tensor that the chain's convolutions read: the embedding, and ``inner`` if there are several."""
-    return max(embedding, inner) if len(kernel_chain) > 1 else embedding

@@ -61,7 +61,7 @@ class Widths:
         return self.low + max(0, math.floor((min(value, self.high) - self.low) / self.step)) * self.step
 
     def between(self, first: int, last: int, index: int, count: int) -> int:
-        """Return the width of module ``index`` of ``count`` on a line from ``first`` to ``last``, rounded half up to the step."""
+        """Return module ``index``'s width of ``count``: on a line from first to last, rounded half up to the step."""
         if count == 1:
             return first
         return first + math.floor((last - first) * index / ((count - 1) * self.step) + 0.5) * self.step
@@ -82,14 +82,14 @@ class Pick(Protocol):
 
 
 def _interval(widths: Widths, low: float, high: float) -> tuple[int, int]:
-    """Lowest allowed width and the number of allowed widths. What must not be too narrow goes before what is too wide."""
+    """Lowest allowed width, and how many are allowed. What must not be too narrow goes before what is too wide."""
     lowest = widths.up(low)
     highest = max(lowest, widths.down(high))
     return lowest, (highest - lowest) // widths.step + 1
 
 
 class GeneReader:
-    """Decodes: takes values from genes. Total: an unknown gene is a mistake, but every value in the box has a meaning."""
+    """Decodes: takes values from genes. Total: every value in the box has a meaning."""
 
     def __init__(self, genes: Mapping[str, float | int | str]) -> None:
         self.genes = genes

@@ -1,4 +1,4 @@
-"""The graph of an architecture: operations and shapes in execution order, as a networkx DiGraph, with a canonical digest.
+"""The graph of an architecture: operations and shapes in execution order, a networkx DiGraph, a canonical digest.
 
 Cost, audit, network, export and drawing all read this; nobody rebuilds structure from YAML.
 """
@@ -80,7 +80,7 @@ class Graph:
 
     @cached_property
     def digraph(self) -> "DiGraph":
-        """The same graph for networkx: node attributes ``operation`` and ``shape``, edges in the direction of the data."""
+        """The same graph for networkx: node attributes ``operation`` and ``shape``, edges as the data flows."""
         import networkx as nx  # 0.2 s: only those who need its algorithms pay
 
         graph: DiGraph = nx.DiGraph()
@@ -108,7 +108,7 @@ class Graph:
         return depths
 
     def digest(self) -> str:
-        """SHA-256 of the structure: equal for graphs that differ in names, picture size or the order of parallel towers.
+        """SHA-256 of the structure: equal for graphs that differ in names, picture size or the order of towers.
 
         Each node is hashed from its inputs and again from its readers, both unordered, and the sorted hashes of all
         nodes are hashed: two towers that share a convolution and two that each have their own stay distinct, because

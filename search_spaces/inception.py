@@ -1,4 +1,4 @@
-"""The space of Inception networks whose genes are tied per stage: a schedule of widths runs from the first module to the last.
+"""The space of Inception networks with genes tied per stage: schedules of widths run from the first module to the last.
 
 ``walk`` is the one description of the space; see ``genes.py`` for how it serves decoding and encoding alike. What the
 principles demand is built into the intervals that it offers, place by place:
@@ -19,14 +19,12 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from search_spaces.architecture import Architecture, Aux, Module, Split, Step, Tower
-from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernel, Kernels, allowed, kernels, step_kernels
+from search_spaces.errors import ResolutionError
+from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernels, allowed, kernels, step_kernels
 from search_spaces.genes import Gene, OutsideSpace, Pick, Value, Widths
-from search_spaces.inception_widths import WidthWalk
+from search_spaces.inception_widths import STRIDE_POOL, WidthWalk
 from search_spaces.operations import Conv, Pool, Shape, parse
 from search_spaces.principles import Thresholds
-
-STRIDE_KERNEL = 3  # reductions are 3x3/2 without padding, as in the paper's Figure 10
-
 
 # ------------------------------------------------------------------------------------------------- the space's file
 
@@ -152,9 +150,9 @@ class SpatialChoice:
         for i, kernel in enumerate(self.chain):
             width = output if widen == "early" or i == len(self.chain) - 1 else embedding
             if isinstance(kernel[0], tuple):
-                steps.append(Split(tuple(Conv(side, width=width) for side in cast(tuple[Kernel, ...], kernel))))
+                steps.append(Split(tuple(Conv(side, width=width) for side in kernel)))
             else:
-                steps.append(Conv(cast(Kernel, kernel), width=width))
+                steps.append(Conv(kernel, width=width))
         return tuple(steps)
 
 
@@ -242,11 +240,17 @@ class InceptionSpace:
     def _grids(self, stem: Sequence[Conv | Pool]) -> list[Shape]:
         """Shapes on entering each stage (channels count for the first only)."""
         shape = Shape(3, self.file.resolution, self.file.resolution)
-        for step in stem:
-            shape = step.output([shape])
-        shapes = [shape]
-        for _ in self.file.stages[1:]:
-            shapes.append(Pool((STRIDE_KERNEL,) * 2, 2, same=False).output([shapes[-1]]))
+        try:
+            for step in stem:
+                shape = step.output([shape])
+            shapes = [shape]
+            for _ in self.file.stages[1:]:
+                shapes.append(STRIDE_POOL.output([shapes[-1]]))
+        except ResolutionError as error:
+            raise ResolutionError(
+                f"pictures of {self.file.resolution} px are too small for the space {self.file.name!r}: {error}; "
+                "choose a larger resolution, or stems with fewer strides"
+            ) from None
         return shapes
 
     # ------------------------------------------------------------------------------------------------------- choices
@@ -254,7 +258,7 @@ class InceptionSpace:
     def factorisations(
         self, choices: TowerChoices, stage: int, *, reduction: bool = False
     ) -> tuple[Factorisation, ...]:
-        """Return those that may stand in a stage (from 0) whatever the stem: asymmetric on medium grids, expanded last."""
+        """Return those that may stand in a stage (from 0): asymmetric on medium grids, expanded on the last."""
         at = stage - 1 if reduction else stage  # a reduction convolves on the grid before it
         last = stage == len(self.file.stages) - 1 and not reduction
         sides = [shapes[at].height for shapes in self.grids.values()]
@@ -328,7 +332,7 @@ class InceptionSpace:
         stem = str(pick.choice("stem", tuple(self.file.stems)))
         plans = [self._plan(pick, s, self.grids[stem][s]) for s in range(len(self.file.stages))]
         stages = WidthWalk(self, self.file.stems[stem], plans).stages(pick)
-        aux = ()
+        aux: tuple[Aux, ...] = ()
         if self.file.aux is not None:
             aux = (Aux(self.file.aux.stage, plans[self.file.aux.stage - 1].depth, self.file.aux.steps),)
         return Architecture(
@@ -379,7 +383,7 @@ def _names(flags: Sequence[bool]) -> tuple[str, ...]:
 
 
 def values(space: InceptionSpace, architecture: Architecture, widen: Sequence[str]) -> dict[str, Value]:
-    """Read the value of every gene off an architecture, given where each stage widens; raise OutsideSpace if it has another form."""
+    """Read every gene's value off an architecture, given where each stage widens; OutsideSpace if impossible."""
     stems = {steps: name for name, steps in space.file.stems.items()}
     if architecture.stem not in stems:
         raise OutsideSpace(f"stem is not one of {', '.join(space.file.stems)}")
@@ -389,10 +393,9 @@ def values(space: InceptionSpace, architecture: Architecture, widen: Sequence[st
     for s, (stage, choices) in enumerate(zip(architecture.stages, space.file.stages, strict=True)):
         at = f"stage{s + 1}"
         if choices.reduction is not None and stage.reduction is not None:
-            long = space.long_reduction_chains(s)
-            found |= {
-                f"{at}.reduction.{name}": value for name, value in _reduction_values(stage.reduction, long, at).items()
-            }
+            before = _channels(architecture.stages[s - 1].modules[-1])
+            known = _reduction_values(stage.reduction, space.long_reduction_chains(s), before, at)
+            found |= {f"{at}.reduction.{name}": value for name, value in known.items()}
         found[f"{at}.depth"] = len(stage.modules)
         found[f"{at}.widen"] = widen[s]
         for which, module in (("first", stage.modules[0]), ("last", stage.modules[-1])):
@@ -443,17 +446,29 @@ def _tower_values(tower: Tower, chains: Chains, name: str, at: str) -> dict[str,
     )
 
 
-def _reduction_values(module: Module, chains: Chains, at: str) -> dict[str, Value]:
+def _reduction_values(module: Module, chains: Chains, before: int, at: str) -> dict[str, Value]:
+    n, factorisation, repeats = next(iter(chains.values()))
     found: dict[str, Value] = {"direct": "yes", "kind": "parallel"}
     match module.towers:
+        case ((Pool(), Conv() as conv),) | ((Conv() as conv, Pool()),):
+            found["kind"] = "pool_first" if isinstance(module.towers[0][0], Pool) else "convolve_first"
+            unused = {"long.kernel": n, "long.factorisation": factorisation, "long.repeats": repeats}
+            return found | unused | {"short.output": conv.width - before}
         case (
             (*embedding, Conv(kernel=(3, 3), stride=2) as short),
             (*long, Conv(kernel=(3, 3), stride=2) as last),
             (Pool(),),
         ):
-            found |= {"short.output": short.width}
+            found["short.output"] = short.width
             match embedding:
                 case [Conv(kernel=(1, 1)) as conv]:
                     found |= {"direct": "no", "short.embedding": conv.width}
             return found | _tower_values(tuple(long), chains, "long", f"{at}.reduction") | {"long.output": last.width}
     raise OutsideSpace(f"{at}.reduction is not two towers that end in a 3x3/2 and a pool, in this order")
+
+
+def _channels(module: Module) -> int:
+    """What a module of this space gives: the widths of its towers' last convolutions."""
+    ends = [tower[-1] for tower in module.towers]
+    joined = [branch for end in ends for branch in (end.branches if isinstance(end, Split) else (end,))]
+    return sum(branch.width for branch in joined if isinstance(branch, Conv))

@@ -92,7 +92,11 @@ def share(
         rest_lost = sum(other.lost(other.widths.up(other.low)) for other in rest)
         low = max(place.low, (least - total - rest_high) / place.fan)
         high = min(place.high, (most - total - rest_low) / place.fan)
-        while high > low and place.lost(widest := place.widths.down(high)) and least_with(lost + place.lost(widest) + rest_lost) > most:
+        while (
+            high > low
+            and place.lost(widest := place.widths.down(high))
+            and least_with(lost + place.lost(widest) + rest_lost) > most
+        ):
             high = widest - place.widths.step
         width = found[place.name] = pick.width(path.format(place.name), place.widths, low, high)
         total += place.fan * width
@@ -191,7 +195,7 @@ class WidthWalk:
         self.most = min(self.most, self._bound(elements, depth))
 
     def _final_after(self, i: int, channels: float, entered: float) -> float:
-        """The fewest elements of the final representation after tensor ``i``; ``entered``: channels entering its stage."""
+        """The fewest elements of the final representation after tensor ``i``; ``entered``: channels into its stage."""
         for tensor in self.chain[i + 1 :]:
             if tensor.kind == "first":
                 entered, channels = channels, max(self.shrink * channels, tensor.lows, tensor.floor) + tensor.slack
@@ -257,13 +261,10 @@ class WidthWalk:
         reduction = tensor.plan.reduction
         assert reduction is not None
         least = max(tensor.floor, self.coarsest * entered if tensor.plan is self.plans[-1] else 0.0)
-        places = [
-            Place(name, ranges, ranges.low, ranges.high)
-            for name, ranges in (
-                ("long.output", reduction.choices.long.output),
-                ("short.output", reduction.choices.short.output),
-            )
-        ]
+        ranges = {"long.output": reduction.choices.long.output, "short.output": reduction.choices.short.output}
+        if reduction.kind != "parallel":  # a single convolution: the short tower's
+            del ranges["long.output"]
+        places = [Place(name, widths_of, widths_of.low, widths_of.high) for name, widths_of in ranges.items()]
         at = f"stage{tensor.plan.number}.reduction.{{}}"
         widths.reduction = share(pick, at, places, least - channels, self._ceiling(i, entered) - channels)
         total = channels + sum(widths.reduction.values())
@@ -325,7 +326,7 @@ class WidthWalk:
         return sum(plan.fan(place) * widths[place] for place in PLACES)
 
     def _pick_embeddings(self, pick: Pick, s: int, widths: Chosen, final: int) -> dict[str, tuple[int, int]]:
-        """Choose embeddings below the stated share of every module's input and above what the cut through a module needs."""
+        """Choose embeddings within their share of every module's input, and as wide as the cut through it must be."""
         plan = self.plans[s]
         most = self.embedding * min(widths.source, self._total(plan, widths.first) if plan.depth > 1 else inf)
         needs, outputs = [], {"long": [], "short": []}  # type: tuple[list[float], dict[str, list[int]]]
@@ -358,11 +359,11 @@ class WidthWalk:
         reduction = plan.reduction
         assert reduction is not None
         at = f"stage{plan.number}.reduction"
-        long_output, short_output = widths.reduction["long.output"], widths.reduction["short.output"]
         if reduction.kind != "parallel":
             conv = Conv((1, 1) if reduction.kind == "pool_first" else (3, 3), width=widths.source)
             steps = (STRIDE_POOL, conv) if reduction.kind == "pool_first" else (conv, STRIDE_POOL)
             return Module((steps,))
+        long_output, short_output = widths.reduction["long.output"], widths.reduction["short.output"]
         # The grid before has more than four times the places: an embedding of a quarter passes as much as the output.
         ranges = reduction.choices.long.embedding
         embedding = pick.width(f"{at}.long.embedding", ranges, max(ranges.low, long_output / 4), ranges.high)

@@ -93,6 +93,10 @@ class Conv(Window):
     norm: bool = True
     activation: bool = True
 
+    def __post_init__(self) -> None:
+        if not self.spatial:  # a 1x1 window has nothing to pad: one form for both, so that equal operations are equal
+            object.__setattr__(self, "same", True)
+
     def output(self, inputs: Sequence[Shape]) -> Shape:
         """width x grid."""
         return Shape(self.width, *self.grid(inputs[0]))
@@ -114,7 +118,7 @@ class Conv(Window):
 
     def text(self) -> str:
         """``conv 3x3/2 32 valid``."""
-        marks = ("" if self.same or not self.spatial else " valid") + ("" if self.norm else " bias")
+        marks = ("" if self.same else " valid") + ("" if self.norm else " bias")
         return f"conv {self.window_text} {self.width}{marks}" + ("" if self.activation else " linear")
 
 
@@ -124,6 +128,10 @@ class Pool(Window):
 
     kind: Literal["max", "avg"] = "max"
     counted: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind == "max":  # zeros of the padding never count there: one form for both
+            object.__setattr__(self, "counted", True)
 
     def output(self, inputs: Sequence[Shape]) -> Shape:
         """C_in x grid."""
@@ -160,7 +168,8 @@ class Concat(Operation):
         if len(grids) != 1:
             found = " and ".join(sorted(f"{height} x {width}" for height, width in grids))
             raise RequestError(
-                f"the towers of one module end on different grids, {found}: give all of them the same stride and padding"
+                f"the towers of one module end on different grids, {found}: give all of them "
+                "the same stride and padding"
             )
         return inputs[0]._replace(channels=sum(shape.channels for shape in inputs))
 
@@ -253,6 +262,5 @@ def parse(text: str) -> Conv | Pool:
     if same and not all(side % 2 for side in kernel):
         raise RequestError(f"{text!r}: an even kernel cannot be padded evenly; add 'valid' or choose an odd one")
     if kind == "conv":
-        # A 1x1 window needs no padding: one form for both, so that equal operations compare equal.
-        return Conv(kernel, stride, same or kernel == (1, 1), width, "bias" not in marks, "linear" not in marks)
+        return Conv(kernel, stride, same, width, "bias" not in marks, "linear" not in marks)
     return Pool(kernel, stride, same, "max" if kind == "max" else "avg", "uncounted" not in marks)

@@ -9,14 +9,16 @@ sections 3 and 5.
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from search_spaces.architecture import Architecture
-from search_spaces.errors import RequestError
+from search_spaces.errors import RequestError, nearest
 from search_spaces.graph import Graph, Node
 from search_spaces.operations import Concat, Conv, Pool, Shape
 
 NAMES = ("bottleneck", "local_processing", "embedding", "balance")
+RULES = ("asymmetric_factors", "nonlinear_factors", "parallel_reduction")
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,18 @@ class Thresholds:
     reference: str = "inception-v3"
     off: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in self.off:
+            if name not in NAMES + RULES:
+                raise RequestError(
+                    f"there is no principle {name!r} to switch off: allowed are {', '.join(NAMES + RULES)}"
+                    f"{nearest(name, NAMES + RULES)}"
+                )
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One measurement: passed if ``value`` is at least (``at_least``) or at most the threshold. ``where`` names the worst place."""
+    """One measurement, passed if ``value`` is at least (``at_least``) or at most the threshold; ``where``: the worst."""
 
     name: str
     value: float
@@ -78,7 +88,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """The four principles and the factorisation rules, measured. Principles that are off are measured and do not count."""
+    """The four principles and the factorisation rules, measured; those that are off are measured and do not count."""
 
     principles: tuple[Finding, ...]
     rules: tuple[Finding, ...]
@@ -107,7 +117,7 @@ class Audit:
 def audit(
     architecture: Architecture, resolution: int | tuple[int, int] | None = None, thresholds: Thresholds | None = None
 ) -> Audit:
-    """Measure an architecture at ``resolution`` (pixels; its own by default). Raises ResolutionError if that is too small."""
+    """Measure an architecture at ``resolution`` (pixels; its own by default); ResolutionError if that is too small."""
     limits = thresholds or Thresholds()
     graph = architecture.graph(resolution)
     return Audit(
@@ -182,7 +192,7 @@ def cuts(graph: Graph) -> list[Cut]:
 
     start, end = graph[chain[0]].shape.elements, graph[last].shape.elements
     found = []
-    for source, target in zip(chain, chain[1:], strict=False):
+    for source, target in pairwise(chain):
         depth = graph.depth[target] / graph.depth[last]
         elements = int(min(graph[source].shape.elements, flow(target, source)))
         found.append(Cut(target, elements, start ** (1 - depth) * end**depth, depth))
@@ -252,7 +262,8 @@ def local_processing(graph: Graph, shrink: float, coarsest: float) -> Finding:
         (
             unit.shape.channels / unit.source.channels / shrink,
             unit.name,
-            f"{unit.name} takes {unit.source.channels} channels to {unit.shape.channels} (at least {shrink:g} of what enters)",
+            f"{unit.name} takes {unit.source.channels} channels to {unit.shape.channels} "
+            f"(at least {shrink:g} of what enters)",
         )
         for unit in all_units
     ]
@@ -264,9 +275,11 @@ def local_processing(graph: Graph, shrink: float, coarsest: float) -> Finding:
             f"the last grid is entered with {here} channels, the one before with {there} (at least {coarsest:g} times)"
         )
         found.append((here / there / coarsest, f"stage{last}", sentence))
-    for unit in all_units:
-        if unit.stage != max(entries) and any(".branch" in node.name for node in unit.nodes):
-            found.append((0.0, unit.name, f"{unit.name} has an expanded filter bank before the last grid"))
+    found += [
+        (0.0, unit.name, f"{unit.name} has an expanded filter bank before the last grid")
+        for unit in all_units
+        if unit.stage != max(entries) and any(".branch" in node.name for node in unit.nodes)
+    ]
     value, where, sentence = min(found, key=lambda entry: entry[0])
     return Finding("local_processing", value, 1.0, True, where, sentence)
 
@@ -382,7 +395,7 @@ def nonlinear_factors(graph: Graph) -> Finding:
 
 
 def parallel_reduction(graph: Graph) -> Finding:
-    """Section 5: a grid is reduced by convolutions and a pool side by side; the value counts the reductions that are not."""
+    """Section 5: grids are reduced by convolutions and a pool side by side; the value counts those that are not."""
     serial = []
     for unit in units(graph):
         if unit.reduces:
@@ -397,10 +410,3 @@ def parallel_reduction(graph: Graph) -> Finding:
         else "every grid is reduced in parallel"
     )
     return Finding("parallel_reduction", float(len(serial)), 0.0, False, serial[0] if serial else "", sentence)
-
-
-def check_names(names: tuple[str, ...]) -> None:
-    """Raise RequestError unless all are names of principles."""
-    for name in names:
-        if name not in NAMES:
-            raise RequestError(f"there is no principle {name!r}: allowed are {', '.join(NAMES)}")

@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from search_spaces.architecture import Architecture, Aux, Module, Split, Stage, Step
 from search_spaces.errors import RequestError, ResolutionError
-from search_spaces.operations import Conv, Pool, Window
+from search_spaces.operations import Conv, Pool
 
 CHANNEL_STEP = 4  # scaled widths stay multiples of this, so that no tower of a proxy dies out
 LEAST_WIDTH = 8
 
 
 def scaled(architecture: Architecture, width: float) -> Architecture:
-    """Return the architecture with all widths multiplied by ``width`` in (0, 1], rounded to a multiple of 4, at least 8.
+    """Return the architecture with all widths times ``width`` in (0, 1], rounded to a multiple of 4, at least 8.
 
     Widths that were equal stay equal, and no width that was larger becomes smaller than another.
     """
@@ -35,7 +35,7 @@ def scaled(architecture: Architecture, width: float) -> Architecture:
 
 
 def low_resolution(architecture: Architecture, resolution: int) -> Architecture:
-    """Return the architecture with a stem for pictures of ``resolution`` pixels whose stages see the grids of the target.
+    """Return the architecture with a stem for pictures of ``resolution`` px whose stages see the target's grids.
 
     The stem gives up strides and pools from the front, as many as bring the grids of the stages closest to those at
     the architecture's own resolution; where even that leaves them small, windows outside the auxiliary heads are
@@ -58,8 +58,12 @@ def low_resolution(architecture: Architecture, resolution: int) -> Architecture:
             if best is None or (round(distance, 9), changes) < best[:2]:
                 best = (round(distance, 9), changes, candidate)
     if best is None:
-        raise ResolutionError(f"{architecture.name} cannot run at {resolution} x {resolution}, even with a stem without strides")
-    return replace(best[2], aux=tuple(_fit_aux(best[2], head, resolution) for head in architecture.aux), resolution=resolution)
+        raise ResolutionError(
+            f"{architecture.name} cannot run at {resolution} x {resolution}, even with a stem without strides"
+        )
+    return replace(
+        best[2], aux=tuple(_fit_aux(best[2], head, resolution) for head in architecture.aux), resolution=resolution
+    )
 
 
 def proxy(architecture: Architecture, resolution: int, width: float) -> Architecture:
@@ -70,9 +74,12 @@ def proxy(architecture: Architecture, resolution: int, width: float) -> Architec
 def _grids(architecture: Architecture, resolution: int) -> list[int]:
     """The side of the grid of each stage."""
     graph = architecture.graph(resolution)
-    return [graph[f"stage{s}.module1.concat"].shape.height if f"stage{s}.module1.concat" in graph.nodes
-            else next(node.shape.height for node in reversed(list(graph)) if node.unit == f"stage{s}.module1")
-            for s in range(1, len(architecture.stages) + 1)]
+    return [
+        graph[f"stage{s}.module1.concat"].shape.height
+        if f"stage{s}.module1.concat" in graph.nodes
+        else next(node.shape.height for node in reversed(list(graph)) if node.unit == f"stage{s}.module1")
+        for s in range(1, len(architecture.stages) + 1)
+    ]
 
 
 def _relaxed(architecture: Architecture, given_up: int, padded: bool) -> Architecture:

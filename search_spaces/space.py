@@ -59,6 +59,7 @@ class SearchSpace:
     def encode(self, architecture: Architecture) -> Genes:
         """Return a point that decodes to the architecture; raise OutsideSpace, with the reason, where there is none."""
         reason: OutsideSpace | None = None
+        near: list[Architecture] = []
         for widen in itertools.product(*(stage.widen for stage in self.file.stages)):
             writer = GeneWriter(values(self._inception, architecture, widen))
             try:
@@ -68,9 +69,9 @@ class SearchSpace:
                 continue
             if found == architecture:
                 return {gene.name: writer.genes.get(gene.name, _unused(gene)) for gene in self.genes}
-        raise OutsideSpace(
-            f"{architecture.name} is not in the space {self.name!r}: {reason or _difference(architecture, found)}"
-        )
+            near.append(found)
+        why = _difference(architecture, near) if near else reason
+        raise OutsideSpace(f"{architecture.name} is not in the space {self.name!r}: {why}")
 
     def __contains__(self, architecture: Architecture) -> bool:
         try:
@@ -110,12 +111,16 @@ def _unused(gene: Gene) -> float | int | str:
     return gene.choices[0] if gene.choices else 0.5
 
 
-def _difference(architecture: Architecture, found: Architecture) -> str:
-    """The first line in which two architecture files differ."""
-    for ours, theirs in zip(found.to_yaml().splitlines()[2:], architecture.to_yaml().splitlines()[2:], strict=False):
-        if ours != theirs:
-            return f"it has {theirs.strip()!r} where the nearest point has {ours.strip()!r}"
-    return "the number of its modules differs from the nearest point's"
+def _difference(architecture: Architecture, near: list[Architecture]) -> str:
+    """The first line in which an architecture's file differs from that of the nearest of some points."""
+    theirs = architecture.named("any").to_yaml().splitlines()
+
+    def differences(point: Architecture) -> list[tuple[str, str]]:
+        ours = point.named("any").to_yaml().splitlines()
+        return [(a, b) for a, b in itertools.zip_longest(theirs, ours, fillvalue="") if a != b]
+
+    found = min((differences(point) for point in near), key=len)
+    return f"it has {found[0][0].strip()!r} where the nearest point has {found[0][1].strip()!r}"
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ Refused: duplicate keys, anchors and aliases, tags, keys that are not text, more
 Scalars follow YAML 1.2: ``1e-3`` is a number, ``no`` and ``on`` are text, dates stay text.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -51,6 +52,10 @@ class Document:
         raise RequestError(f"{self.file}:{self.lines.get(path, 1)}: {sentence}")
 
 
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 1
+
+
 class _Reader:
     """Turns PyYAML's events into plain data, so that nothing is built before it is allowed."""
 
@@ -60,8 +65,7 @@ class _Reader:
         self.events = yaml.parse(text, Loader=yaml.SafeLoader)
 
     def fail(self, event: yaml.Event, sentence: str) -> NoReturn:
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        raise RequestError(f"{self.file}:{line}: {sentence}")
+        raise RequestError(f"{self.file}:{_line(event)}: {sentence}")
 
     def document(self) -> Any:
         for event in self.events:
@@ -79,11 +83,11 @@ class _Reader:
         return data
 
     def value(self, event: yaml.Event, path: tuple[str | int, ...]) -> Any:
-        self.lines[path] = event.start_mark.line + 1
+        self.lines[path] = _line(event)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             self.fail(event, "anchors and aliases are not allowed: write the value out where it is used")
-        if getattr(event, "tag", None) is not None:
-            self.fail(event, f"the tag {str(event.tag)[:60]!r} is not allowed: write plain values")
+        if (tag := getattr(event, "tag", None)) is not None:
+            self.fail(event, f"the tag {str(tag)[:60]!r} is not allowed: write plain values")
         if len(path) > MAX_DEPTH:
             self.fail(event, f"nested deeper than {MAX_DEPTH} levels: flatten the file")
         if isinstance(event, yaml.MappingStartEvent):
@@ -161,7 +165,7 @@ class _Writer(yaml.SafeDumper):
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
-    def represent_list(self, data: list[Any]) -> yaml.Node:
+    def represent_rows(self, data: list[Any]) -> yaml.Node:
         flat = all(not isinstance(item, dict) and not (isinstance(item, list) and _depth(item) > 1) for item in data)
         inline = flat and _depth(data) <= 2 and (not data or any(not isinstance(item, list) for item in data))
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=inline)
@@ -175,7 +179,7 @@ def _depth(item: Any) -> int:
     return 1 + max((_depth(inner) for inner in item), default=0) if isinstance(item, list) else 0
 
 
-_Writer.add_representer(list, _Writer.represent_list)
+_Writer.add_representer(list, _Writer.represent_rows)
 _Writer.add_representer(str, _Writer.represent_text)
 
 
@@ -194,7 +198,8 @@ def validate(model: "type[M]", document: Document, kind: str) -> "M":
     if not isinstance(document.data, dict):
         document.fail((), f"{kind} must be a mapping with the keys {', '.join(model.model_fields)}")
     try:
-        return model.model_validate(document.data)
+        # Through JSON, where strict types still take a list for a tuple and a mapping for a dataclass.
+        return model.model_validate_json(json.dumps(document.data), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = tuple(part for part in first["loc"] if isinstance(part, int | str))
@@ -206,7 +211,9 @@ def _sentence(model: Any, path: tuple[str | int, ...], error: Any, kind: str) ->
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         fields = _fields_at(model, path[:-1])
         inside = f"in {'.'.join(map(str, path[:-1]))}" if path[:-1] else f"in {kind}"
-        return f"unknown key {str(path[-1])[:60]!r} {inside}: allowed are {', '.join(fields)}{nearest(str(path[-1]), fields)}"
+        return f"unknown key {str(path[-1])[:60]!r} {inside}: allowed are {', '.join(fields)}" + nearest(
+            str(path[-1]), fields
+        )
     if error["type"] == "missing":
         return f"{kind} has no {where!r}: add it"
     found = repr(error.get("input"))

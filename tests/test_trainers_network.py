@@ -48,12 +48,12 @@ ENDPOINTS = {  # shape, mean, deviation of the sample
 
 @pytest.fixture(scope="module")
 def inception_v3() -> Network:
-    return build(seeds.load("inception-v3").graph(299, aux=True), initialise=0)
+    return build(seeds.seed("inception-v3").graph(299, aux=True), initialise=0)
 
 
 @pytest.fixture(scope="module")
 def reached() -> dict[str, torch.Tensor]:
-    network = build(seeds.load("inception-v3").graph(299), initialise=0).double().eval()
+    network = build(seeds.seed("inception-v3").graph(299), initialise=0).double().eval()
     fingerprint_fill(network)
     with torch.inference_mode():
         return endpoints(network, fingerprint_picture(299, 299))

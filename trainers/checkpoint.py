@@ -47,7 +47,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) ->
 
     ``data`` must be JSON without NaN or infinities (ValueError).
     """
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Cloned, because weights in training are views of one long tensor, which safetensors would refuse or repeat.
+    ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     metadata = {"format": FORMAT, "sha256": _BLANK, "data": json.dumps(data, allow_nan=False)}
     content = format_tensors(ready, metadata)
     digest = hashlib.sha256(content).hexdigest()

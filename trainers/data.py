@@ -7,6 +7,7 @@ device.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,6 +113,7 @@ def _whole(source: str | Path) -> tuple[str, tuple[str, ...], Part]:
     raise RequestError(f"there is no data set {source!r}: {supported}{nearest(source, ['digits'])}")
 
 
+@cache
 def _digits() -> Part:
     """1,797 scans of handwritten digits, 1 x 8 x 8, values 0 to 16 (UCI; it comes with scikit-learn)."""
     from sklearn.datasets import load_digits  # 0.5 s: only those who train pay

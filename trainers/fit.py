@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainers import checkpoint, optimizer
@@ -85,6 +85,10 @@ class Fit:
         self.device = torch.device(device)
         self.precision = chosen(recipe, self.device)
         self.precision.place(network)
+        if recipe.dropout is not None:
+            for module in network.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = recipe.dropout
         self._flat = Flat(network)
         self.optimizer = optimizer.make(recipe, self._flat)
         self.average = None if recipe.average is None else Average(network, self._flat, recipe.average)

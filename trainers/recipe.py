@@ -20,6 +20,7 @@ class Recipe:
     - ``schedule``: ``exponential`` multiplies the rate by ``decay_factor`` every ``decay_every`` epochs (paper: 0.94
       and 2), ``cosine`` falls to zero over ``epochs``, ``constant`` stays. ``warmup_epochs`` of linear rise come first.
     - ``label_smoothing``: the share given evenly to all classes (paper: 0.1).
+    - ``dropout``: in place of the architecture's own (null), which suits the full network and starves narrow proxies.
     - ``aux_weight``: of the auxiliary heads' losses, where a network has such heads (released code: 0.4).
     - ``gradient_clip``: the largest norm of the gradient, or null (paper: 2.0).
     - ``average``: decay per step of the running average of parameters and statistics that is evaluated, or null
@@ -29,7 +30,8 @@ class Recipe:
     - ``shift``: pictures are moved at random by up to so many pixels.
     """
 
-    # Read by pydantic where a search file's model nests this class; pydantic itself is not needed here.
+    # Read by pydantic where a search file's model nests this class; pydantic itself is not needed here. A strict
+    # dataclass takes fields from JSON but not from a dict: validate with ``model_validate_json``.
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     epochs: int = 6
@@ -45,6 +47,7 @@ class Recipe:
     decay_every: float = 2.0
     warmup_epochs: float = 0.0
     label_smoothing: float = 0.1
+    dropout: float | None = None
     aux_weight: float = 0.4
     gradient_clip: float | None = 2.0
     average: float | None = 0.9999
@@ -68,6 +71,8 @@ class Recipe:
         self._check("shift", 0, 64)
         if self.gradient_clip is not None:
             self._check("gradient_clip", 0, 1e9, above=True)
+        if self.dropout is not None:
+            self._check("dropout", 0, 1, below=True)
         if self.average is not None:
             self._check("average", 0, 1, below=True)
         self._choice("optimizer", "rmsprop", "sgd")

@@ -65,7 +65,11 @@ class RayTuneExecutor:
             tune.Tuner(
                 trainable,
                 tune_config=tune.TuneConfig(
-                    search_alg=searcher, scheduler=_Stopper(searcher), num_samples=-1, reuse_actors=True, trial_name_creator=str
+                    search_alg=searcher,
+                    scheduler=_Stopper(searcher),
+                    num_samples=-1,
+                    reuse_actors=True,
+                    trial_name_creator=str,
                 ),
                 run_config=tune.RunConfig(
                     name="scratch",
@@ -85,7 +89,7 @@ class RayTuneExecutor:
         """Start Ray on this machine, or join the cluster at the address; return whether we started it."""
         if ray.is_initialized():
             return False
-        quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         if self.config.address:
             ray.init(address=self.config.address, **quiet)
             return False
@@ -97,7 +101,7 @@ class RayTuneExecutor:
 
     def _resources(self) -> tuple[float, int]:
         """GPUs per trial, and trials at once; a request that can never be met is refused with what there is."""
-        has = ray.cluster_resources()
+        has = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cpus, all_gpus = has.get("CPU", 0.0), has.get("GPU", 0.0)
         wanted = self.config.gpus_per_trial
         gpus = (GPU_SHARE if all_gpus else 0.0) if wanted == "auto" else wanted
@@ -113,7 +117,7 @@ class RayTuneExecutor:
 
 
 def _trainable(make: type[Worker], gpus: float) -> type[tune.Trainable]:
-    class Trial(tune.Trainable):  # type: ignore[misc]
+    class Trial(tune.Trainable):
         """A Ray actor that lives for many trials."""
 
         def setup(self, config: dict[str, Any]) -> None:
@@ -138,7 +142,7 @@ def _trainable(make: type[Worker], gpus: float) -> type[tune.Trainable]:
     return Trial
 
 
-class _Jobs(Searcher):  # type: ignore[misc]
+class _Jobs(Searcher):
     """Hands the work's jobs to Ray Tune, and Ray Tune's results to the work."""
 
     def __init__(self, work: Work, workers: int) -> None:
@@ -147,7 +151,7 @@ class _Jobs(Searcher):  # type: ignore[misc]
         self.active: dict[str, Job] = {}
         self.mistake: BaseException | None = None
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a text
         if self.mistake or self.work.stopping:
             return Searcher.FINISHED
         if len(self.active) >= self.workers:
@@ -194,11 +198,11 @@ class _Jobs(Searcher):  # type: ignore[misc]
         """Nothing: the ledger is the truth."""
 
 
-class _Stopper(FIFOScheduler):  # type: ignore[misc]
+class _Stopper(FIFOScheduler):
     """First in, first out; once the work is stopping, each trial ends after its running epoch."""
 
     def __init__(self, jobs: _Jobs) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.jobs = jobs
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

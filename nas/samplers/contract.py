@@ -1,4 +1,4 @@
-"""What the search asks of a sampler. Every sampler proposes points of a space's box and learns from what they came to."""
+"""What the search asks of a sampler: to propose points of a space's box, and to learn from what they came to."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -16,7 +16,7 @@ class Sampler(Protocol):
         """Return a point of the box for trial ``number``."""
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
-        """Learn what a trial came to: its objectives (smaller is better), and how far each limit is exceeded (<= 0: kept).
+        """Learn what a trial came to: its objectives (smaller is better), and by how much each limit is exceeded.
 
         A trial that exceeds a limit may come without values: it was not trained.
         """

@@ -32,7 +32,9 @@ class OptunaSampler:
     there is nothing to restore but the trials themselves.
     """
 
-    def __init__(self, config: SamplerConfig, genes: Sequence[Gene], objectives: Sequence[str], random_seed: int) -> None:
+    def __init__(
+        self, config: SamplerConfig, genes: Sequence[Gene], objectives: Sequence[str], random_seed: int
+    ) -> None:
         self.config, self.objectives, self.random_seed = config, tuple(objectives), random_seed
         self.distributions = {gene.name: _distribution(gene) for gene in genes}
         self.study = optuna.create_study(directions=["minimize"] * len(objectives), sampler=self._sampler(0))

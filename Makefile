@@ -1,0 +1,42 @@
+# make search: the main job.  make test: all tests and gates.  Both set up .venv first, with the standard venv and pip.
+PYTHON ?= python3
+RUNS ?= runs
+BIN := .venv/bin
+
+.PHONY: help search test lint types benchmarks clean
+help:
+	@echo "make search      set up .venv and run the main job (examples/digits.yaml)"
+	@echo "make test        set up .venv and run lint, types and all tests"
+	@echo "make benchmarks  measure what the README states"
+	@echo "make clean       remove .venv and caches (never $(RUNS)/)"
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version): set PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+	@# torch first and by its pin: a plain 'torch' may bring several GB of GPU packages to a machine without a GPU.
+	$(BIN)/python -m pip install -q "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@touch $@
+
+.venv/ready-dev: .venv/ready
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+search: .venv/ready
+	$(BIN)/nas search examples/digits.yaml --runs $(RUNS)
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready-dev
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/python -m pytest
+
+benchmarks: .venv/ready-dev
+	$(BIN)/python benchmarks/search_rate.py -o benchmarks/search_rate.json
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,194 @@
+"""Laws of the search space: total, invertible, valid by construction; and what a user's own space file may say."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search_spaces.errors import RequestError
+from search_spaces.factorisation import kernels
+from search_spaces.genes import Gene
+from search_spaces.seeds import seed
+from search_spaces.space import OutsideSpace, SearchSpace, space
+from search_spaces.yaml_files import read_file, write_text
+
+INCEPTION = space("inception")
+V3 = seed("inception-v3")
+BUILT_IN = {
+    "bottleneck",
+    "local_processing",
+    "embedding",
+    "asymmetric_factors",
+    "nonlinear_factors",
+    "parallel_reduction",
+}
+
+
+def _values(gene: Gene) -> st.SearchStrategy[Any]:
+    # The ends of the interval are where rounding goes wrong, so they are drawn more often than a float would be.
+    return (
+        st.sampled_from(gene.choices) if gene.choices else st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1))
+    )
+
+
+points = st.fixed_dictionaries({gene.name: _values(gene) for gene in INCEPTION.genes})
+
+
+@given(points)
+@settings(max_examples=200)
+def test_every_point_is_a_valid_architecture_and_comes_back(point: dict[str, Any]) -> None:
+    architecture = INCEPTION.decode(point)
+    assert not {f.name for f in INCEPTION.audit(architecture).violations} & BUILT_IN
+    assert architecture.graph(299, aux=True)
+    genes = INCEPTION.encode(architecture)
+    assert INCEPTION.decode(genes) == architecture
+    assert INCEPTION.encode(INCEPTION.decode(genes)) == genes
+    assert architecture in INCEPTION
+
+
+def test_inception_v3_is_a_point() -> None:
+    genes = INCEPTION.encode(V3)
+    assert INCEPTION.decode(genes) == V3
+    assert V3 in INCEPTION
+    assert genes["stage2.long.factorisation"] == "asymmetric"
+    assert genes["stage3.depth"] == 2
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=40)
+def test_mutation_and_crossover_stay_inside(number: int) -> None:
+    source = random.Random(number)
+    one, other = INCEPTION.sample(source), INCEPTION.sample(source)
+    assert INCEPTION.mutate(one, source, genes=3) in INCEPTION
+    child = INCEPTION.crossover(one, other, source)
+    assert child in INCEPTION
+    assert INCEPTION.crossover(one, one, source) == one
+
+
+def test_sampling_is_repeatable_and_varied() -> None:
+    assert INCEPTION.sample(7) == INCEPTION.sample(7)
+    source = random.Random(0)
+    assert len({INCEPTION.sample(source).digest for _ in range(50)}) == 50
+
+
+def test_every_choice_is_reached() -> None:
+    """Nothing that the file offers is unreachable, except what the principles forbid."""
+    source = random.Random(0)
+    seen: dict[str, set[Any]] = {}
+    for _ in range(300):
+        for name, value in INCEPTION.encode(INCEPTION.sample(source)).items():
+            seen.setdefault(name, set()).add(value)
+    for gene in INCEPTION.genes:
+        # A chain that two choices describe is encoded as the first of them; all else must turn up.
+        if gene.choices and not gene.name.endswith((".kernel", ".factorisation", ".repeats")):
+            assert seen[gene.name] == set(gene.choices), gene.name
+        if gene.is_width:
+            assert len(seen[gene.name]) > 3, gene.name
+
+
+def test_asymmetric_splits_stand_on_medium_grids_only() -> None:
+    by_name = {gene.name: gene for gene in INCEPTION.genes}
+    assert "asymmetric" in by_name["stage2.short.factorisation"].choices
+    assert "asymmetric" not in by_name["stage1.short.factorisation"].choices
+    assert (
+        "asymmetric" not in by_name["stage2.reduction.long.factorisation"].choices
+    )  # it convolves on the 35 x 35 grid
+    assert "expanded" in by_name["stage3.short.factorisation"].choices
+    larger = {gene.name: gene for gene in space("inception", 512).genes}
+    assert "asymmetric" not in larger["stage2.short.factorisation"].choices  # 30 x 30 there
+
+
+def test_factorisations() -> None:
+    assert kernels(5, "none", 2) == ((5, 5), (5, 5))
+    assert kernels(7, "stacked") == ((3, 3),) * 3
+    assert kernels(7, "asymmetric") == ((1, 7), (7, 1))
+    assert kernels(7, "asymmetric", 2) == ((7, 1), (1, 7), (7, 1), (1, 7))
+    assert kernels(3, "expanded", 2) == ((3, 3), ((1, 3), (3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"stage1.depth": 99}, "the gene 'stage1.depth' is 99: allowed are 1, 2, 3, 4, 5"),
+        ({"stage1.pointwise.first": 1.5}, "a position from 0 to 1"),
+        ({"stage1.detph": 2}, "did you mean 'stage1.depth'?"),
+    ],
+)
+def test_points_outside_the_box_are_refused(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence.replace("?", r"\?")):
+        INCEPTION.decode({**INCEPTION.encode(V3), **change})
+    genes = INCEPTION.encode(V3)
+    del genes["stem"]
+    with pytest.raises(RequestError, match="the gene 'stem' is missing"):
+        INCEPTION.decode(genes)
+
+
+def test_why_an_architecture_lies_outside() -> None:
+    with pytest.raises(OutsideSpace, match="stem is not one of released, printed, seven"):
+        INCEPTION.encode(replace(V3, stem=V3.stem[:-1]))
+    with pytest.raises(OutsideSpace, match="there are 2 stages: this space has 3"):
+        INCEPTION.encode(replace(V3, stages=V3.stages[:2]))
+    with pytest.raises(OutsideSpace, match=r"it has 'dropout: 0\.25' where the nearest point has 'dropout: 0\.5'"):
+        INCEPTION.encode(replace(V3, dropout=0.25))
+    many = replace(V3, stages=(replace(V3.stages[0], modules=V3.stages[0].modules * 3), *V3.stages[1:]))
+    with pytest.raises(OutsideSpace, match=r"stage1\.depth is 9: this space allows 1, 2, 3, 4, 5"):
+        INCEPTION.encode(many)
+    assert many not in INCEPTION
+
+
+def _own(tmp_path: Path, change: dict[str, Any]) -> SearchSpace:
+    data = read_file(Path(__file__).parent.parent / "search_spaces" / "spaces" / "inception.yaml").data
+    path = tmp_path / "own.yaml"
+    path.write_text(write_text({**data, **change}), encoding="utf-8")
+    return space(str(path))
+
+
+def test_a_principle_can_be_switched_off_in_yaml(tmp_path: Path) -> None:
+    free = _own(tmp_path, {"thresholds": {"off": ["bottleneck", "parallel_reduction"]}})
+    kinds = next(gene for gene in free.genes if gene.name == "stage2.reduction.kind")
+    assert kinds.choices == ("parallel", "pool_first", "convolve_first")
+    assert "stage2.reduction.kind" not in {gene.name for gene in INCEPTION.genes}
+    source = random.Random(0)
+    violated = set()
+    for _ in range(60):
+        architecture = free.sample(source)
+        assert free.decode(free.encode(architecture)) == architecture
+        violated |= {f.name for f in INCEPTION.audit(architecture).violations}
+    assert {"bottleneck", "parallel_reduction"} <= violated
+
+
+def test_thresholds_of_a_file_hold(tmp_path: Path) -> None:
+    strict = _own(tmp_path, {"thresholds": {"bottleneck": 0.55, "embedding": 0.4}})
+    source = random.Random(0)
+    for _ in range(60):
+        assert not {f.name for f in strict.audit(strict.sample(source)).violations} & BUILT_IN
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"resolutoin": 299}, "unknown key 'resolutoin' in a space file: allowed are .*did you mean 'resolution'"),
+        ({"thresholds": {"bottelneck": 1}}, "unknown key 'bottelneck' in thresholds: .*did you mean 'bottleneck'"),
+        ({"thresholds": {"off": ["botleneck"]}}, "there is no principle 'botleneck'"),
+        ({"resolution": "large"}, "resolution is 'large'"),
+        ({"format": "space/7"}, "format is 'space/7'"),
+        ({"stems": {"a": ["conv 3x3"]}}, "has no width"),
+        ({"stages": []}, "stages is"),
+        ({"resolution": 40}, "too small"),
+    ],
+)
+def test_a_wrong_space_file_is_told(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence) as caught:
+        _own(tmp_path, change)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_spaces_are_refused() -> None:
+    with pytest.raises(RequestError, match="did you mean 'inception'"):
+        space("incepton")
+    with pytest.raises(RequestError, match="there is no file"):
+        space("none.yaml")

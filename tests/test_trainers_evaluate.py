@@ -1,0 +1,58 @@
+"""Scores: percent, in evaluation mode, and the test part only at the end."""
+
+import math
+
+import pytest
+import torch
+
+from trainers import data, evaluate
+from trainers.network import Network
+from trainers.precision import Precision
+
+CPU = Precision(torch.device("cpu"))
+
+
+class Fixed(torch.nn.Module):
+    """Predicts the class that the first pixel names; a class more while training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 10 * torch.nn.functional.one_hot((x[:, 0, 0, 0].long() + self.training) % 4, 4).float()
+
+
+def scored(predicted: list[int], truth: list[int]) -> evaluate.Score:
+    pictures = torch.tensor(predicted).float()[:, None, None, None].expand(-1, 1, 2, 2)
+    network: Network = Fixed()  # type: ignore[assignment]
+    score = evaluate.score(network, pictures, torch.tensor(truth), CPU)
+    assert network.training
+    return score
+
+
+def test_error_is_the_percentage_of_wrong_answers() -> None:
+    score = scored([0, 1, 2, 3], [0, 1, 2, 0])
+    assert score.error == 25.0
+    assert score.pictures == 4
+    right = math.log(1 + 3 * math.exp(-10))
+    assert score.loss == pytest.approx((3 * right + right + 10) / 4, rel=1e-5)
+
+
+def test_more_pictures_than_one_batch() -> None:
+    count = 2 * evaluate.BATCH + 5
+    assert scored([1] * count, [1] * (count - 1) + [0]).error == pytest.approx(100 / count)
+
+
+def test_final_scores_the_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = data.load("digits")
+    network: Network = Fixed()  # type: ignore[assignment]
+    asked: list[data.DataSet] = []
+    test = data.test_part(digits)
+    monkeypatch.setattr(evaluate, "test_part", lambda dataset: asked.append(dataset) or test)
+    zero = torch.nn.functional.one_hot(torch.tensor(0), 10).float()
+    monkeypatch.setattr(Fixed, "forward", lambda self, x: zero.expand(len(x), 10))
+    score = evaluate.final(network, digits, CPU)
+    assert asked == [digits]
+    assert score.pictures == len(test) == 1797 - len(digits.train) - len(digits.validation)
+    assert score.error == pytest.approx(100 * (test.labels != 0).float().mean().item())
