@@ -163,6 +163,7 @@ class Candidate:
 def left_behind(folder: Path) -> Report | None:
     """Return the final report that a worker wrote and no driver has recorded, if there is a whole one."""
     try:
-        return Report.from_data(json.loads((folder / RESULT).read_text(encoding="utf-8")))
+        data = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return Report.from_data(data) if isinstance(data, dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or not whole: the trial goes on from its checkpoint

@@ -22,7 +22,7 @@ PROXY_NOTE = "these are proxy weights, trained briefly on small pictures with na
 
 def settings(study: Study) -> SearchConfig:
     """The search file of a study, as it was resolved."""
-    return SearchConfig.model_validate_json(json.dumps(study.record.search))
+    return SearchConfig.from_data(study.record.search)
 
 
 def trained_architecture(study: Study, trial: TrialRecord) -> Architecture:

@@ -88,6 +88,11 @@ class SearchConfig(_Strict):
         """Return the resolved file as plain data: what the ledger keeps, and what two runs of a study must share."""
         return self.model_dump(mode="json")
 
+    @staticmethod
+    def from_data(data: Mapping[str, Any]) -> "SearchConfig":
+        """Read what ``as_data`` gave, or the content of a search file."""
+        return validate(SearchConfig, Document(dict(data), "search", {}), "a search file")
+
 
 def read_search(path: Path, overrides: Mapping[str, object] | None = None) -> SearchConfig:
     """Read a search file; ``overrides`` set dotted keys (``proxy.width``) to values before it is checked."""

@@ -14,7 +14,8 @@ class Cost:
     """Costs for one picture. Multiply-adds of convolutions and linear layers count once; memory is for float32.
 
     ``activation_bytes``: outputs of all operations, what training keeps for one picture.
-    ``peak_memory_bytes``: weights, and the most that is alive at once when the operations run in order, each output freed after its last reader.
+    ``peak_memory_bytes``: weights, and the most that is alive at once when the operations run in order, each output
+    freed after its last reader.
     The fields ``with_aux`` are None where the auxiliary heads do not fit the picture.
     """
 

@@ -55,7 +55,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Finding:
-    """One measurement, passed if ``value`` is at least (``at_least``) or at most the threshold; ``where``: the worst."""
+    """One measurement, passed if ``value`` is at least (``at_least``) or at most the threshold; ``where``: worst."""
 
     name: str
     value: float

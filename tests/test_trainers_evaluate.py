@@ -1,4 +1,4 @@
-"""Scores: percent, in evaluation mode, and the test part only at the end."""
+"""Scores: shares of wrong answers, in evaluation mode, and the test part only at the end."""
 
 import math
 
@@ -31,9 +31,9 @@ def scored(predicted: list[int], truth: list[int]) -> evaluate.Score:
     return score
 
 
-def test_error_is_the_percentage_of_wrong_answers() -> None:
+def test_error_is_the_share_of_wrong_answers() -> None:
     score = scored([0, 1, 2, 3], [0, 1, 2, 0])
-    assert score.error == 25.0
+    assert score.error == 0.25
     assert score.pictures == 4
     right = math.log(1 + 3 * math.exp(-10))
     assert score.loss == pytest.approx((3 * right + right + 10) / 4, rel=1e-5)
@@ -41,7 +41,7 @@ def test_error_is_the_percentage_of_wrong_answers() -> None:
 
 def test_more_pictures_than_one_batch() -> None:
     count = 2 * evaluate.BATCH + 5
-    assert scored([1] * count, [1] * (count - 1) + [0]).error == pytest.approx(100 / count)
+    assert scored([1] * count, [1] * (count - 1) + [0]).error == pytest.approx(1 / count)
 
 
 def test_final_scores_the_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,4 +55,4 @@ def test_final_scores_the_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
     score = evaluate.final(network, digits, CPU)
     assert asked == [digits]
     assert score.pictures == len(test) == 1797 - len(digits.train) - len(digits.validation)
-    assert score.error == pytest.approx(100 * (test.labels != 0).float().mean().item())
+    assert score.error == pytest.approx((test.labels != 0).float().mean().item())

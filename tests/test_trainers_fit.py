@@ -63,7 +63,7 @@ def same(one: Network, other: Network) -> bool:
 def test_it_learns_and_reports(digits: data.DataSet) -> None:
     results = trained(fit(digits), 4)
     assert [result.epoch for result in results] == [1, 2, 3, 4]
-    assert results[-1].validation_error < 25 < results[0].validation_error
+    assert results[-1].validation_error < 0.25 < results[0].validation_error
     assert results[-1].train_loss < results[0].train_loss
     assert results[-1].validation_loss < 1
     assert results[-1].learning_rate < 0.01 < results[1].learning_rate
@@ -165,7 +165,7 @@ def test_clipping_bounds_the_step(digits: data.DataSet) -> None:
 def test_bfloat16_trains(digits: data.DataSet) -> None:
     one = fit(digits, replace(RECIPE, precision="bfloat16"))
     assert one.precision.bfloat16
-    assert trained(one, 2)[-1].validation_error < 80
+    assert trained(one, 2)[-1].validation_error < 0.8
     assert all(param.dtype == torch.float32 for param in one.network.parameters())
 
 

@@ -49,7 +49,7 @@ def test_pydantic_nests_it_strictly() -> None:
     for wrong in ({"epoch": 3}, {"epochs": "3"}, {"epochs": 3.0}, {"shift": True}, {"learning_rate": "0.1"}):
         with pytest.raises(ValidationError):
             File.model_validate_json(json.dumps({"recipe": wrong}))
-    with pytest.raises(ValidationError, match="momentum is 2.0: a number from 0 and less than 1 is allowed"):
+    with pytest.raises(ValidationError, match=r"momentum is 2\.0: a number from 0 and less than 1 is allowed"):
         File.model_validate_json('{"recipe": {"momentum": 2}}')
 
 

@@ -15,7 +15,7 @@ BATCH = 256  # pictures at once: small proxies are quickest so, and Inception-v3
 
 @dataclass(frozen=True)
 class Score:
-    """``error``: top-1, in percent. ``loss``: mean cross-entropy in nats without smoothing; may be infinite or NaN."""
+    """``error``: top-1, 0 to 1. ``loss``: mean cross-entropy in nats without smoothing; may be infinite or NaN."""
 
     error: float
     loss: float
@@ -37,7 +37,7 @@ def score(network: Network, pictures: Tensor, labels: Tensor, precision: Precisi
             loss += F.cross_entropy(logits.float(), truth, reduction="sum")
     finally:
         network.train(training)
-    return Score(100 * wrong.item() / len(labels), loss.item() / len(labels), len(labels))
+    return Score(wrong.item() / len(labels), loss.item() / len(labels), len(labels))
 
 
 def final(network: Network, data: DataSet, precision: Precision) -> Score:

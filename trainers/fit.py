@@ -39,7 +39,7 @@ class EpochResult:
     """What one epoch came to.
 
     ``epoch`` counts from 1. ``train_loss``: mean over the steps, with smoothing and auxiliary losses, in nats.
-    ``validation_error``: top-1 in percent, of the averaged network where the recipe averages; ``validation_loss`` in
+    ``validation_error``: top-1, 0 to 1, of the averaged network where the recipe averages; ``validation_loss`` in
     nats without smoothing. ``learning_rate``: of the last step. ``seconds``: training and validation;
     ``pictures_per_second``: training alone.
     """

@@ -35,7 +35,7 @@ class Recipe:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     epochs: int = 6
-    batch_size: int = 64
+    batch_size: int = 32
     optimizer: Literal["rmsprop", "sgd"] = "rmsprop"
     learning_rate: float = 0.045
     momentum: float = 0.9

@@ -39,7 +39,7 @@ class OptunaSampler:
         self.distributions = {gene.name: _distribution(gene) for gene in genes}
         self.study = optuna.create_study(directions=["minimize"] * len(objectives), sampler=self._sampler(0))
         self._asked: dict[int, Trial] = {}
-        self._generations: list[int] = []
+        self._with_parents = 0  # NSGA-II's generations whose parents are selected
 
     def _sampler(self, number: int) -> BaseSampler:
         seed = int.from_bytes(hashlib.sha256(f"{self.random_seed} {number}".encode()).digest()[:4])
@@ -52,6 +52,7 @@ class OptunaSampler:
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
         self.study.sampler = self._sampler(number)
+        self._select_parents()
         trial = self._asked[number] = self.study.ask(self.distributions)
         return dict(trial.params)
 
@@ -77,6 +78,18 @@ class OptunaSampler:
         self.study.add_trial(
             create_trial(params=dict(genes), distributions=self.distributions, values=told, system_attrs=attributes)
         )
+
+    def _select_parents(self) -> None:
+        """Select the parents of every generation up to the next trial's, in order.
+
+        Optuna does so when a generation first needs them, and then hands them over in another order than later from its
+        store: after this it always reads its store, so that a resumed search draws as one that was not interrupted.
+        """
+        sampler = self.study.sampler
+        if isinstance(sampler, NSGAIISampler):
+            for generation in range(self._with_parents + 1, self._generation() + 1):
+                sampler.get_parent_population(self.study, generation)
+                self._with_parents = generation
 
     def _generation(self) -> int:
         """The generation that NSGA-II would give the next trial: a full one is followed by the next."""

@@ -1,0 +1,188 @@
+"""The command line as a user meets it: answers on standard output, one sentence and the right status for a mistake."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_spaces.seeds import seed
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _nas(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from nas.cli import main; sys.argv[0] = 'nas'; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, timeout=200)
+
+
+def _json(*arguments: str, cwd: Path) -> Any:
+    done = _nas(*arguments, "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+SEARCH = """\
+study: tiny
+data: digits
+trials: 2
+sampler: random
+proxy: {resolution: 8, width: 0.0625}
+recipe: {epochs: 1, batch_size: 256}
+executor: inline
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a search file, and the study that it made."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "tiny.yaml").write_text(SEARCH, encoding="utf-8")
+    done = _nas("search", "tiny.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "study tiny is complete: 2 trials trained" in done.stdout
+    assert "on the test part" in done.stdout
+    assert "2 of 2 done" in done.stderr
+    return folder
+
+
+def test_cost(tmp_path: Path) -> None:
+    found = _json("cost", "inception-v3", "--resolution", "299", cwd=tmp_path)
+    assert found["params"] == 23_834_568
+    assert found["params_with_aux"] == 27_161_264
+    assert found["macs"] == 5_713_216_096
+    assert {"macs_with_aux", "activation_bytes", "peak_memory_bytes"} <= found.keys()
+    assert "23,834,568" in _nas("cost", "inception-v3", cwd=tmp_path).stdout
+
+
+def test_audit_and_what_ships(tmp_path: Path) -> None:
+    found = _json("audit", "inception-v3", cwd=tmp_path)
+    assert found["passed"] is True
+    assert [f["name"] for f in found["principles"]] == ["bottleneck", "local_processing", "embedding", "balance"]
+    assert all(f.keys() >= {"name", "value", "threshold", "passed", "where"} for f in found["principles"])
+    assert [entry["name"] for entry in _json("seeds", cwd=tmp_path)] == ["inception-v3"]
+    assert [entry["name"] for entry in _json("spaces", cwd=tmp_path)] == ["inception"]
+
+
+def test_sample_gives_architectures_that_can_be_read(tmp_path: Path) -> None:
+    rows = _json("sample", "inception", "-n", "3", "--random-seed", "5", cwd=tmp_path)
+    assert rows == _json("sample", "inception", "-n", "3", "--random-seed", "5", cwd=tmp_path)
+    assert len({row["digest"] for row in rows}) == 3
+    (tmp_path / "one.yaml").write_text(json.dumps(rows[0]["architecture"]), encoding="utf-8")
+    assert _json("cost", "one.yaml", cwd=tmp_path)["macs"] == rows[0]["macs"]
+
+
+def test_show_writes_a_drawing(tmp_path: Path) -> None:
+    done = _nas("show", "inception-v3", "--svg", "v3.svg", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "stage3.reduction" in done.stdout
+    assert "passed" in done.stdout
+    assert (tmp_path / "v3.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_study_is_read_back(home: Path) -> None:
+    (row,) = _json("studies", cwd=home)
+    assert row == {"name": "tiny", "trials": row["trials"], "state": "complete", "front_size": row["front_size"]}
+    counts = _json("status", "tiny", cwd=home)
+    assert counts["complete"] == 2
+    assert sum(counts.values()) == row["trials"]
+    front = _json("pareto", "tiny", cwd=home)
+    assert front.keys() >= {"study", "objectives", "reference_point", "hypervolume", "front", "seeds"}
+    assert front["seeds"][0]["name"] == "inception-v3"
+    assert front["seeds"][0]["digest"] == seed("inception-v3").digest
+    assert all(trial.keys() >= {"number", "name", "digest", "values", "costs"} for trial in front["front"])
+    assert "inception-v3" in _nas("pareto", "tiny", cwd=home).stdout
+    assert "complete" in _nas("status", "tiny", cwd=home).stdout
+
+
+def test_a_complete_study_says_so_and_trains_nothing(home: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (home / "runs" / "tiny" / "trials").rglob("*")}
+    done = _nas("search", "tiny.yaml", cwd=home)
+    assert done.returncode == 0
+    assert "study tiny is complete: 2 trials trained" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in (home / "runs" / "tiny" / "trials").rglob("*")} == before
+
+
+def test_what_a_search_leaves_can_be_taken_away(home: Path, tmp_path: Path) -> None:
+    best = home / "runs" / "tiny" / "best"
+    (source,), (weights,) = best.glob("*.py"), best.glob("*.safetensors")
+    code = (
+        "import importlib.util, sys, torch\n"
+        f"spec = importlib.util.spec_from_file_location('found', {str(source)!r})\n"
+        "found = importlib.util.module_from_spec(spec); spec.loader.exec_module(found)\n"
+        "network = [v for k, v in vars(found).items() if isinstance(v, type) and k.lower().endswith('proxy')][-1]()\n"
+        f"found.load_weights(network, {str(weights)!r})\n"
+        "print(tuple(network.eval()(torch.zeros(2, 1, 8, 8)).shape))\n"
+        "assert not {'nas', 'trainers', 'search_spaces', 'results'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(2, 10)"
+    (yaml,) = best.glob("*.yaml")
+    assert _json("cost", str(yaml), cwd=tmp_path)["params"] > 1_000_000
+    assert (home / "runs" / "tiny" / "report.html").read_text(encoding="utf-8").startswith("<!")
+
+
+def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:
+    done = _nas("export", "tiny:0", "--to", "python", "-o", str(tmp_path / "out"), cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "proxy weights" in done.stderr
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".py", ".safetensors"]
+    assert _nas("export", "inception-v3", "--to", "yaml", "-o", str(tmp_path / "y"), cwd=home).returncode == 0
+    assert _nas("report", "tiny", "-o", str(tmp_path / "r.html"), cwd=home).returncode == 0
+    assert (tmp_path / "r.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["cots", "inception-v3"], "there is no command 'cots'; did you mean 'cost'?"),
+        (["cost", "incption-v3"], "did you mean 'inception-v3'?"),
+        (["cost", "inception-v3", "--resolution", "40"], "the smallest side that works is 75"),
+        (["cost", "inception-v3", "--resolution", "-4"], "allowed are 1 to 4096"),
+        (["cost", "inception-v3", "--resolution", "many"], "not a valid integer"),
+        (["cost", "none.yaml"], "there is no file 'none.yaml'"),
+        (["cost", "tiny:99"], "has no trial 99"),
+        (["cost", "tini:0"], "tini"),
+        (["status", "tini"], "tiny"),
+        (["sample", "nowhere"], "there is no space 'nowhere'"),
+        (["search", "none.yaml"], "there is no file 'none.yaml'"),
+        (["search", "tiny.yaml", "--set", "trials"], "is not KEY=VALUE"),
+        (["search", "tiny.yaml", "--set", "trails=3"], "did you mean 'trials'?"),
+        (["search", "tiny.yaml", "--set", "random_seed=9"], "random_seed"),
+        (["search", "tiny.yaml", "--set", "study=other", "--set", "data=/not/there"], "there is no data folder '/not/there'"),
+        (["search", "tiny.yaml", "--runs", "tiny.yaml"], "cannot be made"),
+        (["studies", "--runs", "tiny.yaml/x", "--jsn"], "--jsn"),
+        (["pareto", "tiny", "--runs", "empty"], "there is no ledger in 'empty'"),
+        (["export", "inception-v3", "--to", "onnx", "-o", "x"], "python"),
+        (["export", "inception-v3", "--to", "yaml", "-o", "tiny.yaml"], "tiny.yaml"),
+        (["export", "inception-v3", "--to", "python", "-o", "x", "--weights", "none.safetensors"], "none.safetensors"),
+    ],
+)
+def test_a_mistake_costs_one_sentence(home: Path, arguments: list[str], sentence: str) -> None:
+    ledger = home / "runs" / "ledger.sqlite"
+    before = ledger.read_bytes()
+    done = _nas(*arguments, cwd=home)
+    assert done.returncode == 2, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert len([line for line in done.stderr.splitlines() if line.startswith("nas: ")]) == 1
+    assert ledger.read_bytes() == before
+
+
+def test_doctor(home: Path) -> None:
+    found = _json("doctor", cwd=home)
+    assert found["packages"]["torch"]
+    assert found["will_use"]["executor"] in ("ray_tune", "inline")
+    assert found["cpus"] >= 1
+
+
+@pytest.mark.parametrize("command", [[], ["search"], ["cost"], ["export"]])
+def test_help_has_examples(tmp_path: Path, command: list[str]) -> None:
+    done = _nas(*command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout

@@ -1,0 +1,92 @@
+"""Search files: strict, with the nearest valid name and the line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.config import SearchConfig, parse_overrides, read_search
+from search_spaces.errors import RequestError
+from search_spaces.yaml_files import write_text
+
+LEAST: dict[str, Any] = {"study": "s", "data": "digits", "trials": 3}
+
+
+def _read(tmp_path: Path, content: dict[str, Any], *settings: str) -> SearchConfig:
+    path = tmp_path / "search.yaml"
+    path.write_text(write_text(content), encoding="utf-8")
+    return read_search(path, parse_overrides(settings))
+
+
+def test_the_shortest_file_has_sensible_defaults(tmp_path: Path) -> None:
+    config = _read(tmp_path, LEAST)
+    assert config.seeds == ("inception-v3",)
+    assert config.objectives == ("error", "macs")
+    assert config.executor.name == "ray_tune"
+    assert config.target.resolution == 299
+
+
+def test_the_example_is_valid() -> None:
+    config = read_search(Path(__file__).parent.parent / "examples" / "digits.yaml")
+    assert config.trials >= 24
+    assert "inception-v3" in config.seeds
+    assert config.executor.name == "ray_tune"
+
+
+def test_the_resolved_file_is_read_back(tmp_path: Path) -> None:
+    config = _read(tmp_path, {**LEAST, "sampler": {"name": "tpe", "startup": 5}, "limits": {"macs": 1e10}})
+    assert _read(tmp_path, config.as_data()) == config
+
+
+def test_settings_replace_keys(tmp_path: Path) -> None:
+    config = _read(tmp_path, LEAST, "trials=7", "executor=inline", "recipe.epochs=2", "executor.workers=3", "seeds=[]")
+    assert config.trials == 7
+    assert (config.executor.name, config.executor.workers) == ("inline", 3)
+    assert config.recipe.epochs == 2
+    assert config.seeds == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"trails": 3}, r"search\.yaml:4: unknown key 'trails' in a search file: .*did you mean 'trials'\?"),
+        ({"proxy": {"widht": 0.5}}, r"search\.yaml:5: unknown key 'widht' in proxy: .*did you mean 'width'\?"),
+        ({"recipe": {"epoch": 1}}, r"unknown key 'epoch' in recipe: .*did you mean 'epochs'\?"),
+        ({"recipe": {"warmup_epochs": 9, "epochs": 2}}, "warmup_epochs is 9 in a training of 2 epochs"),
+        ({"trials": "3"}, "trials is '3'"),
+        ({"trials": 0}, "trials is 0"),
+        ({"trials": True}, "trials is True"),
+        ({"sampler": "nsga"}, r"sampler\.name is 'nsga': should be 'random', 'tpe' or 'nsga2'"),
+        ({"sampler": {"name": "tpe", "populaton": 4}}, "unknown key 'populaton' in sampler"),
+        ({"executor": {"workers": -1}}, "executor.workers"),
+        ({"objectives": ["macs"]}, "objectives has no 'error'"),
+        ({"objectives": ["error", "error"]}, "names one twice"),
+        ({"objectives": ["eror"]}, "objectives.0 is 'eror'"),
+        ({"limits": {"mac": 3}}, "limits"),
+        ({"study": "../../etc"}, "study is"),
+        ({"target": {"resolution": 8}}, "target.resolution is 8"),
+        ({"proxy": {"width": 2.0}}, "proxy.width is 2.0"),
+    ],
+)
+def test_a_wrong_file_is_told(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence) as caught:
+        _read(tmp_path, {**LEAST, **change})
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="a search file has no 'trials': add it"):
+        _read(tmp_path, {"study": "s", "data": "digits"})
+    path = tmp_path / "list.yaml"
+    path.write_text("- 1\n", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"list\.yaml:1: a search file must be a mapping"):
+        read_search(path)
+
+
+def test_wrong_settings_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="is not KEY=VALUE"):
+        parse_overrides(("trials",))
+    with pytest.raises(RequestError, match="no mapping"):
+        _read(tmp_path, LEAST, "trials.x=1")
+    with pytest.raises(RequestError, match="did you mean 'trials'"):
+        _read(tmp_path, LEAST, "trails=4")

@@ -1,0 +1,260 @@
+"""The main path: propose, screen, run, record; interrupted and resumed, extended, refused."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.candidate import RESULT, Job, Report
+from nas.config import SearchConfig
+from nas.driver import BROKEN_IN_A_ROW, SearchFailed, run
+from nas.executors.contract import Work
+from nas.executors.inline import InlineExecutor
+from nas.study import LEDGER, Study
+from results.ledger import Ledger
+from results.outcome import LedgerError, Outcome
+from search_spaces.errors import RequestError, ResolutionError
+
+
+def _config(**changes: Any) -> SearchConfig:
+    least = {"study": "s", "data": "digits", "trials": 6, "proxy": {"resolution": 8}, "executor": {"name": "inline"}}
+    sampler = {"name": "nsga2", "population": 4}
+    return SearchConfig.from_data({**least, "sampler": sampler, "recipe": {"epochs": 2}, **changes})
+
+
+class Fake:
+    """A worker that trains nothing: its error depends on the architecture alone. ``log`` keeps every epoch."""
+
+    log: list[tuple[int, int]]
+    outcome: Callable[[int], Outcome] = staticmethod(lambda number: Outcome.COMPLETE)
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.folder = Path(job.folder)
+
+    def step(self) -> Report:
+        """Two epochs; the first leaves a mark from which a second worker goes on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mark = self.folder / "epoch"
+        epoch = int(mark.read_text()) + 1 if mark.exists() else 1
+        mark.write_text(str(epoch))
+        type(self).log.append((self.job.number, epoch))
+        error = len(str(self.job.architecture)) % 97 / 100
+        if epoch < 2:
+            return Report(self.job.number, epoch, 2, {"error": error}, 1.0)
+        outcome = type(self).outcome(self.job.number)
+        return Report(self.job.number, epoch, 2, {"error": error}, 2.0, outcome, "" if outcome == "complete" else "why")
+
+
+@pytest.fixture
+def worker() -> Iterator[type[Fake]]:
+    yield type("Worker", (Fake,), {"log": []})
+
+
+class Stopped(InlineExecutor):
+    """Runs inline, and is told to stop after some reports."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def run(self, work: Work, make: Any) -> None:
+        inner, self.seen = work.report, 0
+
+        def report(said: Report) -> None:
+            inner(said)
+            self.seen += 1
+            if self.seen == self.after:
+                work.stop()  # type: ignore[attr-defined]
+
+        work.report = report  # type: ignore[method-assign]
+        super().run(work, make)
+
+
+def _state(study: Study) -> list[tuple[Any, ...]]:
+    return [(t.number, t.digest, t.seed, str(t.outcome), t.values, t.genes) for t in study.trials]
+
+
+def test_a_search_from_beginning_to_end(tmp_path: Path, worker: type[Fake]) -> None:
+    study = run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
+    assert study.record.state == "complete"
+    assert study.outcomes()["complete"] == 6
+    assert study.trials[0].seed == "inception-v3"
+    assert study.trials[0].costs["macs"] == 5_713_216_096 - 990 * 2048  # ten classes
+    assert [t.number for t in study.trials] == list(range(len(study.trials)))
+    for trial in study.trials:
+        if trial.outcome is Outcome.COMPLETE:
+            assert set(trial.values) == {"error", "macs"}
+            assert trial.values["macs"] == trial.costs["macs"]
+            assert [m.epoch for m in trial.measurements] == [1, 2]
+        else:
+            assert trial.outcome is Outcome.SCREENED
+            assert any(size > 0 for size in trial.violations.values())
+    assert study.front().members
+    assert study.best().values["error"] == min(t.values["error"] for t in study.trials if t.values)
+
+
+def test_a_complete_study_is_not_run_again_but_can_be_extended(tmp_path: Path, worker: type[Fake]) -> None:
+    first = run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
+    epochs = len(worker.log)
+    again = run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
+    assert _state(again) == _state(first)
+    assert len(worker.log) == epochs
+    more = run(_config(trials=9), tmp_path, executor=InlineExecutor(), make=worker)
+    assert more.outcomes()["complete"] == 9
+    assert _state(more)[: len(first.trials)] == _state(first)
+    assert len(set(worker.log)) == len(worker.log)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 6, 7])
+def test_stopped_and_resumed_is_as_never_stopped(tmp_path: Path, worker: type[Fake], after: int) -> None:
+    whole = run(_config(), tmp_path / "whole", executor=InlineExecutor(), make=worker)
+    worker.log.clear()
+    part = run(_config(), tmp_path / "part", executor=Stopped(after), make=worker)
+    assert part.record.state == "stopped"
+    assert len(worker.log) == after
+    resumed = run(_config(), tmp_path / "part", executor=InlineExecutor(), make=worker)
+    assert resumed.record.state == "complete"
+    assert _state(resumed) == _state(whole)
+    assert len(set(worker.log)) == len(worker.log) == 12  # no epoch is repeated
+
+
+def test_a_result_that_no_driver_recorded_is_recorded_and_not_trained_again(tmp_path: Path, worker: type[Fake]) -> None:
+    run(_config(), tmp_path, executor=Stopped(3), make=worker)
+    study = Study.open("s", tmp_path)
+    trial = next(t for t in study.trials if t.outcome is Outcome.RUNNING)
+    report = Report(trial.number, 2, 2, {"error": 0.123}, 2.0, Outcome.COMPLETE)
+    from json import dumps
+
+    (tmp_path / "s" / "trials" / str(trial.number) / RESULT).write_text(dumps(report.as_data()))
+    epochs = list(worker.log)
+    resumed = run(_config(trials=trial.number + 1), tmp_path, executor=InlineExecutor(), make=worker)
+    assert resumed.trials[trial.number].values["error"] == 0.123
+    assert worker.log == epochs
+
+
+def test_every_outcome_counts_once(tmp_path: Path, worker: type[Fake]) -> None:
+    ends = [Outcome.COMPLETE, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.BROKEN]
+    worker.outcome = staticmethod(lambda number: ends[number % 4])
+    study = run(_config(trials=8), tmp_path, executor=InlineExecutor(), make=worker)
+    counts = study.outcomes()
+    assert sum(counts[str(end)] for end in ends) == 8
+    failed = [t for t in study.trials if t.outcome in ends[1:]]
+    assert failed
+    assert all(t.reason == "why" and not t.values for t in failed)
+    assert not {t.number for t in failed} & {t.number for t in study.front().members}
+
+
+def test_the_same_mistake_again_and_again_ends_the_search(tmp_path: Path, worker: type[Fake]) -> None:
+    worker.outcome = staticmethod(lambda number: Outcome.BROKEN)
+    with pytest.raises(SearchFailed, match="why"):
+        run(_config(trials=20), tmp_path, executor=InlineExecutor(), make=worker)
+    assert Study.open("s", tmp_path).outcomes()["broken"] == BROKEN_IN_A_ROW
+
+
+def test_limits_screen_before_training(tmp_path: Path, worker: type[Fake]) -> None:
+    study = run(_config(limits={"macs": 6e9}), tmp_path, executor=InlineExecutor(), make=worker)
+    for trial in study.trials:
+        if trial.outcome is Outcome.COMPLETE and trial.seed is None:
+            assert trial.costs["macs"] <= 6e9
+    screened = [t for t in study.trials if t.violations["limit:macs"] > 0 and t.seed is None]
+    assert screened
+    assert all(t.outcome is Outcome.SCREENED and "limit:macs" in t.reason for t in screened)
+
+
+def test_limits_that_nothing_meets_end_with_a_sentence(tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.driver.GIVE_UP", 20)
+    with pytest.raises(RequestError, match="20 proposals in a row were screened or known"):
+        run(_config(limits={"macs": 10.0}), tmp_path, executor=InlineExecutor(), make=worker)
+
+
+def test_the_same_architecture_is_not_trained_twice(tmp_path: Path, worker: type[Fake]) -> None:
+    narrow = {"name": "random"}
+    study = run(_config(seeds=["inception-v3"], sampler=narrow), tmp_path, executor=InlineExecutor(), make=worker)
+    trained = [t.digest for t in study.trials if t.outcome is Outcome.COMPLETE]
+    assert len(set(trained)) == len(trained)
+    from nas.driver import Driver
+
+    with Ledger.open(tmp_path / LEDGER) as ledger:
+        from nas.progress import quiet
+        from search_spaces.space import space
+        from trainers.data import load
+
+        driver = Driver(_config(trials=9), ledger, tmp_path, space("inception", 299), load("digits"), [], quiet())
+        known = next(t for t in study.trials if t.outcome is Outcome.COMPLETE and t.genes and t.seed is None)
+        driver.sampler.propose = lambda number: known.genes  # type: ignore[method-assign, return-value]
+        again = driver._next_trial()
+        assert again.outcome is Outcome.DUPLICATE
+        assert f"trial {known.number}" in again.reason
+
+
+def test_a_study_of_another_search_file_is_refused_and_untouched(tmp_path: Path, worker: type[Fake]) -> None:
+    before = run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
+    with pytest.raises(LedgerError, match=r"random_seed"):
+        run(_config(random_seed=1), tmp_path, executor=InlineExecutor(), make=worker)
+    with pytest.raises(LedgerError, match=r"epochs"):
+        run(_config(recipe={"epochs": 3}), tmp_path, executor=InlineExecutor(), make=worker)
+    assert _state(Study.open("s", tmp_path)) == _state(before)
+
+
+def test_a_second_driver_is_refused(tmp_path: Path, worker: type[Fake]) -> None:
+    (tmp_path / "s").mkdir()
+    with (tmp_path / "s" / "driver.lock").open("w") as lock:
+        lock.write("process 1 on elsewhere")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RequestError, match="is being searched by process 1 on elsewhere"):
+            run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
+    assert not worker.log
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "sentence"),
+    [
+        ({"data": "/no/such/folder"}, RequestError, "there is no data folder"),
+        ({"data": "digit"}, RequestError, "did you mean 'digits'"),
+        ({"seeds": ["inception-v5"]}, RequestError, "there is no seed 'inception-v5'"),
+        ({"space": "incepton"}, RequestError, "there is no space 'incepton'"),
+        ({"target": {"resolution": 70}}, ResolutionError, "too small"),
+    ],
+)
+def test_wrong_requests_leave_nothing(tmp_path: Path, changes: dict[str, Any], error: type[Exception], sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        run(_config(**changes), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(RequestError, match="cannot be made"):
+        run(_config(), tmp_path / "runs")
+    assert (tmp_path / "runs").read_text() == "a file"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(RequestError, match="cannot be written"):
+        run(_config(), tmp_path)
+    tmp_path.chmod(0o700)
+
+
+def test_reports_of_an_ended_trial_are_ignored(tmp_path: Path, worker: type[Fake]) -> None:
+    class Twice(InlineExecutor):
+        """Says everything twice, as a worker does that was started again."""
+
+        def run(self, work: Work, make: Any) -> None:
+            inner = work.report
+
+            def report(said: Report) -> None:
+                inner(said)
+                inner(replace(said))
+
+            work.report = report  # type: ignore[method-assign]
+            super().run(work, make)
+
+    study = run(_config(), tmp_path, executor=Twice(), make=worker)
+    assert study.outcomes()["complete"] == 6

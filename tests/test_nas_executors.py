@@ -1,0 +1,181 @@
+"""The conformance suite of executors: the same work, the same reports, whatever runs it."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.candidate import Job, Report, Worker
+from nas.config import ExecutorConfig
+from nas.executors.contract import Executor
+from nas.executors.inline import InlineExecutor
+from results.outcome import Outcome
+from search_spaces.errors import RequestError
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # ray and its dependencies warn as they like
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One Ray for all tests of this file."""
+    from nas.executors.ray_tune import RayTuneExecutor
+
+    started = RayTuneExecutor(ExecutorConfig(workers=2))._connect()
+    yield
+    if started:
+        import ray
+
+        ray.shutdown()
+
+
+@pytest.fixture(params=["inline", "ray_tune"])
+def executor(request: pytest.FixtureRequest) -> Executor:
+    if request.param == "inline":
+        return InlineExecutor()
+    request.getfixturevalue("cluster")
+    from nas.executors.ray_tune import RayTuneExecutor
+
+    return RayTuneExecutor(ExecutorConfig(workers=2))
+
+
+class Jobs:
+    """Work that hands out a number of jobs and keeps what is said."""
+
+    def __init__(self, count: int, folder: Path, stop_after: int | None = None) -> None:
+        self.left = list(range(count))
+        self.folder, self.stop_after = folder, stop_after
+        self.said: list[Report] = []
+
+    @property
+    def stopping(self) -> bool:
+        return self.stop_after is not None and len(self.said) >= self.stop_after
+
+    def next_job(self) -> Job | None:
+        if not self.left:
+            return None
+        return Job(self.left.pop(0), {"nested": {"deep": [1]}}, 8, 1.0, "digits", {"epochs": 3}, 0, str(self.folder))
+
+    def report(self, report: Report) -> None:
+        self.said.append(report)
+
+
+def _steps(kill: int | None = None) -> type[Worker]:
+    """A worker of three epochs; ``kill``: the number of a job whose first process dies in its second epoch.
+
+    Defined in a function, so that Ray carries it to its processes by value.
+    """
+
+    class Steps:
+        def __init__(self, job: Job) -> None:
+            self.job, self.epoch = job, 0
+
+        def step(self) -> Report:
+            self.epoch += 1
+            mark = Path(self.job.folder) / f"died{self.job.number}"
+            if self.job.number == kill and self.epoch == 2 and not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.job.number == 1:
+                return Report(1, 1, 3, {}, 0.5, Outcome.DIVERGED, "it diverged")
+            outcome = Outcome.COMPLETE if self.epoch == 3 else Outcome.RUNNING
+            return Report(self.job.number, self.epoch, 3, {"error": self.epoch / 10}, 1.5, outcome)
+
+    return Steps
+
+
+def _epochs(said: list[Report], number: int) -> list[int]:
+    return [report.epoch for report in said if report.number == number]
+
+
+def test_all_jobs_run_and_say_everything_in_order(executor: Executor, tmp_path: Path) -> None:
+    jobs = Jobs(6, tmp_path)
+    executor.run(jobs, _steps())
+    final = {report.number: report for report in jobs.said if report.final}
+    assert sorted(final) == list(range(6))
+    assert final[1].outcome is Outcome.DIVERGED
+    assert final[1].reason == "it diverged"
+    for number in (0, 2, 3, 4, 5):
+        assert list(dict.fromkeys(_epochs(jobs.said, number))) == [1, 2, 3]
+        assert final[number].values == {"error": 0.3}
+        assert final[number].outcome is Outcome.COMPLETE
+
+
+def test_stopping_ends_trials_after_their_epoch(executor: Executor, tmp_path: Path) -> None:
+    jobs = Jobs(50, tmp_path, stop_after=4)
+    executor.run(jobs, _steps())
+    assert len(jobs.left) > 30
+    assert len(jobs.said) < 20
+
+
+def test_a_mistake_in_the_work_reaches_the_caller(executor: Executor, tmp_path: Path) -> None:
+    class Broken(Jobs):
+        def report(self, report: Report) -> None:
+            raise RequestError("the ledger is full")
+
+    with pytest.raises(RequestError, match="the ledger is full"):
+        executor.run(Broken(3, tmp_path), _steps())
+
+
+def test_a_lost_process_is_started_again(cluster: None, tmp_path: Path) -> None:
+    from nas.executors.ray_tune import RayTuneExecutor
+
+    jobs = Jobs(4, tmp_path)
+    RayTuneExecutor(ExecutorConfig(workers=2)).run(jobs, _steps(kill=2))
+    assert (tmp_path / "died2").exists()
+    assert {report.number for report in jobs.said if report.outcome is Outcome.COMPLETE} == {0, 2, 3}
+
+
+def test_processes_are_reused_and_run_side_by_side(cluster: None, tmp_path: Path) -> None:
+    from nas.executors.ray_tune import RayTuneExecutor
+
+    class Meeting:
+        """Ends when two processes are at work, or never."""
+
+        def __init__(self, job: Job) -> None:
+            self.job = job
+
+        def step(self) -> Report:
+            folder = Path(self.job.folder)
+            (folder / f"process{os.getpid()}").touch()
+            deadline = time.monotonic() + 60
+            while len(list(folder.glob("process*"))) < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            return Report(self.job.number, 1, 1, {"error": float(os.getpid())}, 0.0, Outcome.COMPLETE)
+
+    jobs = Jobs(10, tmp_path)
+    RayTuneExecutor(ExecutorConfig(workers=2)).run(jobs, Meeting)
+    processes = {report.values["error"] for report in jobs.said}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+
+
+def test_a_request_that_can_never_be_met_is_refused(cluster: None, tmp_path: Path) -> None:
+    from nas.executors.ray_tune import RayTuneExecutor
+
+    for wrong in ({"cpus_per_trial": 500.0}, {"gpus_per_trial": 64.0}):
+        with pytest.raises(RequestError, match=r"a trial asks for .* but Ray has"):
+            RayTuneExecutor(ExecutorConfig(**wrong)).run(Jobs(1, tmp_path), _steps())
+
+
+def test_without_ray_the_executor_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "nas.executors.ray_tune", raising=False)
+    with pytest.raises(RequestError, match=r"needs the package ray\[tune\].*executor=inline"):
+        import nas.executors.ray_tune  # noqa: F401
+
+
+def test_a_job_is_plain_data() -> None:
+    import json
+    from dataclasses import asdict
+
+    job = Job(3, {"a": [1]}, 8, 0.5, "digits", {"epochs": 1}, 0, "/x")
+    assert Job(**json.loads(json.dumps(asdict(job)))) == job
+    report = Report(3, 1, 2, {"error": 0.5}, 1.0, Outcome.BROKEN, "why", "trace")
+    again: Any = Report.from_data(json.loads(json.dumps(report.as_data())))
+    assert again == report
