@@ -1,0 +1,164 @@
+"""How fast a search runs: trials per minute of the main job's search, and what the executor adds to an empty trial.
+
+    python benchmarks/search_rate.py -o benchmarks/search_rate.json
+
+Part one runs the search of examples/digits.yaml in an empty runs folder, as ``make search`` does, and times it. Part
+two runs trials that do nothing: through this project's Ray Tune executor, through the same with ledger, sampler and
+screen around it, and, as the yardstick, through bare Ray Tune with reused actors, all on one machine, turn and turn
+about.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from nas.candidate import Job, Report
+from nas.config import ExecutorConfig, read_search
+from nas.doctor import hardware
+from nas.driver import run
+from nas.executors.ray_tune import RayTuneExecutor
+from results.outcome import Outcome
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Clock:
+    """Work of empty jobs that notes when each ends."""
+
+    stopping = False
+
+    def __init__(self, count: int) -> None:
+        self.left, self.ends = count, list[float]()
+
+    def next_job(self) -> Job | None:
+        if not self.left:
+            return None
+        self.left -= 1
+        return Job(self.left, {}, 8, 1.0, "digits", {"epochs": 1}, 0, "/nowhere")
+
+    def report(self, report: Report) -> None:
+        if report.final:
+            self.ends.append(time.perf_counter())
+
+
+def empty_worker() -> type[Any]:
+    """A worker that ends at once; defined here, so that Ray carries it to its processes by value."""
+
+    class Empty:
+        def __init__(self, job: Job) -> None:
+            self.job = job
+
+        def step(self) -> Report:
+            error = (len(str(self.job.architecture)) % 97) / 100
+            return Report(self.job.number, 1, 1, {"error": error}, 0.0, Outcome.COMPLETE)
+
+    return Empty
+
+
+def per_trial(ends: list[float]) -> float:
+    """Seconds between the ends of trials, without those in which workers still started."""
+    settled = ends[len(ends) // 5 :]
+    return (settled[-1] - settled[0]) / (len(settled) - 1)
+
+
+def executor_alone(trials: int) -> dict[str, float]:
+    clock, started = Clock(trials), time.perf_counter()
+    RayTuneExecutor(ExecutorConfig(workers=2)).run(clock, empty_worker())
+    return {"seconds_per_trial": per_trial(clock.ends), "seconds_to_first_trial": clock.ends[0] - started}
+
+
+def bare_ray_tune(trials: int) -> dict[str, float]:
+    """Ray Tune by itself: an empty class Trainable, reused actors, two workers, no loggers."""
+    import ray
+    from ray import tune
+
+    class Empty(tune.Trainable):
+        def step(self) -> dict[str, Any]:
+            return {"error": 0.0, "done": True}
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            return True
+
+        def save_checkpoint(self, checkpoint_dir: str) -> None: ...
+
+        def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None: ...
+
+    class Ends(tune.Callback):
+        ends: list[float]
+
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            self.ends.append(time.perf_counter())
+
+    callback = Ends()
+    callback.ends = []
+    started = time.perf_counter()
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    with tempfile.TemporaryDirectory() as folder:
+        tune.Tuner(
+            tune.with_resources(Empty, {"cpu": 1}),
+            param_space={"x": tune.uniform(0, 1)},
+            tune_config=tune.TuneConfig(num_samples=trials, max_concurrent_trials=2, reuse_actors=True),
+            run_config=tune.RunConfig(storage_path=folder, verbose=0, callbacks=[callback]),
+        ).fit()
+    ray.shutdown()
+    return {"seconds_per_trial": per_trial(callback.ends), "seconds_to_first_trial": callback.ends[0] - started}
+
+
+def whole_search_of_empty_trials(trials: int) -> dict[str, float]:
+    """The executor with everything around it: proposals, screening, and a durable ledger."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = read_search(ROOT / "examples" / "digits.yaml", {"trials": trials, "study": "empty"})
+        study = run(config, Path(folder), make=empty_worker())
+        finished = sorted(trial.finished_at or "" for trial in study.trials if trial.outcome is Outcome.COMPLETE)
+    return {"seconds_per_trial": per_trial([datetime.fromisoformat(text).timestamp() for text in finished])}
+
+
+def main_job() -> dict[str, float]:
+    """The search of ``make search``, from the command to the last trial."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = read_search(ROOT / "examples" / "digits.yaml")
+        started = time.perf_counter()
+        study = run(config, Path(folder))
+        seconds = time.perf_counter() - started
+        complete = [trial for trial in study.trials if trial.outcome is Outcome.COMPLETE]
+        return {
+            "trials": float(len(complete)),
+            "seconds": seconds,
+            "trials_per_minute": 60 * len(complete) / seconds,
+            "median_training_seconds_per_trial": median(trial.seconds or 0.0 for trial in complete),
+            "error_of_inception_v3": next(trial.values["error"] for trial in complete if trial.seed == "inception-v3"),
+            "lowest_error": min(trial.values["error"] for trial in complete),
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file for the figures")
+    parser.add_argument("--trials", type=int, default=300, help="empty trials per run")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each kind, of which medians are taken")
+    options = parser.parse_args()
+    found: dict[str, Any] = {"hardware": hardware(), "main_job": main_job()}
+    print(json.dumps(found, indent=1))
+    runs: dict[str, list[dict[str, float]]] = {"bare_ray_tune": [], "executor": [], "whole_search": []}
+    for _ in range(options.runs):  # turn and turn about, so that a slow minute of the machine meets all alike
+        runs["bare_ray_tune"].append(bare_ray_tune(options.trials))
+        runs["executor"].append(executor_alone(options.trials))
+        runs["whole_search"].append(whole_search_of_empty_trials(options.trials))
+    for name, measured in runs.items():
+        found[name] = {key: median(run[key] for run in measured) for key in measured[0]}
+    bare = found["bare_ray_tune"]["seconds_per_trial"]
+    found["ratio_to_bare_ray_tune"] = {
+        name: found[name]["seconds_per_trial"] / bare for name in ("executor", "whole_search")
+    }
+    found["empty_trials"] = options.trials
+    options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
