@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from results.outcome import Outcome
+from search_spaces.files import write_files
 
 if TYPE_CHECKING:
     from trainers.fit import Fit
@@ -151,12 +152,9 @@ class Candidate:
         write(self.folder / WEIGHTS, fit.result.state_dict(), {"epochs": fit.epochs_done})
 
     def _end(self, outcome: Outcome, reason: str, traceback: str | None = None) -> Report:
-        from trainers.checkpoint import write_whole
-
         report = self._report(outcome, reason, traceback)
         if outcome is not Outcome.BROKEN:  # a mistake may be mended: the next run tries again
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / RESULT, json.dumps(report.as_data(), allow_nan=False).encode())
+            write_files(self.folder, {RESULT: json.dumps(report.as_data(), allow_nan=False).encode()})
         return report
 
 

@@ -94,7 +94,7 @@ def conclude(study: Study) -> Conclusion:
     result = folder / "result.json"
     known = _known(result, best)
     if known is None:
-        from results.export.files import write_files
+        from search_spaces.files import write_files
 
         files = [*export_found(found, "yaml", folder), *export_found(found, "python", folder)]
         error = _test_error(study, best)

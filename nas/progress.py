@@ -85,6 +85,7 @@ class Shown:
         self._begun: dict[int, float] = {}
         self._since = time.monotonic()
         self._asked = False
+        self._at_once = 0
         self._live: Live | None = None
 
     def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
@@ -114,6 +115,7 @@ class Shown:
         """A trial was handed to a worker."""
         self.trials[trial.number] = trial
         self.running[trial.number] = None
+        self._at_once = max(self._at_once, len(self.running))
         self._begun[trial.number] = time.monotonic()
 
     def set_aside(self, trial: TrialRecord) -> None:
@@ -154,7 +156,7 @@ class Shown:
         if not self.seconds:
             return "time left unknown"
         rest = max(0, self.config.trials - self._done)
-        left = rest * median(self.seconds[-32:]) / max(1, len(self.running))
+        left = rest * median(self.seconds[-32:]) / max(1, self._at_once)
         return f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left"
 
     def _summary(self) -> str:

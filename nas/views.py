@@ -57,7 +57,7 @@ def architecture_text(architecture: Architecture, resolution: int | None, classe
 def write_svg(architecture: Architecture, resolution: int | None, classes: int, path: Path) -> None:
     """Draw an architecture into an SVG file."""
     from results.drawing import draw_svg
-    from results.export.files import write_files
+    from search_spaces.files import write_files
 
     graph = architecture.graph(resolution, classes=classes)
     write_files(path.parent, {path.name: draw_svg(graph, title=architecture.name).encode()})

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from results.outcome import Outcome, StudyRecord, TrialRecord, now
 from results.view import StudyView, Target, difference, duration, moment, ratio, who
 from search_spaces.architecture import Architecture, from_data
 from search_spaces.errors import RequestError
+from search_spaces.files import write_files
 from search_spaces.seeds import seed
 from search_spaces.yaml_files import write_text
 
@@ -45,18 +45,7 @@ def write_report(
         hardware=hardware,
     )
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            file.write(page.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise RequestError(
-            f"the report cannot be written to {str(path)!r}: {error.strerror}; name a file in a folder you may write to"
-        ) from error
+    write_files(path.parent, {path.name: page.encode()})
 
 
 def report_html(

@@ -153,7 +153,10 @@ def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:
         (["search", "tiny.yaml", "--set", "trials"], "is not KEY=VALUE"),
         (["search", "tiny.yaml", "--set", "trails=3"], "did you mean 'trials'?"),
         (["search", "tiny.yaml", "--set", "random_seed=9"], "random_seed"),
-        (["search", "tiny.yaml", "--set", "study=other", "--set", "data=/not/there"], "there is no data folder '/not/there'"),
+        (
+            ["search", "tiny.yaml", "--set", "study=other", "--set", "data=/not/there"],
+            "there is no data folder '/not/there'",
+        ),
         (["search", "tiny.yaml", "--runs", "tiny.yaml"], "cannot be made"),
         (["studies", "--runs", "tiny.yaml/x", "--jsn"], "--jsn"),
         (["pareto", "tiny", "--runs", "empty"], "there is no ledger in 'empty'"),

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,8 @@ class Fake:
 
 
 @pytest.fixture
-def worker() -> Iterator[type[Fake]]:
-    yield type("Worker", (Fake,), {"log": []})
+def worker() -> type[Fake]:
+    return type("Worker", (Fake,), {"log": []})
 
 
 class Stopped(InlineExecutor):
@@ -165,7 +165,9 @@ def test_limits_screen_before_training(tmp_path: Path, worker: type[Fake]) -> No
     assert all(t.outcome is Outcome.SCREENED and "limit:macs" in t.reason for t in screened)
 
 
-def test_limits_that_nothing_meets_end_with_a_sentence(tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_that_nothing_meets_end_with_a_sentence(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nas.driver.GIVE_UP", 20)
     with pytest.raises(RequestError, match="20 proposals in a row were screened or known"):
         run(_config(limits={"macs": 10.0}), tmp_path, executor=InlineExecutor(), make=worker)
@@ -221,7 +223,9 @@ def test_a_second_driver_is_refused(tmp_path: Path, worker: type[Fake]) -> None:
         ({"target": {"resolution": 70}}, ResolutionError, "too small"),
     ],
 )
-def test_wrong_requests_leave_nothing(tmp_path: Path, changes: dict[str, Any], error: type[Exception], sentence: str) -> None:
+def test_wrong_requests_leave_nothing(
+    tmp_path: Path, changes: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
     with pytest.raises(error, match=sentence):
         run(_config(**changes), tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

@@ -103,3 +103,16 @@ def test_screened_regions_are_avoided() -> None:
         kept.append(size <= 0)
         sampler.tell(number, genes, _score(genes) if size <= 0 else {}, {"limit:y": size})
     assert sum(kept[60:]) > 1.5 * sum(kept[:20])
+
+
+@pytest.mark.parametrize("random_seed", range(8))
+def test_several_proposals_may_be_open_at_once(make: Make, random_seed: int) -> None:
+    """Answers come in any order, as from several workers, and the next proposal knows all of them."""
+    sampler, source = make(random_seed), random.Random(random_seed)
+    waiting: dict[int, Genes] = {}
+    for number in range(40):
+        waiting[number] = sampler.propose(number)
+        while len(waiting) > 2:
+            ended = source.choice(list(waiting))
+            genes = waiting.pop(ended)
+            sampler.tell(ended, genes, _score(genes), {"limit:macs": -1.0})

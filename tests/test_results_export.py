@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from results.export.files import write_files
 from results.export.names import class_name, module_name
 from results.export.to_python import export_python, to_python
 from results.export.to_yaml import export_yaml
@@ -27,6 +26,7 @@ from results.export.weights import key_map, key_shapes
 from search_spaces.architecture import Architecture, Aux, Module, Split, Stage, from_data, from_file
 from search_spaces.cost import graph_params
 from search_spaces.errors import RequestError, ResolutionError
+from search_spaces.files import write_files
 from search_spaces.operations import Conv
 from trainers.network import Network, build
 

@@ -344,12 +344,12 @@ def test_report_replaces_the_old_one_whole_or_not_at_all(tmp_path: Path, monkeyp
     path = tmp_path / "report.html"
     path.write_text("old")
 
-    def refuse(self: Path, target: Path) -> Path:
+    def refuse(source: Path, target: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", refuse)
-        with pytest.raises(RequestError, match=r"cannot be written to .*Permission denied; name a file in a folder"):
+        patch.setattr("os.replace", refuse)
+        with pytest.raises(RequestError, match=r"cannot be written to .*Permission denied; name a folder"):
             write_report(STUDY, [], path)
     assert path.read_text() == "old"
     write_report(STUDY, [], path)
@@ -357,6 +357,8 @@ def test_report_replaces_the_old_one_whole_or_not_at_all(tmp_path: Path, monkeyp
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="No such file or directory; name a file in a folder you may write to"):
-        write_report(STUDY, [], tmp_path / "nowhere" / "report.html")
+def test_folder_is_made_and_one_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
+    write_report(STUDY, [], tmp_path / "new" / "report.html")
+    assert (tmp_path / "new" / "report.html").is_file()
+    with pytest.raises(RequestError, match=r"cannot be written to .*; name a folder that you may write to"):
+        write_report(STUDY, [], tmp_path / "new" / "report.html" / "report.html")

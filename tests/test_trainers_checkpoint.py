@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from search_spaces.errors import RequestError
 from trainers import checkpoint
 from trainers.checkpoint import CheckpointError
 
@@ -92,7 +93,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(RequestError, match="No space left"):
         checkpoint.write(path, {"other": torch.zeros(1)}, {})
     assert checkpoint.read(path).data == DATA
     assert [entry.name for entry in tmp_path.iterdir()] == ["one"]

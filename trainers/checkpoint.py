@@ -6,7 +6,6 @@ A folder keeps the last two, so that a damaged one costs an epoch and not the tr
 import hashlib
 import json
 import logging
-import os
 import re
 import struct
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from safetensors.torch import save as format_tensors
 from torch import Tensor
 
 from search_spaces.errors import RequestError
+from search_spaces.files import write_files
 
 logger = logging.getLogger("nas.trainers")
 
@@ -45,34 +45,15 @@ class Checkpoint(NamedTuple):
 def write(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) -> str:
     """Write a checkpoint durably and return its SHA-256; the file appears whole or not at all.
 
-    ``data`` must be JSON without NaN or infinities (ValueError).
+    ``data`` must be JSON without NaN or infinities (ValueError). A file that cannot be written is a RequestError.
     """
     # Cloned, because weights in training are views of one long tensor, which safetensors would refuse or repeat.
     ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     metadata = {"format": FORMAT, "sha256": _BLANK, "data": json.dumps(data, allow_nan=False)}
     content = format_tensors(ready, metadata)
     digest = hashlib.sha256(content).hexdigest()
-    write_whole(path, content.replace(_field(_BLANK), _field(digest), 1))
+    write_files(path.parent, {path.name: content.replace(_field(_BLANK), _field(digest), 1)})
     return digest
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file by new content, durably: a crash leaves the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)  # left only when something failed, a full disk say
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name is durable only with its folder
-    finally:
-        os.close(folder)
 
 
 def read(path: Path) -> Checkpoint:

@@ -191,6 +191,10 @@ class _Jobs(Searcher):
         if self.mistake is not None:
             raise self.mistake
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray Tune stores what it is given, and the work holds a database. The ledger is the truth."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is the truth."""
 
@@ -204,6 +208,10 @@ class _Stopper(FIFOScheduler):
     def __init__(self, jobs: _Jobs) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.jobs = jobs
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing, as above."""
+        return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         ends = self.jobs.work.stopping or self.jobs.mistake is not None

@@ -25,6 +25,17 @@ def _distribution(gene: Gene) -> BaseDistribution:
     return CategoricalDistribution(gene.choices)
 
 
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> float | int | str:
+    if isinstance(distribution, FloatDistribution):
+        return trial.suggest_float(name, distribution.low, distribution.high)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(name, distribution.low, distribution.high)
+    assert isinstance(distribution, CategoricalDistribution)
+    value = trial.suggest_categorical(name, distribution.choices)
+    assert isinstance(value, int | str)
+    return value
+
+
 class OptunaSampler:
     """One of Optuna's samplers: ``random``, ``tpe`` (multivariate) or ``nsga2``.
 
@@ -52,9 +63,9 @@ class OptunaSampler:
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
         self.study.sampler = self._sampler(number)
+        trial = self._asked[number] = self.study.ask()  # this also makes Optuna look at its trials anew
         self._select_parents()
-        trial = self._asked[number] = self.study.ask(self.distributions)
-        return dict(trial.params)
+        return {name: _suggest(trial, name, distribution) for name, distribution in self.distributions.items()}
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
         """Learn what a trial came to; without values and violations (it failed) nothing is learned."""

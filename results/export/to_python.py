@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from results.export import blocks
-from results.export.files import write_files
 from results.export.kinds import aux_class_lines, aux_kinds, class_lines, kinds
 from results.export.names import MAX_NAME, class_name, docstring_entry, docstring_text, module_name
 from results.export.network_source import Plan, network_lines
@@ -17,6 +16,7 @@ from results.export.weights import exported_state, key_map
 from search_spaces.architecture import Architecture, Split, Step, modules
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import RequestError
+from search_spaces.files import write_files
 from search_spaces.graph import Graph
 from search_spaces.operations import MAX_WIDTH
 

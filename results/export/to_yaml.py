@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from results.export.files import write_files
 from results.export.names import file_stem
 from search_spaces.architecture import Architecture
+from search_spaces.files import write_files
 
 
 def export_yaml(architecture: Architecture, folder: Path) -> Path:

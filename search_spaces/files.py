@@ -1,4 +1,4 @@
-"""Writing the files of an export: all of them or none, and never half of one."""
+"""Writing files: all of a set or none, never half of one, and durable when done."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """Write each content under its name into ``folder``, which is made if need be; return the paths.
 
     Everything is written and flushed to disk under temporary names first, then renamed in order. A folder that cannot
-    be written to is a RequestError, and no file of this export stays behind.
+    be written to is a RequestError, and no new file of the set stays behind.
     """
     staged: list[tuple[Path, Path]] = []
     placed: list[Path] = []
@@ -33,7 +33,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
             path.unlink(missing_ok=True)
         reason = error.strerror or type(error).__name__
         raise RequestError(
-            f"the export cannot be written to {str(folder)!r}: {reason}; "
+            f"{', '.join(contents)} cannot be written to {str(folder)!r}: {reason}; "
             "name a folder that you may write to, with enough space"
         ) from None
     finally:
@@ -44,7 +44,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
 
 def _stage(folder: Path, content: bytes) -> Path:
     """Write a temporary file whole, or remove it again."""
-    temporary = folder / f".export-{secrets.token_hex(8)}.partial"
+    temporary = folder / f".draft-{secrets.token_hex(8)}.partial"
     try:
         with temporary.open("xb") as file:
             file.write(content)
