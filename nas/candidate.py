@@ -1,11 +1,13 @@
 """The life of one candidate inside a worker: build, train epoch by epoch, leave weights and a result behind.
 
 Everything that a worker needs travels in a ``Job`` of plain data; everything that it has to say comes back as one
-``Report`` an epoch. Files of a trial: ``checkpoint/``, and at the end ``weights.safetensors`` and ``result.json``.
+``Report`` an epoch. Files of a trial: ``checkpoint/``, and in its place at the end ``weights.safetensors`` and
+``result.json``.
 The result is written before it is reported, so that a driver that died in between finds it and does not train again.
 """
 
 import json
+import shutil
 import traceback as tracebacks
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -155,6 +157,7 @@ class Candidate:
         report = self._report(outcome, reason, traceback)
         if outcome is not Outcome.BROKEN:  # a mistake may be mended: the next run tries again
             write_files(self.folder, {RESULT: json.dumps(report.as_data(), allow_nan=False).encode()})
+            shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # the weights are written, or of no use
         return report
 
 
