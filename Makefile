@@ -33,7 +33,7 @@ types: .venv/ready-dev
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 benchmarks: .venv/ready-dev
 	$(BIN)/python benchmarks/search_rate.py -o benchmarks/search_rate.json

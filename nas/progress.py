@@ -188,8 +188,9 @@ class Shown:
             error = f"{report.values['error']:.2%}" if report and report.values else "-"
             macs = f"{trial.costs['macs'] / 1e9:.2f} G"
             table.add_row(str(number), Text(trial.seed or trial.digest[:8]), f"{at}/{of}", error, macs)
-        bar = ProgressBar(total=self.config.trials, completed=self._done, width=40)
-        return Group(head, bar, table, self._front_view())
+        bar = Table.grid()  # a bar alone would end without a line break
+        bar.add_row(ProgressBar(total=self.config.trials, completed=self._done, width=40))
+        return Group(head, bar, Text(), table, Text(), self._front_view())
 
     def _front_view(self) -> "RenderableType":
         from rich.text import Text

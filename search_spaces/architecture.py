@@ -103,20 +103,28 @@ class Architecture:
 
     def smallest_resolution(self, *, aux: bool = False) -> int:
         """Return the smallest square side, in pixels, that the architecture accepts."""
-        for side in range(1, MAX_RESOLUTION + 1):
+        low, high = 1, MAX_RESOLUTION + 1  # grids grow with the picture, so bisection finds the border
+        while low < high:
+            side = (low + high) // 2
             try:
                 _lay_out(self, Shape(3, side, side), 2, aux)
             except ResolutionError:
-                continue
-            return side
-        raise RequestError(
-            f"{self.name} accepts no picture up to {MAX_RESOLUTION} pixels: it reduces the grid too often"
-        )
+                low = side + 1
+            else:
+                high = side
+        if low > MAX_RESOLUTION:
+            raise RequestError(f"{self.name} accepts no picture up to {MAX_RESOLUTION} pixels: it reduces too often")
+        return low
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the structure, with auxiliary heads, whatever the name, the resolution and the order of towers."""
-        return self.graph(max(self.resolution, self.smallest_resolution(aux=True)), aux=True).digest()
+        try:
+            graph = _lay_out(self, Shape(3, self.resolution, self.resolution), 1000, aux=True)
+        except ResolutionError:  # the heads want larger pictures than the rest; the digest does not depend on the size
+            side = self.smallest_resolution(aux=True)
+            graph = _lay_out(self, Shape(3, side, side), 1000, aux=True)
+        return graph.digest()
 
     def named(self, name: str) -> "Architecture":
         """Return the same architecture under another name."""

@@ -120,11 +120,11 @@ def initial_weights_lines(block: Block, has_aux: bool) -> Iterator[str]:
     that is trained from scratch starts as it did there.
     """
     yield "    def _draw_weights(self) -> None:"
-    yield '        """Draw fresh weights: normal, cut at two deviations, as in 1512.00567."""'
+    yield '        """Draw fresh weights: normal, cut at two deviations (1512.00567)."""'
     yield f"        for {'name, ' if has_aux else ''}module in self.{'named_modules' if has_aux else 'modules'}():"
     yield "            if not isinstance(module, nn.Conv2d | nn.Linear):"
     yield "                continue"
-    yield "            std = 0.1"
+    yield "            std = 0.01 if isinstance(module, nn.Linear) else 0.1"
     if has_aux:
         yield '            if name.startswith("aux") and isinstance(module, nn.Linear):'
         yield "                std = 0.001"
