@@ -24,7 +24,10 @@ RESULT, WEIGHTS, CHECKPOINTS = "result.json", "weights.safetensors", "checkpoint
 
 @dataclass(frozen=True)
 class Job:
-    """One trial for a worker. ``folder``: absolute path for the trial's files; ``recipe``: the fields of a Recipe."""
+    """One trial for a worker. ``folder``: absolute path for the trial's files; ``recipe``: the fields of a Recipe.
+
+    The device is the worker's: a GPU where the executor gives it one (or a share), else the CPU.
+    """
 
     number: int
     architecture: dict[str, Any]
@@ -34,7 +37,6 @@ class Job:
     recipe: dict[str, Any]
     random_seed: int
     folder: str
-    device: str = "cpu"
     threads: int = 1
 
 
@@ -130,8 +132,9 @@ class Candidate:
         data = load(self.job.data, random_seed=self.job.random_seed, resolution=self.job.resolution)
         architecture = proxy(from_data(self.job.architecture), self.job.resolution, self.job.width)
         graph = architecture.graph(self.job.resolution, classes=len(data.classes), channels=data.channels, aux=True)
-        network = build(graph, initialise=self.job.random_seed, device=self.job.device)
-        fit = Fit(network, data, Recipe(**self.job.recipe), device=self.job.device, random_seed=self.job.random_seed)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        network = build(graph, initialise=self.job.random_seed, device=device)
+        fit = Fit(network, data, Recipe(**self.job.recipe), device=device, random_seed=self.job.random_seed)
         fit.restore(self.folder / CHECKPOINTS)
         return fit
 

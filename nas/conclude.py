@@ -1,7 +1,6 @@
 """What a finished search leaves for its user: the report, and the best architecture as YAML and as plain PyTorch."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,7 +121,7 @@ def write_study_report(study: Study, path: Path) -> None:
         study.record,
         study.trials,
         path,
-        command=f"nas search FILE.yaml --runs {study.runs}" if len(sys.argv) < 2 else " ".join(["nas", *sys.argv[1:]]),
+        command=f"nas search {study.name}.yaml",  # the page holds the file
         resolution=config.target.resolution,
         classes=config.target.classes or len(_data(study).classes),
         channels=config.target.channels,

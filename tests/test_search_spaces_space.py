@@ -178,6 +178,10 @@ def test_thresholds_of_a_file_hold(tmp_path: Path) -> None:
         ({"format": "space/7"}, "format is 'space/7'"),
         ({"stems": {"a": ["conv 3x3"]}}, "has no width"),
         ({"stages": []}, "stages is"),
+        (
+            {"stages": [{"depth": [1, 2], "pointwise": [32, 130, 16]}]},
+            r"\[32, 130, 16\] is not a range of widths: .*the step dividing",
+        ),
         ({"resolution": 40}, "too small"),
     ],
 )
