@@ -1,12 +1,14 @@
 """The network is the graph: reference numbers of torchvision's Inception-v3, and laws on random architectures."""
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
 import torch
+from architectures import architectures
 from fingerprint import fingerprint_fill, fingerprint_picture
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -14,6 +16,7 @@ from search_spaces import seeds
 from search_spaces.architecture import Architecture, Aux, Module, Split, Stage
 from search_spaces.cost import graph_macs, graph_params
 from search_spaces.operations import Conv, Input, Linear, Pool
+from search_spaces.space import space
 from trainers.network import Network, build, endpoints
 
 # torchvision 0.28's inception_v3 with weights and picture from tests/fingerprint.py: 299 px, float64, evaluation mode.
@@ -149,30 +152,9 @@ def test_channels_last_gives_the_same_and_stays_channels_last() -> None:
 
 # ------------------------------------------------------------------------------------------------ random architectures
 
-widths = st.integers(1, 6)
-kernels = st.sampled_from([(1, 1), (3, 3), (1, 3), (5, 1)])
-convs = st.builds(Conv, kernel=kernels, width=widths, norm=st.booleans(), activation=st.booleans())
-pools = st.builds(Pool, kernel=st.just((3, 3)), kind=st.sampled_from(["max", "avg"]), counted=st.booleans())
-splits = st.builds(Split, st.lists(convs, min_size=2, max_size=3).map(tuple))
-towers = st.lists(st.one_of(convs, pools, splits), min_size=1, max_size=3).map(tuple)
-modules = st.builds(Module, st.lists(towers, min_size=1, max_size=3).map(tuple))
-strided = st.builds(Conv, kernel=st.just((3, 3)), stride=st.just(2), same=st.just(False), width=widths)
-reductions = st.builds(lambda tower, conv: Module(((*tower, conv), (Pool((3, 3), 2, False),))), towers, strided)
-stages = st.builds(Stage, st.lists(modules, min_size=1, max_size=2).map(tuple), reductions)
-architectures = st.builds(
-    lambda stem, first, later, dropout, head: Architecture(
-        "random", stem, (Stage(first), *later), (Aux(1, 1, (head,)),), dropout, resolution=16
-    ),
-    st.lists(st.one_of(convs, strided), min_size=1, max_size=2).map(tuple),
-    st.lists(modules, min_size=1, max_size=2).map(tuple),
-    st.lists(stages, max_size=1),
-    st.sampled_from([0.0, 0.5]),
-    convs,
-)
 
-
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(architecture=architectures, side=st.integers(16, 40), classes=st.integers(2, 7))
+@settings(max_examples=40)
+@given(architecture=architectures(), side=st.integers(16, 40), classes=st.integers(2, 7))
 def test_network_costs_what_the_graph_says(architecture: Architecture, side: int, classes: int) -> None:
     graph = architecture.graph(side, classes=classes, aux=True)
     with torch.device("meta"):
@@ -192,3 +174,17 @@ def test_network_costs_what_the_graph_says(architecture: Architecture, side: int
             assert shapes[node.name] == (classes,)
         elif not isinstance(node.operation, Input):
             assert shapes[node.name] == tuple(node.shape)
+
+
+def test_random_points_of_the_space_cost_what_their_networks_cost() -> None:
+    """At full width and 299 px, with the auxiliary head, against torch's own counter."""
+    searched, source = space("inception"), random.Random(0)
+    for _ in range(5):
+        graph = searched.sample(source).graph(299, aux=True)
+        with torch.device("meta"):
+            network = Network(graph).train()
+            x = torch.empty(2, 3, 299, 299)  # batch norm trains on two pictures or more
+        with FlopCounterMode(display=False) as counter:
+            network(x)
+        assert sum(p.numel() for p in network.parameters()) == graph_params(graph)
+        assert counter.get_total_flops() == 2 * 2 * graph_macs(graph)
