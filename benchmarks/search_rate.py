@@ -55,7 +55,7 @@ def empty_worker() -> type[Any]:
 
         def step(self) -> Report:
             error = (len(str(self.job.architecture)) % 97) / 100
-            return Report(self.job.number, 1, 1, {"error": error}, 0.0, Outcome.COMPLETE)
+            return Report(self.job.number, 1, 1, {"error": error}, 0.0, (({"error": error}, 0.0),), Outcome.COMPLETE)
 
     return Empty
 

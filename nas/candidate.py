@@ -42,13 +42,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says after an epoch. ``outcome`` is running until the last one. ``seconds``: spent on it so far."""
+    """What a worker says after an epoch. ``outcome`` is running until the last one. ``seconds``: spent on it so far.
+
+    ``values``: after this epoch. ``history``: values and seconds after every epoch, so that a driver that missed some
+    (it died, and another took over) records them all.
+    """
 
     number: int
     epoch: int
     epochs: int
     values: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    history: tuple[tuple[dict[str, float], float], ...] = ()
     outcome: Outcome = Outcome.RUNNING
     reason: str = ""
     traceback: str | None = None
@@ -65,10 +70,9 @@ class Report:
     @staticmethod
     def from_data(data: dict[str, Any]) -> "Report":
         """Read what ``as_data`` gave."""
-        known = {item.name for item in fields(Report)}
-        return Report(
-            **{**{key: value for key, value in data.items() if key in known}, "outcome": Outcome(data["outcome"])}
-        )
+        plain = {item.name: data[item.name] for item in fields(Report) if item.name in data}
+        history = tuple((dict(values), float(seconds)) for values, seconds in data.get("history", ()))
+        return Report(**{**plain, "history": history, "outcome": Outcome(data["outcome"])})
 
 
 class Worker(Protocol):
@@ -139,13 +143,17 @@ class Candidate:
         return fit
 
     def _report(self, outcome: Outcome, reason: str = "", traceback: str | None = None) -> Report:
-        history = self.fit.history if self.fit else []
+        seconds, history = 0.0, []
+        for epoch in self.fit.history if self.fit else ():
+            seconds += epoch.seconds
+            history.append(({"error": epoch.validation_error}, seconds))
         return Report(
             number=self.job.number,
             epoch=len(history),
             epochs=int(self.job.recipe["epochs"]),
-            values={"error": history[-1].validation_error} if history else {},
-            seconds=sum(epoch.seconds for epoch in history),
+            values=history[-1][0] if history else {},
+            seconds=seconds,
+            history=tuple(history),
             outcome=outcome,
             reason=reason,
             traceback=traceback,

@@ -19,7 +19,7 @@ from nas.candidate import Candidate, Job, Report, Worker, left_behind
 from nas.config import MAY_DIFFER, SearchConfig
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
-from nas.progress import Progress, quiet
+from nas.progress import Progress
 from nas.samplers.contract import Sampler
 from nas.study import LEDGER, Study
 from results.ledger import Ledger
@@ -58,7 +58,7 @@ def run(
     with _ledger(runs) as ledger:
         _create(ledger, config, data)
         with _sole_driver(runs / config.study):
-            driver = Driver(config, ledger, runs, searched, data, seeds, progress or quiet())
+            driver = Driver(config, ledger, runs, searched, data, seeds, progress or Progress())
             if driver.open_trials:
                 with Interrupt(driver.stop):
                     driver.execute(executor or make_executor(config), make)
@@ -83,7 +83,7 @@ class Driver:
         self.progress = progress
         self.stopping = False
         self.trials = {trial.number: trial for trial in ledger.trials(config.study)}
-        self._recorded: set[tuple[int, int]] = set()
+        self._recorded = {(trial.number, m.epoch) for trial in self.trials.values() for m in trial.measurements}
         self.sampler = make_sampler(config, searched)
         for trial in self.trials.values():
             self._tell(trial)
@@ -129,10 +129,10 @@ class Driver:
         if trial.outcome.final:
             return
         name = self.config.study
-        if report.values and (report.number, report.epoch) not in self._recorded:
-            self._recorded.add((report.number, report.epoch))
-            measured = Measurement(0, report.epoch, dict(report.values), report.seconds)
-            self.ledger.record_measurement(name, report.number, measured)
+        for epoch, (values, seconds) in enumerate(report.history, 1):
+            if (report.number, epoch) not in self._recorded:
+                self._recorded.add((report.number, epoch))
+                self.ledger.record_measurement(name, report.number, Measurement(0, epoch, dict(values), seconds))
         if report.final:
             complete = report.outcome is Outcome.COMPLETE
             self.ledger.finish_trial(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 from statistics import median
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from nas.candidate import Report
 from nas.config import SearchConfig
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 
-class Progress(Protocol):
-    """What the driver tells while it works."""
+class Progress:
+    """What the driver tells while it works. This one shows nothing: for programs and tests."""
 
     def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
         """Learn what is searched and which trials there are already."""
@@ -34,7 +34,7 @@ class Progress(Protocol):
         """The search was asked to stop."""
 
     def __enter__(self) -> "Progress":
-        """Begin to show."""
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -42,39 +42,7 @@ class Progress(Protocol):
         """End the show."""
 
 
-class Quiet:
-    """Shows nothing: for programs and tests."""
-
-    def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
-        """Show nothing."""
-
-    def started(self, trial: TrialRecord) -> None:
-        """Show nothing."""
-
-    def set_aside(self, trial: TrialRecord) -> None:
-        """Show nothing."""
-
-    def reported(self, trial: TrialRecord, report: Report) -> None:
-        """Show nothing."""
-
-    def stopping(self) -> None:
-        """Show nothing."""
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Show nothing."""
-
-
-def quiet() -> Progress:
-    """Return a progress that shows nothing."""
-    return Quiet()
-
-
-class Shown:
+class Shown(Progress):
     """Counts trials, running ones, time left, and the current front; live on a terminal, else in lines."""
 
     def __init__(self, console: "Console") -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import gc
 import json
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,11 +42,11 @@ from results.outcome import (
     trial_columns,
     trials_from_columns,
 )
+from results.sqlite_file import cause, check_place, connect
 
 __all__ = ["Ledger", "LedgerError", "Measurement", "Outcome", "StudyMismatch", "StudyRecord", "TrialRecord"]
 
 SCHEMA_VERSION = 1
-_BUSY_SECONDS = 30.0  # one commit takes milliseconds: who waits this long waits for a program that hangs
 
 
 def _texts(*names: str, nullable: bool = False) -> list[sa.Column[str]]:
@@ -115,7 +114,7 @@ class Ledger:
             raise LedgerError(
                 f"the ledger {path} cannot be created for reading only: pass create or read_only, not both"
             )
-        _check_place(path, create)
+        check_place(path, create)
         mode = "ro" if read_only else "rwc" if create else "rw"
         ledger = cls(path, _engine(path, mode), read_only=read_only)
         try:
@@ -345,21 +344,11 @@ class Ledger:
 # The file
 
 
-def _check_place(path: Path, create: bool) -> None:
-    """LedgerError where there is no file to open, or no place to make one."""
-    if path.is_dir():
-        raise LedgerError(f"{path} is a folder, not a ledger: give the path of the ledger's file")
-    if create and not path.parent.is_dir():
-        raise LedgerError(f"there is no folder {path.parent} for the ledger {path.name}: make it, or choose another")
-    if not create and not path.exists():
-        raise LedgerError(f"there is no ledger at {path}: run `nas search FILE.yaml` first, or give the right folder")
-
-
 def _engine(path: Path, mode: str) -> sa.Engine:
     """An engine for SQLite's open `mode` (ro, rw or rwc) whose transactions start as their `begin` option says."""
     # Readers connect anew each time: how the file can be opened depends on whether a driver is at work just then.
     pool = NullPool if mode == "ro" else QueuePool
-    engine = sa.create_engine("sqlite://", creator=lambda: _connect(path, mode), poolclass=pool)
+    engine = sa.create_engine("sqlite://", creator=lambda: connect(path, mode), poolclass=pool)
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
@@ -368,31 +357,6 @@ def _engine(path: Path, mode: str) -> sa.Engine:
             connection.exec_driver_sql(statement)
 
     return engine
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = _opened(path, f"mode={mode}")
-    try:
-        connection.execute("SELECT 1 FROM sqlite_master").close()
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA synchronous=FULL")
-    except sqlite3.Error as error:
-        connection.close()
-        # Without write permission in the folder SQLite can make no index of the journal. With no journal there, nobody
-        # is writing and the file alone is the whole truth.
-        journal = Path(f"{path}-wal")
-        alone = not journal.exists() or journal.stat().st_size == 0
-        unwritable = error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
-        if mode == "ro" and unwritable and alone:
-            return _opened(path, "mode=ro&immutable=1")
-        raise
-    return connection
-
-
-def _opened(path: Path, options: str) -> sqlite3.Connection:
-    # No isolation level: the driver of Python would begin transactions on its own, and too late.
-    uri = f"{path.absolute().as_uri()}?{options}"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def _schema_version(connection: sa.Connection, path: Path) -> int | None:
@@ -411,18 +375,6 @@ def _schema_version(connection: sa.Connection, path: Path) -> int | None:
     return int(version)
 
 
-# What SQLite reports -> what was found and what to do. The names are SQLite's own error names, or how they begin.
-_CAUSES = {
-    "SQLITE_NOTADB": "is not a ledger: choose another file",
-    "SQLITE_READONLY": "cannot be written: get write permission for the file and its folder, or choose another folder",
-    "SQLITE_CANTOPEN": "cannot be opened: get read and write permission for the file and its folder, or copy them",
-    "SQLITE_BUSY": f"was locked by another program for {_BUSY_SECONDS:.0f} s: end that program or try again",
-    "SQLITE_FULL": "cannot grow, because the disk is full: free some space and run the same command again",
-    "SQLITE_CORRUPT": "is damaged: restore it from a backup, or start with a new one",
-    "SQLITE_IOERR": "cannot be read or written, because the disk reports an error: check the disk or the mount",
-}
-
-
 @contextmanager
 def _sentences(path: Path) -> Iterator[None]:
     """Turn what SQLite reports about the file into a sentence; faults of this module pass unchanged."""
@@ -430,9 +382,8 @@ def _sentences(path: Path) -> Iterator[None]:
         yield
     except sa.exc.DBAPIError as error:
         name = getattr(error.orig, "sqlite_errorname", "")
-        for beginning, sentence in _CAUSES.items():
-            if name.startswith(beginning):
-                raise LedgerError(f"the ledger {path} {sentence} ({name})") from error
+        if sentence := cause(name):
+            raise LedgerError(f"the ledger {path} {sentence} ({name})") from error
         raise
 
 

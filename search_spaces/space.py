@@ -10,8 +10,9 @@ from pathlib import Path
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, nearest
 from search_spaces.genes import Gene, GeneReader, Genes, GeneWriter, OutsideSpace
-from search_spaces.inception import InceptionSpace, SpaceFile, values
+from search_spaces.inception import InceptionSpace, values
 from search_spaces.principles import Audit, Thresholds, audit
+from search_spaces.space_file import SpaceFile
 from search_spaces.yaml_files import Document, read_file, read_text, validate
 
 _FOLDER = files("search_spaces") / "spaces"

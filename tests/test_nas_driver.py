@@ -44,10 +44,13 @@ class Fake:
         mark.write_text(str(epoch))
         type(self).log.append((self.job.number, epoch))
         error = len(str(self.job.architecture)) % 97 / 100
+        history = tuple(({"error": error}, float(e)) for e in range(1, epoch + 1))
         if epoch < 2:
-            return Report(self.job.number, epoch, 2, {"error": error}, 1.0)
+            return Report(self.job.number, epoch, 2, {"error": error}, 1.0, history)
         outcome = type(self).outcome(self.job.number)
-        return Report(self.job.number, epoch, 2, {"error": error}, 2.0, outcome, "" if outcome == "complete" else "why")
+        return Report(
+            self.job.number, epoch, 2, {"error": error}, 2.0, history, outcome, "" if outcome == "complete" else "why"
+        )
 
 
 @pytest.fixture
@@ -126,13 +129,16 @@ def test_a_result_that_no_driver_recorded_is_recorded_and_not_trained_again(tmp_
     run(_config(), tmp_path, executor=Stopped(3), make=worker)
     study = Study.open("s", tmp_path)
     trial = next(t for t in study.trials if t.outcome is Outcome.RUNNING)
-    report = Report(trial.number, 2, 2, {"error": 0.123}, 2.0, Outcome.COMPLETE)
+    history = (({"error": 0.2}, 1.0), ({"error": 0.123}, 2.0))
+    report = Report(trial.number, 2, 2, {"error": 0.123}, 2.0, history, Outcome.COMPLETE)
     from json import dumps
 
     (tmp_path / "s" / "trials" / str(trial.number) / RESULT).write_text(dumps(report.as_data()))
     epochs = list(worker.log)
     resumed = run(_config(trials=trial.number + 1), tmp_path, executor=InlineExecutor(), make=worker)
     assert resumed.trials[trial.number].values["error"] == 0.123
+    assert [m.values["error"] for m in resumed.trials[trial.number].measurements][-1] == 0.123
+    assert [m.epoch for m in resumed.trials[trial.number].measurements] == [1, 2]
     assert worker.log == epochs
 
 
@@ -181,11 +187,11 @@ def test_the_same_architecture_is_not_trained_twice(tmp_path: Path, worker: type
     from nas.driver import Driver
 
     with Ledger.open(tmp_path / LEDGER) as ledger:
-        from nas.progress import quiet
+        from nas.progress import Progress
         from search_spaces.space import space
         from trainers.data import load
 
-        driver = Driver(_config(trials=9), ledger, tmp_path, space("inception", 299), load("digits"), [], quiet())
+        driver = Driver(_config(trials=9), ledger, tmp_path, space("inception", 299), load("digits"), [], Progress())
         known = next(t for t in study.trials if t.outcome is Outcome.COMPLETE and t.genes and t.seed is None)
         driver.sampler.propose = lambda number: known.genes  # type: ignore[method-assign, return-value]
         again = driver._next_trial()

@@ -80,9 +80,9 @@ def _steps(kill: int | None = None) -> type[Worker]:
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.job.number == 1:
-                return Report(1, 1, 3, {}, 0.5, Outcome.DIVERGED, "it diverged")
+                return Report(1, 1, 3, {}, 0.5, (), Outcome.DIVERGED, "it diverged")
             outcome = Outcome.COMPLETE if self.epoch == 3 else Outcome.RUNNING
-            return Report(self.job.number, self.epoch, 3, {"error": self.epoch / 10}, 1.5, outcome)
+            return Report(self.job.number, self.epoch, 3, {"error": self.epoch / 10}, 1.5, (), outcome)
 
     return Steps
 
@@ -144,7 +144,7 @@ def test_processes_are_reused_and_run_side_by_side(cluster: None, tmp_path: Path
             deadline = time.monotonic() + 60
             while len(list(folder.glob("process*"))) < 2 and time.monotonic() < deadline:
                 time.sleep(0.01)
-            return Report(self.job.number, 1, 1, {"error": float(os.getpid())}, 0.0, Outcome.COMPLETE)
+            return Report(self.job.number, 1, 1, {"error": float(os.getpid())}, 0.0, (), Outcome.COMPLETE)
 
     jobs = Jobs(10, tmp_path)
     RayTuneExecutor(ExecutorConfig(workers=2)).run(jobs, Meeting)
@@ -176,6 +176,6 @@ def test_a_job_is_plain_data() -> None:
 
     job = Job(3, {"a": [1]}, 8, 0.5, "digits", {"epochs": 1}, 0, "/x")
     assert Job(**json.loads(json.dumps(asdict(job)))) == job
-    report = Report(3, 1, 2, {"error": 0.5}, 1.0, Outcome.BROKEN, "why", "trace")
+    report = Report(3, 1, 2, {"error": 0.5}, 1.0, (({"error": 0.5}, 1.0),), Outcome.BROKEN, "why", "trace")
     again: Any = Report.from_data(json.loads(json.dumps(report.as_data())))
     assert again == report

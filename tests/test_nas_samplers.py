@@ -116,3 +116,4 @@ def test_several_proposals_may_be_open_at_once(make: Make, random_seed: int) -> 
             ended = source.choice(list(waiting))
             genes = waiting.pop(ended)
             sampler.tell(ended, genes, _score(genes), {"limit:macs": -1.0})
+    assert len(waiting) == 2

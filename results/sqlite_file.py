@@ -1,0 +1,60 @@
+"""The ledger's file as SQLite sees it: how it is opened, and what SQLite's complaints mean to a user."""
+
+import sqlite3
+from pathlib import Path
+
+from results.outcome import LedgerError
+
+_BUSY_SECONDS = 30.0  # one commit takes milliseconds: who waits this long waits for a program that hangs
+
+# What SQLite reports -> what was found and what to do. The names are SQLite's own error names, or how they begin.
+_CAUSES = {
+    "SQLITE_NOTADB": "is not a ledger: choose another file",
+    "SQLITE_READONLY": "cannot be written: get write permission for the file and its folder, or choose another folder",
+    "SQLITE_CANTOPEN": "cannot be opened: get read and write permission for the file and its folder, or copy them",
+    "SQLITE_BUSY": f"was locked by another program for {_BUSY_SECONDS:.0f} s: end that program or try again",
+    "SQLITE_FULL": "cannot grow, because the disk is full: free some space and run the same command again",
+    "SQLITE_CORRUPT": "is damaged: restore it from a backup, or start with a new one",
+    "SQLITE_IOERR": "cannot be read or written, because the disk reports an error: check the disk or the mount",
+}
+
+
+def check_place(path: Path, create: bool) -> None:
+    """LedgerError where there is no file to open, or no place to make one."""
+    if path.is_dir():
+        raise LedgerError(f"{path} is a folder, not a ledger: give the path of the ledger's file")
+    if create and not path.parent.is_dir():
+        raise LedgerError(f"there is no folder {path.parent} for the ledger {path.name}: make it, or choose another")
+    if not create and not path.exists():
+        raise LedgerError(f"there is no ledger at {path}: run `nas search FILE.yaml` first, or give the right folder")
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open the file in SQLite's open mode `mode` (ro, rw or rwc), with durable commits and checked foreign keys."""
+    connection = _opened(path, f"mode={mode}")
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").close()
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error as error:
+        connection.close()
+        # Without write permission in the folder SQLite can make no index of the journal. With no journal there, nobody
+        # is writing and the file alone is the whole truth.
+        journal = Path(f"{path}-wal")
+        alone = not journal.exists() or journal.stat().st_size == 0
+        unwritable = error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
+        if mode == "ro" and unwritable and alone:
+            return _opened(path, "mode=ro&immutable=1")
+        raise
+    return connection
+
+
+def _opened(path: Path, options: str) -> sqlite3.Connection:
+    # No isolation level: the driver of Python would begin transactions on its own, and too late.
+    uri = f"{path.absolute().as_uri()}?{options}"
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def cause(error_name: str) -> str | None:
+    """Return what SQLite's error means and what to do, or None for one that is no fault of the file's."""
+    return next((sentence for beginning, sentence in _CAUSES.items() if error_name.startswith(beginning)), None)

@@ -1,0 +1,101 @@
+"""What a space's YAML file may say: strict models, one field for every key."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from search_spaces.factorisation import Factorisation
+from search_spaces.genes import Widths
+from search_spaces.operations import Conv, Pool, parse
+from search_spaces.principles import Thresholds
+
+
+def _widths(value: Any) -> Any:
+    if isinstance(value, list) and len(value) == 3 and all(isinstance(item, int) and item > 0 for item in value):
+        low, high, step = value
+        if low <= high and (high - low) % step == 0:
+            return Widths(low, high, step)
+    raise ValueError(
+        f"{value!r} is not a range of widths: write [lowest, highest, step], the step dividing the difference"
+    )
+
+
+def _operations(value: Any) -> Any:
+    return tuple(parse(item) for item in value) if isinstance(value, list) else value
+
+
+WidthsField = Annotated[Widths, BeforeValidator(_widths)]
+Operations = Annotated[tuple[Conv | Pool, ...], BeforeValidator(_operations), Field(min_length=1)]
+Odd = Annotated[int, Field(ge=3, le=15)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class TowerChoices(_Strict):
+    """What a spatial tower may be: a 1x1 embedding, then ``repeats`` n x n convolutions under a factorisation."""
+
+    kernel: tuple[Odd, ...] = Field(min_length=1)
+    factorisation: tuple[Factorisation, ...] = Field(min_length=1)
+    repeats: tuple[Annotated[int, Field(ge=1, le=4)], ...] = Field(default=(1,), min_length=1)
+    embedding: WidthsField
+    output: WidthsField
+
+
+class DirectChoices(_Strict):
+    """The short tower of a reduction: a stride-2 convolution, on the input itself (``direct``) or on an embedding."""
+
+    direct: tuple[bool, ...] = (True, False)
+    embedding: WidthsField
+    output: WidthsField
+
+
+class PoolChoices(_Strict):
+    """The pool tower: its kind, and the width of the 1x1 after it."""
+
+    kind: tuple[Literal["avg", "max"], ...] = Field(default=("avg", "max"), min_length=1)
+    projection: WidthsField
+
+
+class ReductionChoices(_Strict):
+    """How a grid is halved: in parallel (section 5), or by a pool and a 1x1, or by a 3x3 and a pool."""
+
+    kind: tuple[Literal["parallel", "pool_first", "convolve_first"], ...] = Field(default=("parallel",), min_length=1)
+    short: DirectChoices
+    long: TowerChoices
+
+
+class StageChoices(_Strict):
+    """One stage: its reduction (none for the first), its number of modules, and their four towers."""
+
+    depth: tuple[Annotated[int, Field(ge=1, le=32)], Annotated[int, Field(ge=1, le=32)]]
+    widen: tuple[Literal["early", "late"], ...] = Field(default=("early", "late"), min_length=1)
+    reduction: ReductionChoices | None = None
+    pointwise: WidthsField
+    short: TowerChoices
+    long: TowerChoices
+    pool: PoolChoices
+
+
+class AuxChoices(_Strict):
+    """The auxiliary head: its steps, on the last module of ``stage``."""
+
+    stage: Annotated[int, Field(ge=1)]
+    steps: Operations
+
+
+class SpaceFile(_Strict):
+    """A file of ``spaces/``."""
+
+    format: Literal["space/1"]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    notes: str = ""
+    resolution: Annotated[int, Field(ge=32, le=4096)] = 299
+    stems: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], Operations] = Field(min_length=1)
+    stages: tuple[StageChoices, ...] = Field(min_length=2)
+    aux: AuxChoices | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    norm_eps: Annotated[float, Field(gt=0)] = 1e-3
+    pools_count_padding: bool = True
+    thresholds: Thresholds = Thresholds()
