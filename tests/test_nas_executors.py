@@ -179,3 +179,27 @@ def test_a_job_is_plain_data() -> None:
     report = Report(3, 1, 2, {"error": 0.5}, 1.0, (({"error": 0.5}, 1.0),), Outcome.BROKEN, "why", "trace")
     again: Any = Report.from_data(json.loads(json.dumps(report.as_data())))
     assert again == report
+
+
+@pytest.mark.skipif(not __import__("torch").cuda.is_available(), reason="needs a GPU")
+def test_trials_share_a_gpu(tmp_path: Path) -> None:
+    """Two real trials at once on one GPU, each with a quarter of it."""
+    from dataclasses import asdict
+
+    from nas.candidate import Candidate
+    from nas.executors.ray_tune import RayTuneExecutor
+    from search_spaces.seeds import seed
+    from trainers.recipe import Recipe
+
+    class Trainings(Jobs):
+        def next_job(self) -> Job | None:
+            if not self.left:
+                return None
+            number = self.left.pop(0)
+            recipe = asdict(Recipe(epochs=2, batch_size=64))
+            folder = str(tmp_path / str(number))
+            return Job(number, seed("inception-v3").as_data(), 16, 0.125, "digits", recipe, 0, folder)
+
+    jobs = Trainings(4, tmp_path)
+    RayTuneExecutor(ExecutorConfig(workers=2, gpus_per_trial=0.25)).run(jobs, Candidate)
+    assert sum(report.outcome is Outcome.COMPLETE for report in jobs.said) == 4

@@ -529,7 +529,7 @@ def test_a_damaged_ledger_gives_a_sentence(path):
 
 
 def test_a_lock_that_does_not_end_gives_a_sentence(ledger, path, monkeypatch):
-    monkeypatch.setattr("results.ledger._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("results.sqlite_file._BUSY_SECONDS", 0.05)
     with ledger._transaction(write=True), pytest.raises(LedgerError, match="locked by another program"):
         Ledger.open(path)
 
