@@ -6,6 +6,7 @@ Everything that a worker needs travels in a ``Job`` of plain data; everything th
 The result is written before it is reported, so that a driver that died in between finds it and does not train again.
 """
 
+import hashlib
 import json
 import shutil
 import traceback as tracebacks
@@ -98,19 +99,19 @@ class Candidate:
 
         A mistake inside a trial ends that trial, not the search: it is reported as broken with its traceback.
         """
-        import torch
-
         try:
             return self._step()
-        except torch.OutOfMemoryError as error:
-            return self._end(Outcome.OUT_OF_MEMORY, str(error).split(".")[0])
         except Exception as error:  # noqa: BLE001 - the boundary between a trial and the search: kept, never swallowed
+            if type(error).__name__ == "OutOfMemoryError":  # torch's; by name, since importing torch may be what failed
+                return self._end(Outcome.OUT_OF_MEMORY, str(error).split(".")[0])
             return self._end(Outcome.BROKEN, f"{type(error).__name__}: {error}", tracebacks.format_exc())
 
     def _step(self) -> Report:
         from trainers.fit import Diverged
 
         if self.fit is None:
+            if (ended := left_behind(self.folder, self.job.number)) is not None:
+                return ended  # another process of this trial finished it and died before it could say so
             self.fit = self._begin()
         if self.fit.epochs_done < self.fit.recipe.epochs:
             result = self.fit.epoch()
@@ -167,15 +168,23 @@ class Candidate:
     def _end(self, outcome: Outcome, reason: str, traceback: str | None = None) -> Report:
         report = self._report(outcome, reason, traceback)
         if outcome is not Outcome.BROKEN:  # a mistake may be mended: the next run tries again
-            write_files(self.folder, {RESULT: json.dumps(report.as_data(), allow_nan=False).encode()})
+            content = json.dumps(report.as_data(), allow_nan=False, sort_keys=True)
+            write_files(self.folder, {RESULT: json.dumps({"report": content, "sha256": _sha256(content)}).encode()})
             shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # the weights are written, or of no use
         return report
 
 
-def left_behind(folder: Path) -> Report | None:
-    """Return the final report that a worker wrote and no driver has recorded, if there is a whole one."""
+def left_behind(folder: Path, number: int) -> Report | None:
+    """Return the final report of trial ``number`` that a worker wrote and no driver has recorded, if it is whole."""
     try:
         data = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        return Report.from_data(data) if isinstance(data, dict) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        if data["sha256"] != _sha256(data["report"]):
+            return None
+        report = Report.from_data(json.loads(data["report"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # not there, or not whole: the trial goes on from its checkpoint
+    return report if report.final and report.number == number else None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

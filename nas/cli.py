@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from nas import __version__
-from search_spaces.errors import RequestError
+from search_spaces.errors import RequestError, SearchFailed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +22,11 @@ RESOLUTION = click.option(
     "--resolution", type=int, help="Side of the pictures in pixels; the architecture's own by default."
 )
 ARCH = click.argument("arch", metavar="ARCH")
+CLASSES = click.option(
+    "--classes",
+    type=click.IntRange(2, 1_000_000),
+    help="Classes of the last layer; a study's own for its trials, else 1000.",
+)
 
 
 class _Group(click.Group):
@@ -119,10 +124,10 @@ def spaces(as_json: bool) -> None:
 @nas.command()
 @ARCH
 @RESOLUTION
-@click.option("--classes", type=click.IntRange(2), default=1000, show_default=True, help="Classes of the last layer.")
+@CLASSES
 @click.option("--svg", type=click.Path(path_type=Path), help="Also draw the architecture into this SVG file.")
 @RUNS
-def show(arch: str, resolution: int | None, classes: int, svg: Path | None, runs: Path) -> None:
+def show(arch: str, resolution: int | None, classes: int | None, svg: Path | None, runs: Path) -> None:
     """Show an architecture: its modules, its costs and its audit.
 
     \b
@@ -131,22 +136,25 @@ def show(arch: str, resolution: int | None, classes: int, svg: Path | None, runs
       nas show digits:7 --svg best.svg
     """
     from nas import views
-    from nas.study import load_architecture
+    from nas.study import find
 
-    architecture = load_architecture(arch, runs)
-    click.echo(views.architecture_text(architecture, resolution, classes, _console().width))
+    found = find(arch, runs)
+    classes = classes or found.classes
+    if found.standing:
+        click.echo(found.standing + "\n")
+    click.echo(views.architecture_text(found.architecture, resolution, classes, _console().width))
     if svg is not None:
-        views.write_svg(architecture, resolution, classes, svg)
+        views.write_svg(found.architecture, resolution, classes, svg)
         click.echo(f"\ndrawing: {svg}")
 
 
 @nas.command()
 @ARCH
 @RESOLUTION
-@click.option("--classes", type=click.IntRange(2), default=1000, show_default=True, help="Classes of the last layer.")
+@CLASSES
 @JSON
 @RUNS
-def cost(arch: str, resolution: int | None, classes: int, as_json: bool, runs: Path) -> None:
+def cost(arch: str, resolution: int | None, classes: int | None, as_json: bool, runs: Path) -> None:
     """Count parameters, multiply-adds and memory exactly.
 
     \b
@@ -155,10 +163,11 @@ def cost(arch: str, resolution: int | None, classes: int, as_json: bool, runs: P
       nas cost my.yaml --classes 10
     """
     from nas import views
-    from nas.study import load_architecture
+    from nas.study import find
     from search_spaces.cost import cost as count
 
-    counted = count(load_architecture(arch, runs), resolution, classes=classes)
+    found = find(arch, runs)
+    counted = count(found.architecture, resolution, classes=classes or found.classes)
     if as_json:
         _print_json(counted.as_data())
     else:
@@ -243,6 +252,8 @@ def studies(as_json: bool, runs: Path) -> None:
     if as_json:
         _print_json(rows)
         return
+    if not rows:
+        click.echo(f"no studies in {str(runs)!r}", err=True)
     for row in rows:
         click.echo(f"{row['name']}  {row['state']}, {row['trials']} trials, {row['front_size']} on the front")
 
@@ -309,8 +320,9 @@ def report(study: str, output: Path, runs: Path) -> None:
 @click.option(
     "--classes", type=click.IntRange(2), help="Classes of the last layer; those of the weights by default, or 1000."
 )
+@click.option("--full", is_flag=True, help="A trial's architecture at full width, without the weights of its proxy.")
 @RUNS
-def export(arch: str, to: str, output: Path, weights: Path | None, classes: int | None, runs: Path) -> None:
+def export(arch: str, to: str, output: Path, weights: Path | None, classes: int | None, full: bool, runs: Path) -> None:
     """Write an architecture as plain PyTorch or as YAML.
 
     A complete trial of a study comes with the weights of its proxy.
@@ -318,13 +330,14 @@ def export(arch: str, to: str, output: Path, weights: Path | None, classes: int 
     \b
     Examples:
       nas export inception-v3 --to python -o out
-      nas export digits:7 --to yaml -o out
+      nas export digits:7 --to python -o out           the proxy that was trained, with its weights
+      nas export digits:7 --to python --full -o out    the architecture at full width
     """
     from nas.conclude import PROXY_NOTE, export_found
     from nas.study import find
 
     found = find(arch, runs)
-    files = export_found(found, to, output, weights, classes)
+    files = export_found(found, to, output, weights, classes, full=full)
     for path in files:
         click.echo(str(path))
     if any(path.suffix == ".safetensors" for path in files) and found.trial is not None and weights is None:
@@ -373,7 +386,5 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as 'nas ... | head' does
         sys.exit(0)
-    except RuntimeError as error:
-        if type(error).__name__ != "SearchFailed":
-            raise
+    except SearchFailed as error:
         _end(str(error), 1)

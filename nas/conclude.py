@@ -11,6 +11,7 @@ from nas.study import Found, Study
 from results.outcome import TrialRecord
 from search_spaces.architecture import Architecture, from_data
 from search_spaces.errors import RequestError
+from search_spaces.files import write_files
 from search_spaces.proxy import proxy
 
 if TYPE_CHECKING:
@@ -45,18 +46,27 @@ def trained_state(study: Study, trial: TrialRecord) -> "dict[str, Tensor]":
 
 
 def export_found(
-    found: Found, to: str, folder: Path, weights: Path | None = None, classes: int | None = None
+    found: Found, to: str, folder: Path, weights: Path | None = None, classes: int | None = None, *, full: bool = False
 ) -> list[Path]:
-    """Write an architecture as ``yaml`` or ``python``; a complete trial brings its proxy and the weights of it."""
+    """Write an architecture as ``yaml`` or ``python``.
+
+    A complete trial goes out as ``python`` with its proxy and the proxy's weights, unless ``full`` or other weights are
+    asked for; then, as for every other architecture, at full width.
+    """
     from results.export.to_python import export_python
     from results.export.to_yaml import export_yaml
 
     if to == "yaml":
         return [export_yaml(found.architecture, folder)]
     provenance = {"architecture": found.architecture.digest}
-    if found.study is not None and found.trial is not None and found.trial.artifact is not None and weights is None:
-        study, trial = found.study, found.trial
+    study, trial = found.study, found.trial
+    if study is not None and trial is not None and trial.artifact is not None and weights is None and not full:
         data, config = _data(study), settings(study)
+        if classes not in (None, len(data.classes)):
+            raise RequestError(
+                f"the weights of {study.name}:{trial.number} are for {len(data.classes)} classes, not {classes}: leave "
+                "--classes out, or add --full for the architecture without weights"
+            )
         provenance |= {"study": f"{study.name}, trial {trial.number}", "weights": PROXY_NOTE}
         provenance |= {"validation error": f"{trial.values['error']:.4f}", "data": f"{data.name}, {data.digest[:16]}"}
         return export_python(
@@ -68,12 +78,17 @@ def export_found(
             resolution=config.proxy.resolution,
             provenance=provenance,
         )
-    state = None
+    state, channels = None, 3
     if weights is not None:
         from trainers.checkpoint import read
 
         state = dict(read(weights).tensors)
-    return export_python(found.architecture, folder, state=state, classes=classes or 1000, provenance=provenance)
+        if "head.linear.linear.weight" in state and "stem.0.conv.weight" in state:
+            classes = classes or state["head.linear.linear.weight"].shape[0]
+            channels = state["stem.0.conv.weight"].shape[1]
+    return export_python(
+        found.architecture, folder, state=state, classes=classes or 1000, channels=channels, provenance=provenance
+    )
 
 
 @dataclass(frozen=True)
@@ -91,21 +106,22 @@ def conclude(study: Study) -> Conclusion:
     best = study.best()
     found = Found(from_data(best.architecture).named(best.seed or f"{study.name}-{best.number}"), study, best)
     result = folder / "result.json"
-    known = _known(result, best)
-    if known is None:
-        from search_spaces.files import write_files
-
+    known = _read_result(result)
+    if known is not None and known["trial"] == best.number and known["finished_at"] == best.finished_at:
+        error, files = known["test_error"], [folder / name for name in known["files"]]
+    else:
+        for name in known["files"] if known else ():
+            (folder / name).unlink(missing_ok=True)  # those of an earlier best
         files = [*export_found(found, "yaml", folder), *export_found(found, "python", folder)]
         error = _test_error(study, best)
         content = {
             "trial": best.number,
             "digest": best.digest,
+            "finished_at": best.finished_at,
             "test_error": error,
             "files": [file.name for file in files],
         }
         write_files(folder, {result.name: json.dumps(content, indent=1).encode()})
-    else:
-        error, files = known["test_error"], [folder / name for name in known["files"]]
     report = study.folder / "report.html"
     write_study_report(study, report)
     return Conclusion(best, error, (report, *files))
@@ -113,7 +129,6 @@ def conclude(study: Study) -> Conclusion:
 
 def write_study_report(study: Study, path: Path) -> None:
     """Write the report of a study as one HTML file."""
-    from nas.doctor import hardware
     from results.report import write_report
 
     config = settings(study)
@@ -123,20 +138,20 @@ def write_study_report(study: Study, path: Path) -> None:
         path,
         command=f"nas search {study.name}.yaml",  # the page holds the file
         resolution=config.target.resolution,
-        classes=config.target.classes or len(_data(study).classes),
+        classes=config.target.classes or 1000,
         channels=config.target.channels,
-        hardware=hardware(),
     )
 
 
-def _known(path: Path, best: TrialRecord) -> dict[str, Any] | None:
-    """What an earlier run concluded of the same trial, if its files are all there."""
+def _read_result(path: Path) -> dict[str, Any] | None:
+    """What an earlier run concluded, if its files are all there."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        same = content["trial"] == best.number and all((path.parent / name).is_file() for name in content["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        whole = content.keys() >= {"trial", "finished_at", "test_error"}
+        there = all((path.parent / Path(name).name).is_file() for name in content["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return dict(content) if same else None
+    return dict(content) if whole and there else None
 
 
 def _data(study: Study) -> Any:

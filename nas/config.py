@@ -16,6 +16,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 # What may change between two runs of one study: how much and where, never what is measured.
 MAY_DIFFER = ("trials", "executor")
+SPACE_DIGEST = "space_digest"  # stored beside the file's keys: what stands in the space's file must not change either
 
 
 class _Strict(BaseModel):
@@ -88,10 +89,17 @@ class SearchConfig(_Strict):
         """Return the resolved file as plain data: what the ledger keeps, and what two runs of a study must share."""
         return self.model_dump(mode="json")
 
+    def with_classes(self, classes: int) -> "SearchConfig":
+        """Return the file with the target's classes filled in where it leaves them to the data."""
+        if self.target.classes is not None:
+            return self
+        return self.model_copy(update={"target": self.target.model_copy(update={"classes": classes})})
+
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> "SearchConfig":
-        """Read what ``as_data`` gave, or the content of a search file."""
-        return validate(SearchConfig, Document(dict(data), "search", {}), "a search file")
+        """Read what ``as_data`` gave or a ledger keeps, or the content of a search file."""
+        known = {key: value for key, value in data.items() if key != SPACE_DIGEST}
+        return validate(SearchConfig, Document(known, "search", {}), "a search file")
 
 
 def read_search(path: Path, overrides: Mapping[str, object] | None = None) -> SearchConfig:
@@ -101,6 +109,8 @@ def read_search(path: Path, overrides: Mapping[str, object] | None = None) -> Se
         data = document.data
         for key, value in (overrides or {}).items():
             data = _set(data, key.split("."), value, key)
+        if isinstance(named := data.get("space"), str) and not Path(named).exists() and (path.parent / named).is_file():
+            data = {**data, "space": str(path.parent / named)}  # a space file beside the search file
         document = Document(data, document.file, document.lines)
     return validate(SearchConfig, document, "a search file")
 

@@ -67,9 +67,8 @@ def examine(runs: Path) -> dict[str, Any]:
     place = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK | os.X_OK)
-    problems = [
-        f"{package} is not installed: pip install {package}" for package, found in packages.items() if not found
-    ]
+    missing = [package for package, found in packages.items() if not found and package != "ray"]  # inline needs none
+    problems = [f"{package} is not installed: pip install {package}" for package in missing]
     if not writable:
         problems.append(f"{place} cannot be written: choose another folder with --runs, or mend its permissions")
     if free < LEAST_FREE_BYTES:

@@ -8,15 +8,17 @@ driver that starts on an old study reads it, takes over what was interrupted, an
 import fcntl
 import logging
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from nas.candidate import Candidate, Job, Report, Worker, left_behind
-from nas.config import MAY_DIFFER, SearchConfig
+from nas.config import MAY_DIFFER, SPACE_DIGEST, SearchConfig
+from nas.doctor import hardware
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
 from nas.progress import Progress
@@ -26,7 +28,7 @@ from results.ledger import Ledger
 from results.outcome import Measurement, Outcome, StudyState, TrialRecord
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
-from search_spaces.errors import RequestError
+from search_spaces.errors import RequestError, SearchFailed
 from search_spaces.genes import OutsideSpace
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
@@ -35,8 +37,7 @@ from trainers.data import DataSet, load
 
 logger = logging.getLogger("nas.driver")
 
-TRAINED = (Outcome.COMPLETE, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.BROKEN)  # these use up the budget
-GIVE_UP = 1000  # proposals in a row that lead to no training
+GIVE_UP = 500  # proposals in a row that lead to no training
 BROKEN_IN_A_ROW = 3  # the same mistake so often is the program's, not the architecture's
 
 
@@ -53,15 +54,17 @@ def run(
     Raises RequestError, before anything is written, where the request is wrong.
     """
     data = load(config.data, random_seed=config.random_seed, resolution=config.proxy.resolution)
+    config = config.with_classes(len(data.classes))
     searched = space(config.space, config.target.resolution)
     seeds = _check_seeds(config)
-    with _ledger(runs) as ledger:
-        _create(ledger, config, data)
-        with _sole_driver(runs / config.study):
-            driver = Driver(config, ledger, runs, searched, data, seeds, progress or Progress())
+    with _ledger(runs) as ledger, _sole_driver(runs / config.study):
+        _create(ledger, config, searched, data)
+        driver = Driver(config, ledger, runs, searched, data, seeds, progress or Progress())
+        try:
             if driver.open_trials:
                 with Interrupt(driver.stop):
                     driver.execute(executor or make_executor(config), make)
+        finally:  # however it ended, no reader is told that it still runs
             driver.finish()
     return Study.open(config.study, runs)
 
@@ -88,7 +91,8 @@ class Driver:
         for trial in self.trials.values():
             self._tell(trial)
         self._interrupted = [trial for trial in self.trials.values() if not trial.outcome.final]
-        known = {trial.seed for trial in self.trials.values()}
+        # A trial that broke was the program's fault: it uses up no budget, and a seed is tried again.
+        known = {trial.seed for trial in self.trials.values() if trial.outcome is not Outcome.BROKEN}
         self._seeds = [architecture for architecture in seeds if architecture.name not in known]
         self._mistakes: list[str] = []
         progress.begin(config, self.trials.values())
@@ -98,7 +102,7 @@ class Driver:
     @property
     def open_trials(self) -> int:
         """Trials that are still to be run or finished."""
-        trained = sum(trial.outcome in TRAINED for trial in self.trials.values())
+        trained = sum(trial.outcome.trained for trial in self.trials.values())
         return max(len(self._interrupted), self.config.trials - trained)
 
     def next_job(self) -> Job | None:
@@ -106,12 +110,14 @@ class Driver:
         while self._interrupted:
             trial = self._interrupted.pop(0)
             job = self._job(trial)
-            if (report := left_behind(Path(job.folder))) is None:
+            if (report := left_behind(Path(job.folder), job.number)) is None:
                 self.progress.started(trial)
                 return job
             self.report(report)  # finished by a worker, not yet recorded by a driver
         for _ in range(GIVE_UP):
-            under_way = sum(trial.outcome in (*TRAINED, Outcome.RUNNING) for trial in self.trials.values())
+            if self.stopping:
+                return None
+            under_way = sum(t.outcome.trained or not t.outcome.final for t in self.trials.values())
             if under_way >= self.config.trials:
                 return None
             trial = self._next_trial()
@@ -133,6 +139,8 @@ class Driver:
             if (report.number, epoch) not in self._recorded:
                 self._recorded.add((report.number, epoch))
                 self.ledger.record_measurement(name, report.number, Measurement(0, epoch, dict(values), seconds))
+        if report.outcome is Outcome.COMPLETE and "error" not in report.values:
+            report = replace(report, outcome=Outcome.BROKEN, reason="the worker measured no error")
         if report.final:
             complete = report.outcome is Outcome.COMPLETE
             self.ledger.finish_trial(
@@ -174,7 +182,11 @@ class Driver:
         )
         violations = self._violations(architecture, counted)
         same = next(
-            (t for t in self.trials.values() if t.digest == architecture.digest and t.outcome is not Outcome.DUPLICATE),
+            (
+                t
+                for t in self.trials.values()
+                if t.digest == architecture.digest and t.outcome not in (Outcome.DUPLICATE, Outcome.BROKEN)
+            ),
             None,
         )
         outcome, reason = Outcome.RUNNING, ""
@@ -210,6 +222,8 @@ class Driver:
         return found
 
     def _record_start(self, trial: TrialRecord) -> None:
+        if trial.outcome is Outcome.RUNNING:  # a new trial: files in its place are another ledger's
+            shutil.rmtree(self._folder(trial), ignore_errors=True)
         self.ledger.start_trial(trial)
         self.trials[trial.number] = trial
         if trial.outcome is Outcome.RUNNING:
@@ -239,7 +253,8 @@ class Driver:
 
     def _values(self, trial: TrialRecord, report: Report) -> dict[str, float]:
         """The objectives of a finished trial: measured ones from the report, costs from the target."""
-        return {name: report.values.get(name, float(trial.costs.get(name, 0))) for name in self.config.objectives}
+        known = {**{name: float(count) for name, count in trial.costs.items()}, **report.values}
+        return {name: known[name] for name in self.config.objectives}
 
     def _tell(self, trial: TrialRecord) -> None:
         if trial.genes is None or not trial.outcome.final:
@@ -274,15 +289,11 @@ class Driver:
 
     def finish(self) -> None:
         """Note whether the study is complete."""
-        trained = sum(trial.outcome in TRAINED for trial in self.trials.values())
+        trained = sum(trial.outcome.trained for trial in self.trials.values())
         running = any(not trial.outcome.final for trial in self.trials.values())
         state: StudyState = "complete" if trained >= self.config.trials and not running else "stopped"
         if self.ledger.study(self.config.study).state != state:
             self.ledger.set_state(self.config.study, state)
-
-
-class SearchFailed(RuntimeError):
-    """The search ran and failed: exit status 1."""
 
 
 # ------------------------------------------------------------------------------------------------------------ the parts
@@ -330,9 +341,10 @@ def _ledger(runs: Path) -> Ledger:
     return Ledger.open(runs / LEDGER, create=True)
 
 
-def _create(ledger: Ledger, config: SearchConfig, data: DataSet) -> None:
+def _create(ledger: Ledger, config: SearchConfig, searched: SearchSpace, data: DataSet) -> None:
+    found = hardware()
     packages = ("inception-nas", "torch", "optuna", "ray", "numpy")
-    versions = {}
+    versions = {"hardware": f"{found['processor']}, {found['CPUs']} CPUs, {found['memory']}"}
     for package in packages:
         try:
             versions[package] = version(package)
@@ -340,7 +352,7 @@ def _create(ledger: Ledger, config: SearchConfig, data: DataSet) -> None:
             versions[package] = "not installed"
     ledger.create_study(
         config.study,
-        config.as_data(),
+        {**config.as_data(), SPACE_DIGEST: searched.digest},
         dict.fromkeys(config.objectives, "minimize"),
         versions,
         data.digest,
@@ -351,9 +363,16 @@ def _create(ledger: Ledger, config: SearchConfig, data: DataSet) -> None:
 @contextmanager
 def _sole_driver(folder: Path) -> Iterator[None]:
     """Hold the study's lock; a second driver is refused with the first one's host and process."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "driver.lock"
-    with path.open("a+", encoding="utf-8") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise RequestError(
+            f"the study's folder {str(folder)!r} cannot be used ({error.strerror}): move what is in its place, "
+            "or choose another study name or --runs"
+        ) from None
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

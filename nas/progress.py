@@ -116,8 +116,7 @@ class Shown(Progress):
 
     @property
     def _done(self) -> int:
-        counted = (Outcome.COMPLETE, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.BROKEN)
-        return sum(trial.outcome in counted for trial in self.trials.values())
+        return sum(trial.outcome.trained for trial in self.trials.values())
 
     def _left(self) -> str:
         """Time left, from the median trial and the number that run at once."""
@@ -128,7 +127,7 @@ class Shown(Progress):
         return f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left"
 
     def _summary(self) -> str:
-        aside = sum(trial.outcome in (Outcome.SCREENED, Outcome.DUPLICATE) for trial in self.trials.values())
+        aside = sum(trial.outcome.set_aside for trial in self.trials.values())
         skipped = f", {aside} set aside" if aside else ""
         return f"{self._done} of {self.config.trials} done, {len(self.running)} running{skipped}, {self._left()}"
 
@@ -152,8 +151,10 @@ class Shown(Progress):
             table.add_column(column, justify="left" if column == "name" else "right")
         for number, report in sorted(self.running.items()):
             trial = self.trials[number]
-            at, of = (report.epoch, report.epochs) if report else (0, self.config.recipe.epochs)
-            error = f"{report.values['error']:.2%}" if report and report.values else "-"
+            known = trial.measurements[-1:]  # of a trial that goes on, until it says something
+            at = report.epoch if report else known[0].epoch if known else 0
+            values = report.values if report else known[0].values if known else {}
+            of, error = self.config.recipe.epochs, f"{values['error']:.2%}" if values else "-"
             macs = f"{trial.costs['macs'] / 1e9:.2f} G"
             table.add_row(str(number), Text(trial.seed or trial.digest[:8]), f"{at}/{of}", error, macs)
         bar = Table.grid()  # a bar alone would end without a line break

@@ -97,13 +97,27 @@ class Found:
     study: Study | None = None
     trial: TrialRecord | None = None
 
+    @property
+    def classes(self) -> int:
+        """Classes of the target that a trial's costs are counted for; 1000 elsewhere."""
+        return int(self.study.record.search["target"]["classes"] or 1000) if self.study else 1000
+
+    @property
+    def standing(self) -> str:
+        """How the trial stands, in a line; empty elsewhere."""
+        if self.study is None or self.trial is None:
+            return ""
+        trial = self.trial
+        told = f", error {trial.values['error']:.2%}" if trial.values else f", {trial.reason}" if trial.reason else ""
+        return f"trial {trial.number} of {self.study.name}: {trial.outcome}{told}"
+
 
 def find(arch: str, runs: Path) -> Found:
     """Resolve ARCH: a seed's name, a YAML file, or ``STUDY:NUMBER``."""
     if arch in seed_names():
         return Found(seed(arch))
     name, colon, number = arch.rpartition(":")
-    if colon and number.isdigit():
+    if colon and number.isdecimal():
         study = Study.open(name, runs)
         trial = study.trial(int(number))
         label = f"{name}-{number}" if trial.seed is None else trial.seed

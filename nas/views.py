@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nas.study import LEDGER, Study, open_ledger, trial_data
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
+from search_spaces.errors import SearchFailed
 from search_spaces.principles import Audit, audit
 
 if TYPE_CHECKING:
@@ -118,14 +119,23 @@ def front_blocks(study: Study) -> "list[RenderableType]":
 
 def after_search(study: Study, runs: Path) -> "Iterator[RenderableType]":
     """What 'nas search' ends with: the front, and where everything lies."""
-    trained = sum(trial.outcome.final and not trial.outcome.set_aside for trial in study.trials)
+    trained = sum(trial.outcome.trained for trial in study.trials)
     if study.record.state != "complete":
         yield f"study {study.name} stopped with {trained} trials done; the same command goes on"
         return
-    from nas.conclude import PROXY_NOTE, conclude
+    from nas.conclude import PROXY_NOTE, conclude, write_study_report
 
+    if not study.front().members:
+        write_study_report(study, study.folder / "report.html")
+        reasons = ", ".join(sorted({trial.reason for trial in study.trials if trial.outcome.trained})[:3])
+        raise SearchFailed(
+            f"no trial of study {study.name!r} was trained to its end ({reasons}): see {study.folder / 'report.html'}, "
+            "mend the recipe, and search under another study name"
+        )
     yield from front_blocks(study)
-    yield f"study {study.name} is complete: {trained} trials trained, {len(study.trials) - trained} set aside"
+    counts = study.outcomes()
+    aside = f"{counts['screened']} screened and {counts['duplicate']} known already, which cost no training"
+    yield f"study {study.name} is complete: {trained} trials trained; {aside}"
     conclusion = conclude(study)
     best = conclusion.best
     yield (

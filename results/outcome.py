@@ -44,6 +44,11 @@ class Outcome(enum.StrEnum):
         return self is not Outcome.RUNNING
 
     @property
+    def trained(self) -> bool:
+        """Whether the trial used up a part of the budget, with whatever result."""
+        return self in (Outcome.COMPLETE, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
+
+    @property
     def set_aside(self) -> bool:
         """Whether the trial cost no training: it was screened, or known already."""
         return self in (Outcome.SCREENED, Outcome.DUPLICATE)

@@ -249,7 +249,7 @@ def from_document(document: Document) -> Architecture:
         ),
         dropout=reader.number(("dropout",), data.get("dropout", 0.5), 0.0, 0.99),
         norm_eps=reader.number(("norm_eps",), data.get("norm_eps", 1e-3), 1e-12, 1.0),
-        resolution=int(reader.number(("resolution",), data.get("resolution", 299), 1, MAX_RESOLUTION)),
+        resolution=reader.whole(("resolution",), data.get("resolution", 299), 1, MAX_RESOLUTION),
     )
     try:
         architecture.graph(architecture.resolution)
@@ -291,6 +291,11 @@ class _Fields:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             self._fail(at, f"{at[-1]} is {str(value)[:60]!r}: a number from {low:g} to {high:g} is allowed")
         return float(value)
+
+    def whole(self, at: tuple[str | int, ...], value: Any, low: int, high: int) -> int:
+        if not isinstance(value, int):
+            self._fail(at, f"{at[-1]} is {str(value)[:60]!r}: a whole number from {low} to {high} is allowed")
+        return int(self.number(at, value, low, high))
 
     def step(self, at: tuple[str | int, ...], value: Any) -> Conv | Pool:
         try:
@@ -336,7 +341,7 @@ class _Fields:
         places = {
             f"stage{s}.module{m}": (s, m) for s, stage in enumerate(stages, 1) for m in range(1, len(stage.modules) + 1)
         }
-        if data["after"] not in places:
+        if not isinstance(data["after"], str) or data["after"] not in places:
             self._fail(
                 (*at, "after"), f"there is no module {str(data['after'])[:60]!r}: allowed are {', '.join(places)}"
             )

@@ -12,6 +12,10 @@ class ResolutionError(RequestError):
     """A picture is too small for an architecture."""
 
 
+class SearchFailed(RuntimeError):
+    """A search ran and failed: the command line answers with the sentence alone and exit status 1."""
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the closest allowed word, or an empty text where nothing is close."""
     close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)

@@ -296,6 +296,10 @@ def values(space: InceptionSpace, architecture: Architecture, widen: Sequence[st
     found: dict[str, Value] = {"stem": stems[architecture.stem]}
     for s, (stage, choices) in enumerate(zip(architecture.stages, space.file.stages, strict=True)):
         at = f"stage{s + 1}"
+        if (choices.reduction is None) != (stage.reduction is None):
+            raise OutsideSpace(
+                f"{at} has {'no' if stage.reduction is None else 'a'} reduction: this space differs there"
+            )
         if choices.reduction is not None and stage.reduction is not None:
             before = _channels(architecture.stages[s - 1].modules[-1])
             known = _reduction_values(stage.reduction, space.long_reduction_chains(s), before, at)

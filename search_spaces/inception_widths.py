@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MOST_CHANNELS = 8192
 PLACES = ("long.output", "short.output", "pointwise", "pool.projection")
-STRIDE = Conv((3, 3), 2, same=False)
 STRIDE_POOL = Pool((3, 3), 2, same=False, kind="max")
 
 

@@ -1,7 +1,7 @@
 """The four design principles of "Rethinking the Inception Architecture" (arXiv 1512.00567, section 2) as measurements.
 
 Each gives a number, a threshold and the place where it is worst. The paper gives no numbers: the thresholds are this
-project's choice, set where Inception-v2, Inception-v3 and BN-Inception pass and the paper's own bad examples (Figure 9
+project's choice, set where Inception-v3 and BN-Inception pass and the paper's own bad examples (Figure 9
 left: pool, then widen; asymmetric factors on early grids) fail. Beside the principles stand the factorisation rules of
 sections 3 and 5.
 """
@@ -45,6 +45,24 @@ class Thresholds:
     off: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name, low, high in (("bottleneck", 0.0, 1.0), ("shrink", 0.0, 1.0), ("embedding", 0.0, 1.0)):
+            if not low < getattr(self, name) <= high:
+                raise RequestError(
+                    f"thresholds.{name} is {getattr(self, name):g}: more than {low:g} to {high:g} is allowed"
+                )
+        if not (1 <= self.coarsest <= 8 and 0 < self.balance <= 16):
+            raise RequestError(
+                f"thresholds.coarsest is {self.coarsest:g} and balance {self.balance:g}: 1 to 8 and more than 0 to 16 "
+                "are allowed"
+            )
+        if not 0 <= self.share[0] < self.share[1] <= 1:
+            raise RequestError(
+                f"thresholds.share is {list(self.share)}: two shares from 0 to 1 are allowed, least first"
+            )
+        if not 1 <= self.asymmetric_grids[0] <= self.asymmetric_grids[1]:
+            raise RequestError(
+                f"thresholds.asymmetric_grids is {list(self.asymmetric_grids)}: two sides are allowed, least first"
+            )
         for name in self.off:
             if name not in NAMES + RULES:
                 raise RequestError(
@@ -193,7 +211,7 @@ def cuts(graph: Graph) -> list[Cut]:
     start, end = graph[chain[0]].shape.elements, graph[last].shape.elements
     found = []
     for source, target in pairwise(chain):
-        depth = graph.depth[target] / graph.depth[last]
+        depth = graph.depth[target] / max(1, graph.depth[last])
         elements = int(min(graph[source].shape.elements, flow(target, source)))
         found.append(Cut(target, elements, start ** (1 - depth) * end**depth, depth))
     return found
@@ -309,10 +327,11 @@ def embedding(graph: Graph, most: float) -> Finding:
 
 
 @lru_cache(maxsize=64)
-def _reference(name: str, sides: tuple[int, int]) -> tuple[float, int]:
+def _reference(name: str) -> tuple[float, int]:
+    """Width and depth of the reference, which do not depend on the picture."""
     from search_spaces.seeds import seed
 
-    graph = seed(name).graph(sides)
+    graph = seed(name).graph()
     return _width(graph), graph.depth[graph["head.pool"].inputs[0]]
 
 
@@ -328,9 +347,8 @@ def balance(graph: Graph, limits: Thresholds) -> Finding:
     Width is the geometric mean of the channels at the ends of the stages, depth the convolutions on the longest path. A
     share outside the band is measured as the log2 of how far it lies outside, beyond the threshold.
     """
-    shape = graph.input.shape
-    width, depth = _reference(limits.reference, (shape.height, shape.width))
-    own_depth = graph.depth[graph["head.pool"].inputs[0]]
+    width, depth = _reference(limits.reference)
+    own_depth = max(1, graph.depth[graph["head.pool"].inputs[0]])
     wider, deeper = _width(graph) - width, math.log2(own_depth / depth)
     found = [
         (
@@ -347,8 +365,8 @@ def balance(graph: Graph, limits: Thresholds) -> Finding:
         stage = f"stage{unit.stage}"
         shares[stage] = shares.get(stage, 0) + sum(node.macs for node in unit.nodes)
     for stage, macs in shares.items():
-        share = macs / total
-        outside = max(math.log2(low / share) if share else math.inf, math.log2(share / high))
+        share = max(macs / total, 1e-6) if total else 1e-6  # a stage of pools only; the figure stays finite
+        outside = max(math.log2(low / share) if low else -math.inf, math.log2(share / high))
         if outside > 0:
             sentence = f"{stage} has {share:.0%} of the multiply-adds ({low:.0%} to {high:.0%} allowed)"
             found.append((limits.balance + outside, stage, sentence))

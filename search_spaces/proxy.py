@@ -50,7 +50,7 @@ def low_resolution(architecture: Architecture, resolution: int) -> Architecture:
             candidate = _relaxed(architecture, given_up, padded)
             try:
                 grids = _grids(candidate, resolution)
-            except ResolutionError:
+            except RequestError:  # too small, or towers that end on different grids when padded
                 continue
             distance = sum(abs(math.log(grid / wanted)) for grid, wanted in zip(grids, target, strict=True))
             changes = given_up + 100 * padded

@@ -1,8 +1,10 @@
 """Search spaces: a box of genes in which every point is a valid architecture, and the way back."""
 
+import hashlib
 import itertools
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +32,11 @@ class SearchSpace:
         self.name, self.resolution, self.notes = file.name, file.resolution, file.notes
         self._inception = InceptionSpace(file)
         self.genes: tuple[Gene, ...] = self._inception.genes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that the space's file says, defaults included."""
+        return hashlib.sha256(self.file.model_dump_json().encode()).hexdigest()
 
     @property
     def thresholds(self) -> Thresholds:
@@ -114,10 +121,10 @@ def _unused(gene: Gene) -> float | int | str:
 
 def _difference(architecture: Architecture, near: list[Architecture]) -> str:
     """The first line in which an architecture's file differs from that of the nearest of some points."""
-    theirs = architecture.named("any").to_yaml().splitlines()
+    theirs = replace(architecture, name="any", resolution=1).to_yaml().splitlines()
 
     def differences(point: Architecture) -> list[tuple[str, str]]:
-        ours = point.named("any").to_yaml().splitlines()
+        ours = replace(point, name="any", resolution=1).to_yaml().splitlines()
         return [(a, b) for a, b in itertools.zip_longest(theirs, ours, fillvalue="") if a != b]
 
     found = min((differences(point) for point in near), key=len)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from search_spaces.factorisation import Factorisation
 from search_spaces.genes import Widths
@@ -26,7 +26,15 @@ def _operations(value: Any) -> Any:
 
 WidthsField = Annotated[Widths, BeforeValidator(_widths)]
 Operations = Annotated[tuple[Conv | Pool, ...], BeforeValidator(_operations), Field(min_length=1)]
-Odd = Annotated[int, Field(ge=3, le=15)]
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"a kernel of {value} cannot be padded evenly: odd ones from 3 to 15 are allowed")
+    return value
+
+
+Odd = Annotated[int, Field(ge=3, le=15), AfterValidator(_odd)]
 
 
 class _Strict(BaseModel):

@@ -202,7 +202,8 @@ def validate(model: "type[M]", document: Document, kind: str) -> "M":
         return model.model_validate_json(json.dumps(document.data), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        path = tuple(part for part in first["loc"] if isinstance(part, int | str))
+        # Names of the branches of a union, "constrained-int" say, are pydantic's and not the file's.
+        path = tuple(part for part in first["loc"] if isinstance(part, int) or re.fullmatch(r"[a-z0-9_]+", part))
         document.fail(path, _sentence(model, path, first, kind))
 
 

@@ -16,7 +16,7 @@ MAY_IMPORT = {
 }
 HOMES = {
     "networkx": ("search_spaces/",),
-    "torch": ("trainers/", "results/export/", "nas/"),
+    "torch": ("trainers/", "results/export/", "nas/conclude.py", "nas/candidate.py", "nas/doctor.py"),
     "ray": ("nas/executors/ray_tune.py",),
     "optuna": ("nas/samplers/",),
     "sqlalchemy": ("results/ledger.py",),

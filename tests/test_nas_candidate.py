@@ -28,7 +28,11 @@ def test_a_trial_is_trained_to_its_end(job: Job) -> None:
     assert 0 <= last.values["error"] < 0.9  # worse than chance would be 0.9
     assert last.seconds > first.seconds > 0
     folder = Path(job.folder)
-    assert left_behind(folder) == last
+    assert left_behind(folder, 5) == last
+    assert left_behind(folder, 6) is None  # another trial's
+    log = Candidate(job)
+    assert log.step() == last  # a process that takes over a finished trial does not train it again
+    assert log.fit is None
     weights = read(folder / WEIGHTS).tensors
     assert weights["stem.0.conv.weight"].shape == (8, 1, 3, 3)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values() if tensor.is_floating_point())
@@ -62,7 +66,7 @@ def test_a_mistake_ends_the_trial_with_its_traceback(job: Job) -> None:
     assert report.outcome is Outcome.BROKEN
     assert "RequestError" in report.reason
     assert "Traceback" in (report.traceback or "")
-    assert left_behind(Path(job.folder)) is None  # a mended program tries again
+    assert left_behind(Path(job.folder), 5) is None  # a mended program tries again
 
 
 def test_out_of_memory_is_an_outcome(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,10 +79,12 @@ def test_out_of_memory_is_an_outcome(job: Job, monkeypatch: pytest.MonkeyPatch) 
     assert candidate.step().outcome is Outcome.OUT_OF_MEMORY
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"number": 1}', b'{"outcome": "nonsense"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"number": 1}', b'{"outcome": "nonsense"}', b'{"report": "{}", "sha256": "00"}']
+)
 def test_a_damaged_result_is_not_taken(tmp_path: Path, content: bytes) -> None:
     (tmp_path / RESULT).write_bytes(content)
-    assert left_behind(tmp_path) is None
+    assert left_behind(tmp_path, 1) is None
 
 
 def test_checkpoints_lie_in_the_trials_folder(job: Job) -> None:

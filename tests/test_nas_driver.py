@@ -1,7 +1,10 @@
 """The main path: propose, screen, run, record; interrupted and resumed, extended, refused."""
 
 import fcntl
+import hashlib
+import json
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +14,13 @@ import pytest
 
 from nas.candidate import RESULT, Job, Report
 from nas.config import SearchConfig
-from nas.driver import BROKEN_IN_A_ROW, SearchFailed, run
+from nas.driver import BROKEN_IN_A_ROW, run
 from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
 from nas.study import LEDGER, Study
 from results.ledger import Ledger
 from results.outcome import LedgerError, Outcome
-from search_spaces.errors import RequestError, ResolutionError
+from search_spaces.errors import RequestError, ResolutionError, SearchFailed
 
 
 def _config(**changes: Any) -> SearchConfig:
@@ -131,9 +134,9 @@ def test_a_result_that_no_driver_recorded_is_recorded_and_not_trained_again(tmp_
     trial = next(t for t in study.trials if t.outcome is Outcome.RUNNING)
     history = (({"error": 0.2}, 1.0), ({"error": 0.123}, 2.0))
     report = Report(trial.number, 2, 2, {"error": 0.123}, 2.0, history, Outcome.COMPLETE)
-    from json import dumps
-
-    (tmp_path / "s" / "trials" / str(trial.number) / RESULT).write_text(dumps(report.as_data()))
+    content = json.dumps(report.as_data())
+    kept = {"report": content, "sha256": hashlib.sha256(content.encode()).hexdigest()}
+    (tmp_path / "s" / "trials" / str(trial.number) / RESULT).write_text(json.dumps(kept))
     epochs = list(worker.log)
     resumed = run(_config(trials=trial.number + 1), tmp_path, executor=InlineExecutor(), make=worker)
     assert resumed.trials[trial.number].values["error"] == 0.123
@@ -147,7 +150,8 @@ def test_every_outcome_counts_once(tmp_path: Path, worker: type[Fake]) -> None:
     worker.outcome = staticmethod(lambda number: ends[number % 4])
     study = run(_config(trials=8), tmp_path, executor=InlineExecutor(), make=worker)
     counts = study.outcomes()
-    assert sum(counts[str(end)] for end in ends) == 8
+    assert sum(counts[str(end)] for end in ends[:3]) == 8
+    assert counts["broken"] > 0  # the program's fault, so it uses up no budget
     failed = [t for t in study.trials if t.outcome in ends[1:]]
     assert failed
     assert all(t.reason == "why" and not t.values for t in failed)
@@ -157,8 +161,14 @@ def test_every_outcome_counts_once(tmp_path: Path, worker: type[Fake]) -> None:
 def test_the_same_mistake_again_and_again_ends_the_search(tmp_path: Path, worker: type[Fake]) -> None:
     worker.outcome = staticmethod(lambda number: Outcome.BROKEN)
     with pytest.raises(SearchFailed, match="why"):
-        run(_config(trials=20), tmp_path, executor=InlineExecutor(), make=worker)
-    assert Study.open("s", tmp_path).outcomes()["broken"] == BROKEN_IN_A_ROW
+        run(_config(trials=3), tmp_path, executor=InlineExecutor(), make=worker)
+    study = Study.open("s", tmp_path)
+    assert study.outcomes()["broken"] == BROKEN_IN_A_ROW
+    assert study.record.state == "stopped"
+    worker.outcome = staticmethod(lambda number: Outcome.COMPLETE)  # the cause is mended
+    study = run(_config(trials=3), tmp_path, executor=InlineExecutor(), make=worker)
+    assert study.outcomes()["complete"] == 3
+    assert study.seeds()[-1].outcome is Outcome.COMPLETE
 
 
 def test_limits_screen_before_training(tmp_path: Path, worker: type[Fake]) -> None:
@@ -208,15 +218,45 @@ def test_a_study_of_another_search_file_is_refused_and_untouched(tmp_path: Path,
     assert _state(Study.open("s", tmp_path)) == _state(before)
 
 
-def test_a_second_driver_is_refused(tmp_path: Path, worker: type[Fake]) -> None:
-    (tmp_path / "s").mkdir()
+def test_a_space_file_that_changed_is_refused(tmp_path: Path, worker: type[Fake]) -> None:
+    shipped = Path(__file__).parent.parent / "search_spaces" / "spaces" / "inception.yaml"
+    own = tmp_path / "own.yaml"
+    own.write_text(shipped.read_text())
+    run(_config(space=str(own)), tmp_path, executor=InlineExecutor(), make=worker)
+    own.write_text(shipped.read_text().replace("depth: [1, 8]", "depth: [1, 7]"))
+    with pytest.raises(LedgerError, match="space_digest"):
+        run(_config(space=str(own), trials=9), tmp_path, executor=InlineExecutor(), make=worker)
+
+
+def test_stopping_is_heard_while_proposals_are_screened(tmp_path: Path, worker: type[Fake]) -> None:
+    from nas.progress import Progress
+
+    class Impatient(Progress):
+        seen = 0
+
+        def set_aside(self, trial: Any) -> None:
+            self.seen += 1
+            if self.seen == 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    progress = Impatient()
+    config = _config(limits={"macs": 10.0}, seeds=[])
+    study = run(config, tmp_path, executor=InlineExecutor(), progress=progress, make=worker)
+    assert study.record.state == "stopped"
+    assert progress.seen < 8
+
+
+def test_a_second_driver_is_refused_and_changes_nothing(tmp_path: Path, worker: type[Fake]) -> None:
+    before = run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
+    worker.log.clear()
     with (tmp_path / "s" / "driver.lock").open("w") as lock:
         lock.write("process 1 on elsewhere")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(RequestError, match="is being searched by process 1 on elsewhere"):
-            run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
+            run(_config(trials=99), tmp_path, executor=InlineExecutor(), make=worker)
     assert not worker.log
+    assert Study.open("s", tmp_path).record == before.record
 
 
 @pytest.mark.parametrize(
@@ -268,3 +308,33 @@ def test_reports_of_an_ended_trial_are_ignored(tmp_path: Path, worker: type[Fake
 
     study = run(_config(), tmp_path, executor=Twice(), make=worker)
     assert study.outcomes()["complete"] == 6
+
+
+def test_files_of_another_ledger_are_not_taken_for_ours(tmp_path: Path, worker: type[Fake]) -> None:
+    """A ledger that was lost leaves results behind; a new study in the same folder trains anew."""
+    run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
+    worker.log.clear()
+    for path in tmp_path.glob(f"{LEDGER}*"):
+        path.unlink()
+    study = run(_config(random_seed=5), tmp_path, executor=InlineExecutor(), make=worker)
+    assert study.outcomes()["complete"] == 6
+    assert len(set(worker.log)) == len(worker.log) == 12
+
+
+def test_a_report_without_an_error_is_no_perfect_score(tmp_path: Path) -> None:
+    class Mute:
+        def __init__(self, job: Job) -> None:
+            self.job = job
+
+        def step(self) -> Report:
+            return Report(self.job.number, 1, 1, {}, 0.0, (), Outcome.COMPLETE)
+
+    with pytest.raises(SearchFailed, match="the worker measured no error"):
+        run(_config(), tmp_path, executor=InlineExecutor(), make=Mute)
+    assert not Study.open("s", tmp_path).front().members
+
+
+def test_a_file_in_place_of_the_studys_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("a file")
+    with pytest.raises(RequestError, match="cannot be used"):
+        run(_config(), tmp_path)

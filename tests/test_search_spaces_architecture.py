@@ -137,7 +137,7 @@ stages:
         ("format: architecture/1", "format: architecture/9", 1, "this version reads"),
         ("[conv 1x1 4, conv 3x3 4]", "[conv 1x1 4, conv 3x3/2 4]", 1, "end on different grids"),
         ("[conv 1x1 4, conv 3x3 4]", "[[conv 1x1 4, max 3x3]]", 8, "only convolutions"),
-        ("resolution: 16", "resolution: big", 3, "a number from 1 to 4096"),
+        ("resolution: 16", "resolution: big", 3, "a whole number from 1 to 4096"),
     ],
 )
 def test_a_wrong_file_is_told_with_its_line(old: str, new: str, line: int, sentence: str) -> None:

@@ -1,6 +1,7 @@
 """Principles: calibrated on published networks and the paper's bad examples; the cut checked against networkx."""
 
 from dataclasses import replace
+from typing import Any
 
 import networkx as nx
 import pytest
@@ -8,6 +9,7 @@ from architectures import architectures
 from hypothesis import given, settings
 
 from search_spaces.architecture import Architecture, Module, Stage
+from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
 from search_spaces.operations import parse
 from search_spaces.principles import Audit, Thresholds, audit, cuts, dominators
@@ -132,6 +134,33 @@ def test_principles_can_be_switched_off_and_moved() -> None:
     bad = _reduced(2, ["max 3x3/2 valid", "conv 1x1 768"])
     assert audit(bad, 299, Thresholds(off=("bottleneck", "parallel_reduction"))).passed
     assert not audit(V3, 299, Thresholds(bottleneck=0.6)).passed
+
+
+def test_degenerate_architectures_are_measured_without_a_fault() -> None:
+    """No convolution at all, and a stage of pools only."""
+    pools = Module(((parse("max 3x3"),),))
+    one = Module(((parse("conv 1x1 8"),),))
+    for stages in ((Stage((pools,)),), (Stage((one,)), Stage((pools,)))):
+        stem = (parse("max 3x3"),) if len(stages) == 1 else (parse("conv 3x3 8"),)
+        found = audit(Architecture("odd", stem, stages, resolution=32))
+        assert all(abs(f.value) < 1e9 for f in found.principles)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shrink": 0.0},
+        {"bottleneck": -1.0},
+        {"embedding": 0.0},
+        {"coarsest": 0.0},
+        {"share": (0.9, 0.1)},
+        {"asymmetric_grids": (20, 12)},
+        {"off": ("nonsense",)},
+    ],
+)
+def test_thresholds_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=r"allowed"):
+        Thresholds(**wrong)
 
 
 def _minimum_cut(graph: Graph, source: str, target: str) -> float:

@@ -191,6 +191,16 @@ def test_a_wrong_space_file_is_told(tmp_path: Path, change: dict[str, Any], sent
     assert "\n" not in str(caught.value)
 
 
+def test_an_even_kernel_is_refused(tmp_path: Path) -> None:
+    shipped = Path(__file__).parent.parent / "search_spaces" / "spaces" / "inception.yaml"
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        shipped.read_text(encoding="utf-8").replace("kernel: [3, 5, 7]", "kernel: [3, 4]", 1), encoding="utf-8"
+    )
+    with pytest.raises(RequestError, match=r"own\.yaml:\d+: a kernel of 4 cannot be padded evenly"):
+        space(str(own))
+
+
 def test_unknown_spaces_are_refused() -> None:
     with pytest.raises(RequestError, match="did you mean 'inception'"):
         space("incepton")

@@ -116,7 +116,7 @@ def test_training_gives_auxiliary_logits_and_evaluation_does_not() -> None:
     x = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     logits, aux = network(x)
     assert logits.shape == (2, 5)
-    assert [extra.shape for extra in aux] == [(2, 5)]
+    assert aux.shape == (2, 5)
     assert network.eval()(x).shape == (2, 5)
     assert build(small().graph(12, classes=5), initialise=0)(x).shape == (2, 5)
 

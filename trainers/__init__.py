@@ -1,1 +1,1 @@
-"""From a graph to a trained, measured network. The only package beside the exporters that imports torch."""
+"""From a graph to a trained, measured network. Torch lives here, in the exporters, and where nas calls them."""

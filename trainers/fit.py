@@ -18,7 +18,7 @@ from trainers import checkpoint, optimizer
 from trainers.average import Average, measure_statistics
 from trainers.checkpoint import CheckpointError
 from trainers.data import DataSet, batches, steps_per_epoch
-from trainers.evaluate import Score, final, score
+from trainers.evaluate import score
 from trainers.flat import Flat
 from trainers.network import Network
 from trainers.precision import chosen
@@ -160,16 +160,13 @@ class Fit:
         with self.precision.context():
             output = self.network(self.precision.layout(pictures))
         logits, aux = output if isinstance(output, tuple) else (output, ())
+        aux = aux if isinstance(aux, tuple) else (aux,)
         smoothing = self.recipe.label_smoothing
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
         for extra in aux:
             extra_loss = F.cross_entropy(extra.float(), labels, label_smoothing=smoothing)
             loss = loss + self.recipe.aux_weight * extra_loss
         return loss
-
-    def final_score(self) -> Score:
-        """Score the result on the test part: once, after the search."""
-        return final(self.result, self.data, self.precision)
 
     # ------------------------------------------------------------------------------------------------- checkpoints
 

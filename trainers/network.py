@@ -147,11 +147,11 @@ class Network(nn.Module):
         self._trunk = _plan(graph, modules, (graph.output,))
         self._whole = _plan(graph, modules, (graph.output, *graph.aux_outputs))
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, tuple[Tensor, ...]]:
-        """Run the graph."""
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor | tuple[Tensor, ...]]:
+        """Run the graph: logits; in training (logits, auxiliary logits), a tuple of the latter for several heads."""
         outputs = _run(self._whole if self.training else self._trunk, x)
         if self.training and len(outputs) > 1:
-            return outputs[0], tuple(outputs[1:])
+            return outputs[0], outputs[1] if len(outputs) == 2 else tuple(outputs[1:])
         return outputs[0]
 
 

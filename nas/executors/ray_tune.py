@@ -36,6 +36,7 @@ except ImportError as error:
 
 from nas.candidate import Job, Report, Worker
 from nas.config import ExecutorConfig
+from nas.doctor import usable_cpus
 from nas.executors.contract import Work
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
@@ -93,7 +94,7 @@ class RayTuneExecutor:
         if self.config.address:
             ray.init(address=self.config.address, **quiet)
             return False
-        cpus = max(os.cpu_count() or 1, 1)
+        cpus = usable_cpus()
         if self.config.workers != "auto":
             cpus = max(cpus, int(self.config.workers * self.config.cpus_per_trial + 0.999))
         ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=200 * 1024**2, **quiet)
@@ -174,7 +175,7 @@ class _Jobs(Searcher):
         if job is None:
             return
         if error:
-            reason = f"the worker's process was lost {LOST_WORKERS + 1} times"
+            reason = f"the worker's process failed {LOST_WORKERS + 1} times: it was killed, or took too much memory"
             self._take(Report(job.number, 0, 0, outcome=Outcome.BROKEN, reason=reason))
         elif result is not None and result.get("report"):
             self._take(Report.from_data(json.loads(result["report"])))

@@ -14,7 +14,6 @@ from search_spaces.genes import Gene, Genes
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _GENERATION = "NSGAIISampler:generation"  # where Optuna's NSGA-II keeps a trial's generation
-_CONSTRAINT = "constraints"
 
 
 def _distribution(gene: Gene) -> BaseDistribution:
@@ -83,11 +82,15 @@ class OptunaSampler:
                 trial.set_constraint(name, size)
             self.study.tell(trial, told)
             return
-        attributes: dict[str, object] = {f"{_CONSTRAINT}:{name}": size for name, size in violations.items()}
-        if self.config.name == "nsga2":
-            attributes[_GENERATION] = self._generation()
+        attributes = {_GENERATION: self._generation()} if self.config.name == "nsga2" else {}
         self.study.add_trial(
-            create_trial(params=dict(genes), distributions=self.distributions, values=told, system_attrs=attributes)
+            create_trial(
+                params=dict(genes),
+                distributions=self.distributions,
+                values=told,
+                system_attrs=attributes,
+                constraints=dict(violations),
+            )
         )
 
     def _select_parents(self) -> None:
