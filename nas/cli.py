@@ -235,7 +235,7 @@ def search(file: Path, settings: tuple[str, ...], runs: Path) -> None:
 
     config = read_search(file, parse_overrides(settings))
     study = run(config, runs, progress=Shown(_console(error=True)))
-    for block in views.after_search(study, runs):
+    for block in views.after_search(study):
         _console().print(block, soft_wrap=isinstance(block, str))
     if study.record.state != "complete":
         sys.exit(130)

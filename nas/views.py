@@ -117,7 +117,7 @@ def front_blocks(study: Study) -> "list[RenderableType]":
     return blocks
 
 
-def after_search(study: Study, runs: Path) -> "Iterator[RenderableType]":
+def after_search(study: Study) -> "Iterator[RenderableType]":
     """What 'nas search' ends with: the front, and where everything lies."""
     trained = sum(trial.outcome.trained for trial in study.trials)
     if study.record.state != "complete":
