@@ -125,7 +125,9 @@ def spaces(as_json: bool) -> None:
 @ARCH
 @RESOLUTION
 @CLASSES
-@click.option("--svg", type=click.Path(path_type=Path), help="Also draw the architecture into this SVG file.")
+@click.option(
+    "--svg", type=click.Path(path_type=Path), metavar="FILE.svg", help="Also draw the architecture into this file."
+)
 @RUNS
 def show(arch: str, resolution: int | None, classes: int | None, svg: Path | None, runs: Path) -> None:
     """Show an architecture: its modules, its costs and its audit.
@@ -138,14 +140,14 @@ def show(arch: str, resolution: int | None, classes: int | None, svg: Path | Non
     from nas import views
     from nas.study import find
 
+    views.check_svg(svg)
     found = find(arch, runs)
     classes = classes or found.classes
-    if found.standing:
-        click.echo(found.standing + "\n")
-    click.echo(views.architecture_text(found.architecture, resolution, classes, _console().width))
+    text = views.architecture_text(found.architecture, resolution, classes, _console().width)
     if svg is not None:
-        views.write_svg(found.architecture, resolution, classes, svg)
-        click.echo(f"\ndrawing: {svg}")
+        views.write_svg(svg, views.architecture_svg(found.architecture, resolution, classes))
+        text += f"\n\ndrawing: {svg}"
+    click.echo(f"{found.standing}\n\n{text}" if found.standing else text)
 
 
 @nas.command()
@@ -177,19 +179,43 @@ def cost(arch: str, resolution: int | None, classes: int | None, as_json: bool, 
 @nas.command()
 @ARCH
 @RESOLUTION
+@click.option(
+    "--svg",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also draw the representation's size along the depth into this file.",
+)
 @JSON
 @RUNS
-def audit(arch: str, resolution: int | None, as_json: bool, runs: Path) -> None:
-    """Measure the four design principles: value, threshold, and where it is worst."""
+def audit(arch: str, resolution: int | None, svg: Path | None, as_json: bool, runs: Path) -> None:
+    """Measure the four design principles: value, threshold, and where it is worst.
+
+    Below them is a picture of the first one: how many elements get through at each depth, next to the gentle decrease
+    from input to output that the paper asks for.
+
+    \b
+    Examples:
+      nas audit inception-v3
+      nas audit digits:7 --svg bottleneck.svg
+    """
     from nas import views
     from nas.study import load_architecture
     from search_spaces.principles import audit as measure
 
-    found = measure(load_architecture(arch, runs), resolution)
+    views.check_svg(svg)
+    architecture = load_architecture(arch, runs)
+    found = measure(architecture, resolution)
+    measured = views.measure_profile(architecture, resolution, found)
+    if svg is not None:
+        views.write_svg(svg, views.profile_svg(measured, architecture, resolution))
     if as_json:
-        _print_json(found.as_data())
-    else:
-        click.echo(views.audit_text(found))
+        _print_json(found.as_data() | measured.as_data())
+        return
+    console = _console()
+    click.echo(views.audit_text(found, console.width))
+    click.echo("\n" + views.audit_picture(measured, console.width, console.encoding))
+    if svg is not None:
+        click.echo(f"\ndrawing: {svg}")
 
 
 @nas.command()
@@ -239,6 +265,57 @@ def search(file: Path, settings: tuple[str, ...], runs: Path) -> None:
         _console().print(block, soft_wrap=isinstance(block, str))
     if study.record.state != "complete":
         sys.exit(130)
+
+
+@nas.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
+@click.option("--principle", required=True, metavar="NAME", help="The principle to switch off, as in 'nas audit'.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
+@click.option(
+    "--repeats", type=click.IntRange(1, 1000), default=1, show_default=True, help="Runs of each arm, by random seed."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="The page; runs/STUDY-NAME.html if not.",
+)
+@JSON
+@RUNS
+def ablate(
+    file: Path,
+    principle: str,
+    settings: tuple[str, ...],
+    repeats: int,
+    output: Path | None,
+    as_json: bool,
+    runs: Path,
+) -> None:
+    """Ask whether a principle helps: run a search with it and without, and compare errors at equal MACs.
+
+    Each arm trains the file's number of trials: random architectures, whatever sampler the file names, and no seeds.
+    The arms are studies, FILE's with -NAME-on and -NAME-off; the same command goes on where it was stopped.
+
+    \b
+    Examples:
+      nas ablate examples/digits.yaml --principle embedding
+      nas ablate examples/digits.yaml --principle bottleneck --set trials=48 --repeats 3
+    """
+    from nas.ablate import answer, plan
+    from nas.config import parse_overrides, read_search
+    from nas.progress import Shown
+
+    planned = plan(read_search(file, parse_overrides(settings)), principle, repeats)
+    console = _console(error=True)
+    found = answer(planned, runs, output, progress=lambda: Shown(console), tell=lambda text: click.echo(text, err=True))
+    if found is None:
+        sys.exit(130)
+    if as_json:
+        _print_json(found.as_data())
+        return
+    for block in found.blocks(_console().width):
+        _console().print(block, soft_wrap=isinstance(block, str), markup=False)
 
 
 @nas.command()
@@ -342,6 +419,37 @@ def export(arch: str, to: str, output: Path, weights: Path | None, classes: int 
         click.echo(str(path))
     if any(path.suffix == ".safetensors" for path in files) and found.trial is not None and weights is None:
         click.echo(f"note: {PROXY_NOTE}", err=True)
+
+
+@nas.command("import-weights")
+@ARCH
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="A state dict, as safetensors or by torch.save.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.safetensors", help="What to write."
+)
+@RUNS
+def import_weights(arch: str, source: Path, output: Path, runs: Path) -> None:
+    """Take over weights of torchvision's or timm's networks.
+
+    They are checked whole and renamed; nothing in the file is executed. torchvision's released weights were trained on
+    pictures scaled to -1 to 1 (its transform_input): scale pictures so for the network that loads them.
+
+    \b
+    Examples:
+      nas import-weights inception-v3 --from inception_v3.pth -o inception-v3.safetensors
+      nas export inception-v3 --to python --weights inception-v3.safetensors -o out
+    """
+    from nas.import_weights import import_weights as take
+
+    click.echo(take(arch, source, output, runs).sentence, err=True)
+    click.echo(str(output))
 
 
 @nas.command()

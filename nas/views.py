@@ -1,6 +1,7 @@
 """What commands print: texts for people, and the plain data behind ``--json``."""
 
 import random
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from nas.study import LEDGER, Study, open_ledger, trial_data
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
-from search_spaces.errors import SearchFailed
+from search_spaces.errors import RequestError, ResolutionError, SearchFailed
+from search_spaces.graph import Graph
 from search_spaces.principles import Audit, audit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from results.profile import Profile
 
 
 def cost_text(counted: Cost) -> str:
@@ -32,36 +36,88 @@ def cost_text(counted: Cost) -> str:
     return "\n".join(lines)
 
 
-def audit_text(found: Audit) -> str:
-    """The audit in lines: what passed, and by how much."""
+def audit_text(found: Audit, width: int) -> str:
+    """The audit in lines of at most ``width`` letters: verdict, figure, threshold, place, and what was measured."""
+    width = max(40, min(width, 110))  # longer lines are harder to read
+    names = [finding.name for finding in (*found.principles, *found.rules)]
     lines = []
     for finding in (*found.principles, *found.rules):
-        verdict = "off " if finding.name in found.off else "ok  " if finding.passed else "FAIL"
-        sign = ">=" if finding.at_least else "<="
-        figure = f"{finding.value:.2f} {sign} {finding.threshold:.2f}"
-        lines.append(f"{verdict} {finding.name:<19} {figure:>13}  {finding.sentence}")
-    lines.append("passed" if found.passed else f"{len(found.violations)} violated")
+        verdict = "off" if finding.name in found.off else "ok" if finding.passed else "FAIL"
+        digits = 0 if finding in found.rules else 2  # rules count
+        limit = f"at {'least' if finding.at_least else 'most'} {finding.threshold:.{digits}f}"
+        figure = f"{finding.value:>5.{digits}f} {limit:<14}{finding.where}"
+        lines.append(f"{verdict:<4} {finding.name:<{max(map(len, names))}} {figure}".rstrip())
+        lines += textwrap.wrap(finding.sentence, width, initial_indent=" " * 5, subsequent_indent=" " * 5)
+    violated = ", ".join(finding.name for finding in found.violations)
+    lines.append(f"violated: {violated}" if violated else "passed")
     return "\n".join(lines)
+
+
+def audit_picture(measured: "Profile", width: int, encoding: str) -> str:
+    """The size of the representation along the depth, drawn with what the ``encoding`` of the output can write."""
+    from results.profile import draw_profile_text
+
+    return draw_profile_text(measured, width=min(width, 110), ascii_only=not encoding.lower().startswith("utf"))
+
+
+def measure_profile(architecture: Architecture, resolution: int | None, found: Audit) -> "Profile":
+    """The measurements behind the audit's first principle."""
+    from results.profile import profile
+
+    return profile(architecture, resolution, found.principles[0].threshold)
 
 
 def architecture_text(architecture: Architecture, resolution: int | None, classes: int, width: int) -> str:
     """The tree, the costs and the audit."""
-    from results.drawing import draw_text
+    from results.tree import draw_text
 
     side = resolution or architecture.resolution
-    tree = draw_text(architecture.graph(side, classes=classes), width=width)
+    tree = draw_text(_with_heads(architecture, side, classes), width=width)
     counted = cost_text(cost(architecture, side, classes=classes))
     head = f"{architecture.name} at {side} px, {classes} classes, digest {architecture.digest[:16]}"
-    return "\n\n".join((head, tree.rstrip(), counted, audit_text(audit(architecture, side))))
+    return "\n\n".join((head, tree.rstrip(), counted, audit_text(audit(architecture, side), width)))
 
 
-def write_svg(architecture: Architecture, resolution: int | None, classes: int, path: Path) -> None:
-    """Draw an architecture into an SVG file."""
+def architecture_svg(architecture: Architecture, resolution: int | None, classes: int) -> str:
+    """The picture of an architecture."""
     from results.drawing import draw_svg
+
+    side = resolution or architecture.resolution
+    return draw_svg(_with_heads(architecture, side, classes), title=architecture.name, columns=None)
+
+
+def profile_svg(measured: "Profile", architecture: Architecture, resolution: int | None) -> str:
+    """The picture of the representation's size."""
+    from results.profile_drawing import draw_profile_svg
+
+    return draw_profile_svg(measured, title=f"{architecture.name} at {resolution or architecture.resolution} px")
+
+
+def _with_heads(architecture: Architecture, side: int, classes: int) -> Graph:
+    """The graph with its auxiliary heads, unless the pictures are too small for these."""
+    try:
+        return architecture.graph(side, classes=classes, aux=True)
+    except ResolutionError:
+        return architecture.graph(side, classes=classes)
+
+
+def check_svg(path: Path | None) -> None:
+    """Raise RequestError, before any work, where a drawing cannot go."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise RequestError(f"{str(path)!r} is a folder: name a file in it, such as {str(path / 'drawing.svg')!r}")
+    if path.suffix.lower() != ".svg":
+        raise RequestError(
+            f"a drawing is written as SVG, but {str(path)!r} does not end in .svg: name a file that does"
+        )
+
+
+def write_svg(path: Path, drawing: str) -> None:
+    """Write a drawing; its folder is made if need be."""
     from search_spaces.files import write_files
 
-    graph = architecture.graph(resolution, classes=classes)
-    write_files(path.parent, {path.name: draw_svg(graph, title=architecture.name).encode()})
+    write_files(path.parent, {path.name: drawing.encode()})
 
 
 def samples(space_name: str, count: int, random_seed: int) -> Iterator[dict[str, Any]]:

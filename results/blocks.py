@@ -6,37 +6,17 @@ from functools import cached_property
 from typing import Literal
 
 from search_spaces.graph import Graph, Node
-from search_spaces.operations import Concat, Conv, Input, Operation, Shape, Window
+from search_spaces.operations import Conv, Input, Linear, Operation, Shape, Window
 
 BlockKind = Literal["stem", "module", "reduction", "head", "aux"]
-Row = tuple[Node, ...]
-
-
-@dataclass(frozen=True)
-class Tower:
-    """A chain of rows; a row is one operation, or convolutions side by side that are joined before the next row."""
-
-    rows: tuple[Row, ...]
-
-    @property
-    def columns(self) -> int:
-        """The most operations that stand side by side."""
-        return max(len(row) for row in self.rows)
-
-    @property
-    def texts(self) -> tuple[tuple[str, ...], ...]:
-        """The operations as text, row by row."""
-        return tuple(tuple(node.operation.text() for node in row) for row in self.rows)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One unit of the graph, or a run of modules that look the same (several ``units``; towers of the first)."""
+    """One unit of the graph, or a run of modules that look the same (several ``units``)."""
 
     units: tuple[str, ...]
     kind: BlockKind
-    towers: tuple[Tower, ...]
-    tail: tuple[Node, ...]
     nodes: tuple[Node, ...]
     source: str
 
@@ -77,13 +57,10 @@ class Block:
 
     @property
     def appearance(self) -> tuple[object, ...]:
-        """What a drawing shows of it."""
-        return (
-            self.kind,
-            tuple(tower.texts for tower in self.towers),
-            tuple(n.operation.text() for n in self.tail),
-            self.shape,
-        )
+        """What a drawing shows of it: the operations in their places, and what leaves it."""
+        unit = self.units[0]
+        inside = ((n.name.removeprefix(unit), n.operation.text()) for n in self.nodes if n.unit == unit)
+        return self.kind, tuple(inside), self.shape
 
 
 def blocks(graph: Graph) -> list[Block]:
@@ -92,7 +69,7 @@ def blocks(graph: Graph) -> list[Block]:
     for node in graph:
         if not isinstance(node.operation, Input):
             units.setdefault(node.unit, []).append(node)
-    return [_block(unit, nodes) for unit, nodes in units.items()]
+    return [Block((unit,), _kind(unit), tuple(nodes), nodes[0].inputs[0]) for unit, nodes in units.items()]
 
 
 def folded(every: Iterable[Block]) -> list[Block]:
@@ -121,9 +98,11 @@ def strided(operation: Operation) -> bool:
 
 
 def short_text(operation: Operation) -> str:
-    """The operation as drawings write it: ``3x3/2 384`` for a convolution, ``avg 3x3`` for a pool."""
+    """The operation as drawings write it: ``3x3/2 384`` for a convolution, ``avg 3x3`` for a pool, ``lrn 5``."""
     if isinstance(operation, Conv):
         return f"{operation.window_text} {operation.width}"
+    if isinstance(operation, Linear):
+        return f"linear {operation.width}"
     if isinstance(operation, Window):
         return f"{operation.text().split()[0]} {operation.window_text}"
     return operation.text()
@@ -142,19 +121,8 @@ def quantity(number: float) -> str:
     return f"{number:g}"
 
 
-def _block(unit: str, nodes: list[Node]) -> Block:
-    rows: dict[str, dict[str, list[Node]]] = {}
-    tail: list[Node] = []
-    for node in nodes:
-        place = node.name.removeprefix(f"{unit}.").split(".")
-        tower = place.pop(0) if place[0].startswith("tower") else ""
-        if not tower and unit.startswith("stage"):
-            tail.append(node)
-        elif not (len(place) > 1 and isinstance(node.operation, Concat)):  # the concat of a split is its row's end
-            rows.setdefault(tower, {}).setdefault(place[0], []).append(node)
-    towers = tuple(Tower(tuple(tuple(row) for row in tower.values())) for tower in rows.values())
+def _kind(unit: str) -> BlockKind:
     kinds: dict[str, BlockKind] = {"stem": "stem", "head": "head"}
-    kind = kinds.get(unit) or (
+    return kinds.get(unit) or (
         "aux" if unit.startswith("aux") else "reduction" if unit.endswith("reduction") else "module"
     )
-    return Block((unit,), kind, towers, tuple(tail), tuple(nodes), nodes[0].inputs[0])

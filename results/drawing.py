@@ -1,45 +1,50 @@
-"""Pictures of an architecture, from its graph: an SVG as the papers draw networks, and text for the terminal."""
+"""A picture of an architecture, from its graph: an SVG as the papers draw networks, in columns like a newspaper's."""
 
-import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import pairwise
 
-from results.blocks import Block, Row, Tower, blocks, folded, grid_text, quantity, short_text, strided
+from results.block_drawing import LETTER, OP_HEIGHT, GridChange, block_size, draw_block, draw_op
+from results.blocks import Block, blocks, folded, grid_text
 from results.markup import Markup, asset, element, join
-from search_spaces.graph import Graph, Node
-from search_spaces.operations import Conv, GlobalPool, Operation, Pool, Shape
+from results.strokes import Layer, points, px, rect
+from results.tree import totals
+from search_spaces.graph import Graph
 
 # Pixels. The picture is drawn at its natural size; who embeds it may scale it.
-_LETTER = 7.3  # one monospaced letter of 12 px
-_OP_WIDTH, _OP_HEIGHT, _PITCH, _COLUMN_GAP = 92, 26, 44, 12
-_GUTTER, _MARGIN, _HEADER, _TITLE, _GAP = 92, 16, 88, 28, 36
-_MAIN_WIDTH, _AUX_WIDTH, _MIN_WIDTH = 340, 150, 640
-_BAR = 22
+_MARGIN, _HEADER, _GUTTER, _GAP, _BETWEEN, _MIN_WIDTH = 16, 104, 78, 26, 28, 540
+_ARROW, _PASS = 20, 12  # how far above a head its line runs; how far outside of a column the line to the next
+_PORTRAIT = 1.35  # a page is at most this much higher than wide: a sheet of paper, a little less
+_EARLY = 0.8  # a column ends early, from this share of its height on, if the next grid begins there
 _LABEL_EVERY = 320  # a tall band repeats its grid, so that one is in sight wherever the page is scrolled to
 
-_LEGEND = (("point", "1x1"), ("square", "nxn"), ("asymmetric", "1xn nx1"), ("pool", "pool"), ("join", "join, head"))
+_LEGEND = (("point", "1x1"), ("square", "nxn"), ("asymmetric", "1xn nx1"), ("pool", "pool"), ("join", "other"))
 
 
-def draw_svg(graph: Graph, *, title: str = "") -> str:
+def draw_svg(graph: Graph, *, title: str = "", columns: int | None = 1) -> str:
     """Return a standalone SVG of the graph, input at the top; modules that look the same in a row are drawn once.
 
-    It follows the reader's light or dark setting and can also be put into an HTML page as it is.
+    A long network goes on at the top of the next of ``columns``; with None there are as many as make a page that is
+    not much higher than wide. The picture follows the reader's light or dark setting and can also be put into an HTML
+    page as it is.
     """
     every = folded(blocks(graph))
     main = [block for block in every if block.kind != "aux"]
-    width = max(_frame_width(block) for block in main)
-    axis, right = _GUTTER + width / 2, _GUTTER + width + _MARGIN
-    sheet = _Sheet(macs=_main_macs(every), right=right)
-    outlets = _draw_main(sheet, graph, main, axis)
-    _draw_aux(sheet, [block for block in every if block.kind == "aux"], outlets, axis, right)
-    size = (max(sheet.right + _MARGIN, _MIN_WIDTH), sheet.bottom + _MARGIN)
+    macs = sum(block.macs for block in main)
+    page = _layout(main, [block for block in every if block.kind == "aux"], macs, columns)
+    sheet = Layer()
+    for column in page:
+        _draw_column(sheet, graph, column, macs)
+    for column, following in pairwise(page):
+        _draw_passage(sheet, column, following)
+    width = max(page[-1].right + _MARGIN, _MIN_WIDTH)
+    height = max(column.lowest for column in page) + _MARGIN
     return element(
         "svg",
         element("style", asset("drawing.css")),
-        element("rect", class_="paper", width=_px(size[0]), height=_px(size[1])),
-        _bands(sheet, _MARGIN / 2, right),
+        rect(0, 0, width, height, "paper"),
+        _bands(page),
         *sheet.lines,
         *sheet.shapes,
         _heading(graph, title, every),
@@ -47,312 +52,191 @@ def draw_svg(graph: Graph, *, title: str = "") -> str:
         class_="nas-drawing",
         role="img",
         aria_label=f"Drawing of {title or 'an architecture'}",
-        width=_px(size[0]),
-        height=_px(size[1]),
-        viewBox=f"0 0 {_px(size[0])} {_px(size[1])}",
+        width=px(width),
+        height=px(height),
+        viewBox=f"0 0 {px(width)} {px(height)}",
     )
 
 
-def draw_text(graph: Graph, *, width: int | None = None) -> str:
-    """Return one line per block: unit, grid, channels, multiply-adds and their share, towers; like modules on one line.
-
-    With ``width``, long towers go on in their own column on the next line. Shares are of the network without
-    auxiliary heads, which only training computes.
-    """
-    every = folded(blocks(graph))
-    base = _main_macs(every)
-    rows = [("unit", "grid", "channels", "MACs", "share", "towers")]
-    for block in every:
-        times = f" x {len(block.units)}" if len(block.units) > 1 else ""
-        share = f"{100 * block.macs / base:.1f} %" if base else ""
-        towers = " | ".join(_tower_text(tower) for tower in block.towers)
-        channels = str(block.shape.channels)
-        rows.append((block.label + times, grid_text(block.shape), channels, quantity(block.macs), share, towers))
-    sizes = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = [_line(row, sizes, width) for row in rows]
-    heads = [block for block in every if block.kind == "aux"]
-    lines.append(f"network: {_totals([block for block in every if block not in heads])}")
-    if heads:
-        lines.append(f"auxiliary heads, for training only: {_totals(heads)}")
-    return "\n".join(lines)
+# ------------------------------------------------------------------------------------------------------------- layout
 
 
-# --------------------------------------------------------------------------------------------------------------- text
+@dataclass(frozen=True)
+class _Head:
+    """An auxiliary head: the middle of its upper side, and the height at which a line leads to it."""
 
-
-def _tower_text(tower: Tower) -> str:
-    rows = [[short_text(node.operation) for node in row] for row in tower.rows]
-    return " - ".join(row[0] if len(row) == 1 else f"({', '.join(row)})" for row in rows)
-
-
-def _line(row: Sequence[str], sizes: Sequence[int], width: int | None) -> str:
-    numbers = (cell.rjust(size) for cell, size in zip(row[1:5], sizes[1:5], strict=True))
-    left = "  ".join((row[0].ljust(sizes[0]), *numbers, ""))
-    if width is None or width - len(left) < 24:  # in a narrower column the towers would be harder to read than wrapped
-        return (left + row[5]).rstrip()
-    glued = re.sub("(?<![-|,]) ", "\u00a0", row[5])  # lines end after an operation and its sign, not inside
-    parts = textwrap.wrap(glued, width - len(left), break_long_words=False, break_on_hyphens=False)
-    return f"\n{' ' * len(left)}".join([left + parts[0], *parts[1:]]).replace("\u00a0", " ")
-
-
-def _totals(some: Sequence[Block]) -> str:
-    params, macs = sum(block.params for block in some), sum(block.macs for block in some)
-    return f"{quantity(params)} parameters, {quantity(macs)} MACs"
-
-
-def _main_macs(every: Sequence[Block]) -> int:
-    return sum(block.macs for block in every if block.kind != "aux")
-
-
-# ------------------------------------------------------------------------------------------------------------ picture
-
-
-@dataclass
-class _Layer:
-    """Lines of data, and above them what they connect."""
-
-    lines: list[Markup] = field(default_factory=list)
-    shapes: list[Markup] = field(default_factory=list)
-
-    def flow(self, *points: tuple[float, float]) -> None:
-        """Draw a line of data through the points."""
-        self.lines.append(element("polyline", class_="flow", points=_points(*points)))
-
-    def arrow(self, x: float, start: float, end: float) -> None:
-        """Draw a line of data down to an arrow's tip."""
-        self.flow((x, start), (x, end - 5))
-        corners = _points((x - 4, end - 7), (x + 4, end - 7), (x, end))
-        self.lines.append(element("polygon", class_="tip", points=corners))
-
-    def text(self, x: float, y: float, kinds: str, *parts: object, tip: str = "") -> None:
-        """Write text, with the full story as its tooltip."""
-        content = (element("title", tip), *parts) if tip else parts
-        self.shapes.append(element("text", *content, x=_px(x), y=_px(y), class_=kinds))
-
-
-@dataclass
-class _Sheet(_Layer):
-    """The whole page, with the places at which the grid changes along the main path."""
-
-    macs: int = 0
-    grids: list[tuple[float, str]] = field(default_factory=list)
-    labels: list[float] = field(default_factory=list)
-    bottom: float = 0.0
-    right: float = 0.0
-
-    def grid(self, y: float, shape: Shape) -> None:
-        """Begin a band at ``y`` unless the grid is the band's already."""
-        if not self.grids or self.grids[-1][1] != grid_text(shape):
-            self.grids.append((y, grid_text(shape)))
-
-
-def _draw_main(sheet: _Sheet, graph: Graph, main: Sequence[Block], axis: float) -> dict[str, float]:
-    """Draw all but the auxiliary heads; return for the end of every block the height at which it can be read."""
-    sheet.grid(_HEADER, graph.input.shape)
-    _draw_op(sheet, graph.input, axis, _HEADER + 10, _OP_WIDTH)
-    bottom = _HEADER + 10.0 + _OP_HEIGHT
-    outlets: dict[str, float] = {}
-    for i, block in enumerate(main):
-        top = bottom + _GAP
-        sheet.arrow(axis, bottom, top)
-        bottom = _draw_block(sheet, block, axis, top)
-        outlets[block.end] = bottom + _GAP - 13
-        if i + 1 < len(main):
-            tip = f"{block.shape} leave {block.label}"
-            sheet.text(axis + 10, bottom + 16, "channels", block.shape.channels, tip=tip)
-    sheet.bottom = bottom
-    return outlets
-
-
-def _draw_aux(sheet: _Sheet, heads: Sequence[Block], outlets: dict[str, float], axis: float, right: float) -> None:
-    bottoms: list[float] = []  # of each column of heads: one that would run into another gets the next column
-    for block in heads:
-        y = outlets[block.source]
-        column = next((i for i, bottom in enumerate(bottoms) if bottom < y), len(bottoms))
-        x = right + 2 * _MARGIN + _AUX_WIDTH / 2 + column * (_AUX_WIDTH + _MARGIN)
-        sheet.flow((axis, y), (x, y), (x, y + 10))
-        sheet.arrow(x, y + 8, y + 24)
-        bottoms[column : column + 1] = [_draw_block(sheet, block, x, y + 24)]
-        sheet.right = max(sheet.right, x + _AUX_WIDTH / 2)
-    sheet.bottom = max([sheet.bottom, *bottoms])
-
-
-def _draw_block(sheet: _Sheet, block: Block, axis: float, top: float) -> float:
-    """Draw a block whose data enter at (axis, top); return its bottom."""
-    layer, rows = _Layer(), max(len(tower.rows) for tower in block.towers)
-    first = top + _TITLE + (14 if len(block.towers) > 1 else 0)
-    end = first + rows * _PITCH - (_PITCH - _OP_HEIGHT) + 16
-    bottom = end + len(block.tail) * (_BAR + 10)
-    spans, last = _spans(block, axis), block.kind in ("head", "aux")
-    layer.flow((axis, top), (axis, top + _TITLE))
-    layer.flow((spans[0].x, top + _TITLE), (spans[-1].x, top + _TITLE))
-    for tower, span in zip(block.towers, spans, strict=True):
-        start = first + (rows - len(tower.rows)) * _PITCH  # towers end side by side, next to their concat
-        _draw_tower(layer, tower, span.x, (top + _TITLE, start, 0 if last else end))
-    if not last:
-        layer.flow((axis, end), (axis, bottom))
-    for i, node in enumerate(block.tail):
-        _draw_bar(layer, node, spans, end + i * (_BAR + 10))
-    if block.kind != "aux":
-        _mark_grids(sheet, block, first, end)
-        sheet.labels.append(top)
-    frame = _frame(block, axis, top, bottom, sheet.macs)
-    sheet.shapes.append(element("g", frame, *layer.lines, *layer.shapes, class_=f"block {block.kind}"))
-    return bottom
-
-
-def _frame(block: Block, axis: float, top: float, bottom: float, macs: int) -> Markup:
-    layer, width, times = _Layer(), _frame_width(block), len(block.units)
-    left = axis - width / 2
-    for offset in (6, 3, 0) if times > 1 else (0,):  # a pile of sheets stands for several modules
-        box = {"x": _px(left + offset), "y": _px(top + offset), "width": _px(width), "height": _px(bottom - top)}
-        layer.shapes.append(element("rect", class_="frame", rx=8, **box))
-    share = f", {100 * block.macs / macs:.1f} %" if macs else ""
-    tip = f"{block.label}: {block.macs:,} MACs, {block.params:,} parameters, {block.input_shape} to {block.shape}"
-    layer.text(left + 10, top + 17, "unit", block.label, f" x {times}" if times > 1 else "", tip=tip)
-    if block.kind != "aux":
-        layer.text(left + width - 10, top + 17, "end muted", f"{quantity(block.macs)} MACs{share}", tip=tip)
-    return join(*layer.shapes)
-
-
-class _Span(NamedTuple):
-    """The centre and the width of a tower's column."""
-
+    block: Block
     x: float
-    width: float
+    level: float
+    bottom: float
+
+    @property
+    def top(self) -> float:
+        return self.level + _ARROW
 
 
-def _op_width(operations: Sequence[Operation]) -> float:
-    return max(_OP_WIDTH, *(len(short_text(operation)) * _LETTER + 16 for operation in operations), 0.0)
+@dataclass
+class _Column:
+    """Blocks below each other on one axis, in a band from ``left`` to ``end``; auxiliary heads beside it."""
+
+    blocks: Sequence[Block]
+    left: float
+    axis: float
+    end: float
+    tops: list[float] = field(default_factory=list)
+    heads: list[_Head] = field(default_factory=list)
+    bottom: float = 0.0
+    exit: float = 0.0  # height of the line that leads on to the next column
+    right: float = 0.0
+    grids: list[GridChange] = field(default_factory=list)
+
+    @property
+    def lowest(self) -> float:
+        """Where the last thing in the column ends."""
+        return max(self.exit, *(head.bottom for head in self.heads), 0.0)
 
 
-def _tower_width(tower: Tower) -> float:
-    return max(sum(_op_width([node.operation]) + _COLUMN_GAP for node in row) - _COLUMN_GAP for row in tower.rows)
+def _layout(main: Sequence[Block], aux: Sequence[Block], macs: int, columns: int | None) -> list[_Column]:
+    """Place everything, in ``columns`` or, for None, in as few as make a page."""
+    count = columns or 1
+    while True:
+        page: list[_Column] = []
+        for members in _divide(main, count, macs):
+            left = page[-1].right + _BETWEEN if page else _MARGIN / 2
+            page.append(_column(members, aux, macs, left, _HEADER if page else _HEADER + 10 + OP_HEIGHT))
+        if columns or count >= len(main) or max(c.lowest for c in page) <= _PORTRAIT * max(page[-1].right, _MIN_WIDTH):
+            return page
+        count += 1
 
 
-def _frame_width(block: Block) -> float:
-    towers = sum(_tower_width(tower) + _COLUMN_GAP for tower in block.towers) - _COLUMN_GAP
-    return max(_AUX_WIDTH if block.kind == "aux" else _MAIN_WIDTH, towers + 2 * _MARGIN)
+def _divide(main: Sequence[Block], count: int, macs: int) -> list[list[Block]]:
+    """Divide the blocks into at most ``count`` columns of about the same height."""
+    heights = [block_size(block, macs).height + _GAP for block in main]
+    low, high = 0.0, sum(heights) / _EARLY  # no column ends early then
+    while high - low > 1:
+        limit = (low + high) / 2
+        low, high = (low, limit) if len(_fill(main, heights, limit)) <= count else (limit, high)
+    return _fill(main, heights, high)
 
 
-def _spans(block: Block, axis: float) -> list[_Span]:
-    widths = [_tower_width(tower) for tower in block.towers]
-    x = axis - (sum(widths) + _COLUMN_GAP * (len(widths) - 1)) / 2
-    spans = []
-    for width in widths:
-        spans.append(_Span(x + width / 2, width))
-        x += width + _COLUMN_GAP
-    return spans
+def _fill(main: Sequence[Block], heights: Sequence[float], limit: float) -> list[list[Block]]:
+    filled: list[list[Block]] = [[]]
+    used = 0.0
+    for block, height in zip(main, heights, strict=True):
+        if filled[-1] and (used + height > limit or (block.kind == "reduction" and used > _EARLY * limit)):
+            filled.append([])
+            used = 0.0
+        filled[-1].append(block)
+        used += height
+    return filled
 
 
-def _draw_tower(layer: _Layer, tower: Tower, x: float, heights: tuple[float, float, float]) -> None:
-    """Draw the rows below each other. ``heights``: of the source, of the first row's top, of the sink (0: none)."""
-    at, top, end = heights
-    for row in tower.rows:
-        if len(row) == 1:
-            layer.flow((x, at), (x, top))
-            _draw_op(layer, row[0], x, top, _op_width([row[0].operation]))
-            at = top + _OP_HEIGHT
-        else:
-            layer.flow((x, at), (x, top - 9))
-            at = _draw_split(layer, row, x, top)
-        top += _PITCH
-    if end > at:
-        layer.flow((x, at), (x, end))
+def _column(members: Sequence[Block], aux: Sequence[Block], macs: int, left: float, top: float) -> _Column:
+    sizes = [block_size(block, macs) for block in members]
+    width = max(size.width for size in sizes)
+    column = _Column(members, left, left + _GUTTER + width / 2, left + _GUTTER + width + _MARGIN)
+    levels: dict[str, float] = {}
+    for block, size in zip(members, sizes, strict=True):
+        column.tops.append(top + _GAP)
+        top += _GAP + size.height
+        levels[block.end] = top + _GAP - 7  # below the number of channels
+    column.bottom = top + _MARGIN
+    heads = [head for head in aux if head.source in levels]
+    beside = [head for head in heads if head.source != members[-1].end]
+    lows = [levels[head.source] + _ARROW + block_size(head, macs).height for head in beside]
+    # what hangs on the last block hangs on the line to the next column, which passes below everything else
+    column.exit = levels[members[-1].end] = max([column.bottom, *lows]) + _PASS
+    column.heads = _heads(heads, levels, column.end + _MARGIN, macs)
+    column.right = max([column.end, *(head.x + block_size(head.block, macs).width / 2 for head in column.heads)])
+    return column
 
 
-def _draw_split(layer: _Layer, row: Row, x: float, top: float) -> float:
-    widths = [_op_width([node.operation]) for node in row]
-    total = sum(widths) + _COLUMN_GAP * (len(row) - 1)
-    left, centres, bar = x - total / 2, [], top + _OP_HEIGHT + 5
-    for node, width in zip(row, widths, strict=True):
-        centres.append(left + width / 2)
-        layer.flow((centres[-1], top - 9), (centres[-1], bar))
-        _draw_op(layer, node, centres[-1], top, width)
-        left += width + _COLUMN_GAP
-    layer.flow((centres[0], top - 9), (centres[-1], top - 9))
-    rect = element("rect", class_="shape", x=_px(x - total / 2), y=_px(bar), width=_px(total), height=6, rx=3)
-    tip = element("title", "concat of the convolutions side by side")
-    layer.shapes.append(element("g", tip, rect, class_="op join"))
-    return bar + 6
+def _heads(heads: Sequence[Block], levels: Mapping[str, float], left: float, macs: int) -> list[_Head]:
+    """Place heads in lanes from ``left`` on: one that reaches down to lower ones stands outside of their lanes.
+
+    So the line to a head, which runs at its own level, meets no other head.
+    """
+    sizes = [block_size(head, macs) for head in heads]
+    pitch = max((size.width for size in sizes), default=0.0) + _MARGIN
+    placed: list[_Head] = []
+    lanes: list[int] = []
+    for head, size in sorted(zip(heads, sizes, strict=True), key=lambda pair: -levels[pair[0].source]):
+        level = levels[head.source]
+        bottom = level + _ARROW + size.height
+        lane = max((lane + 1 for lane, lower in zip(lanes, placed, strict=True) if lower.level < bottom), default=0)
+        placed.append(_Head(head, left + lane * pitch + size.width / 2, level, bottom))
+        lanes.append(lane)
+    return placed
 
 
-def _draw_op(layer: _Layer, node: Node, x: float, top: float, width: float) -> None:
-    operation = node.operation
-    if strided(operation):  # the box narrows as the grid does
-        corners = ((-width / 2, 0.0), (width / 2, 0.0), (width / 2 - 10, _OP_HEIGHT), (10 - width / 2, _OP_HEIGHT))
-        shape = element("polygon", class_="shape", points=_points(*((x + dx, top + dy) for dx, dy in corners)))
+# ------------------------------------------------------------------------------------------------------------ drawing
+
+
+def _draw_column(sheet: Layer, graph: Graph, column: _Column, macs: int) -> None:
+    """Draw blocks, heads and the lines between them, and note the grids on the way."""
+    if column.tops[0] > _HEADER + _GAP:
+        draw_op(sheet, graph.input, column.axis, _HEADER + 10)
+        column.grids.append(GridChange(_HEADER, graph.input.shape))
     else:
-        box = {"x": _px(x - width / 2), "y": _px(top), "width": _px(width), "height": _OP_HEIGHT}
-        shape = element("rect", class_="shape", rx=5, **box)
-    label: str = short_text(operation)
-    if isinstance(operation, Conv):
-        window, filters = label.split(" ")
-        label = join(window, " ", element("tspan", filters, class_="width"))
-    text = element("text", label, class_="middle", x=_px(x), y=_px(top + 17))
-    tip = f"{node.name}: {operation.text()}; gives {node.shape}; {node.macs:,} MACs, {node.params:,} parameters"
-    kinds = f"op {_kind(operation)}" + (" strided" if strided(operation) else "")
-    layer.shapes.append(element("g", element("title", tip), shape, text, class_=kinds, data_node=node.name))
+        column.grids.append(GridChange(_HEADER, column.blocks[0].input_shape))
+    for block, top in zip(column.blocks, column.tops, strict=True):
+        sheet.arrow((column.axis, top - _GAP), (column.axis, top))
+        column.grids += draw_block(sheet, block, column.axis, top, macs)
+        if block.kind != "head":
+            tip = f"{block.shape} leave {block.label}"
+            sheet.text(
+                column.axis + 8, top + block_size(block, macs).height + 15, "channels", block.shape.channels, tip=tip
+            )
+    for head in column.heads:
+        sheet.arrow((column.axis, head.level), (head.x, head.level), (head.x, head.top))
+        draw_block(sheet, head.block, head.x, head.top, macs)
 
 
-def _draw_bar(layer: _Layer, node: Node, spans: Sequence[_Span], top: float) -> None:
-    left, right = spans[0].x - spans[0].width / 2, spans[-1].x + spans[-1].width / 2
-    _draw_op(layer, node, (left + right) / 2, top, right - left)
+def _draw_passage(sheet: Layer, column: _Column, following: _Column) -> None:
+    """Lead the data from below a column to above the next."""
+    last = column.tops[-1] + block_size(column.blocks[-1], 1).height
+    lane, above = (column.right + following.left) / 2, _HEADER - _PASS
+    sheet.flow((column.axis, last), (column.axis, column.exit), (lane, column.exit), (lane, above))
+    sheet.flow((lane, above), (following.axis, above), (following.axis, _HEADER))
+    middle = (column.exit + above) / 2
+    tip = points((lane - 5, middle + 5), (lane + 5, middle + 5), (lane, middle - 5))
+    sheet.lines.append(element("polygon", class_="tip", points=tip))
+    shape = column.blocks[-1].shape
+    sheet.text(
+        following.axis + 8, _HEADER + 15, "channels", shape.channels, tip=f"{shape} leave {column.blocks[-1].label}"
+    )
 
 
-def _kind(operation: Operation) -> str:
-    if isinstance(operation, Conv):
-        if not operation.spatial:
-            return "point"
-        return "square" if operation.kernel[0] == operation.kernel[1] else "asymmetric"
-    return "pool" if isinstance(operation, Pool | GlobalPool) else "join"
-
-
-def _mark_grids(sheet: _Sheet, block: Block, first: float, end: float) -> None:
-    """Begin new bands: in a chain where each operation changes the grid, in parallel towers once all of them have."""
-    if len(block.towers) == 1:
-        for i, row in enumerate(block.towers[0].rows):
-            sheet.grid(first + i * _PITCH + _OP_HEIGHT / 2, row[0].shape)
-        return
-    last = all(node.input_shapes[0][1:] == block.input_shape[1:] for tower in block.towers for node in tower.rows[-1])
-    sheet.grid(end - 16 - _OP_HEIGHT / 2 if last else end, block.shape)
-
-
-def _bands(sheet: _Sheet, left: float, right: float) -> Markup:
+def _bands(page: Sequence[_Column]) -> Markup:
     parts: list[Markup] = []
-    ends = [y for y, _ in sheet.grids[1:]] + [sheet.bottom + _MARGIN]
-    for i, ((top, grid), end) in enumerate(zip(sheet.grids, ends, strict=True)):
-        box = {"x": _px(left), "y": _px(top), "width": _px(right - left), "height": _px(end - top)}
-        parts.append(element("rect", class_=f"band-{i % 2}", **box))
-        at = top + 18
-        for y in (at, *(label + 17 for label in sheet.labels if label < end)):
-            if y == at or y - at > _LABEL_EVERY:
-                parts.append(element("text", grid, class_="grid", x=_px(left + 10), y=_px(y)))
-                at = y
+    seen: list[str] = []  # each grid once, in order: neighbours differ in colour, also across columns
+    for column in page:
+        grids = [(change.y, grid_text(change.shape)) for change in column.grids]
+        ends = [y for y, _ in grids[1:]] + [column.bottom]
+        for (top, grid), end in zip(grids, ends, strict=True):
+            if not seen or seen[-1] != grid:
+                seen.append(grid)
+            parts.append(rect(column.left, top, column.end - column.left, end - top, f"band-{len(seen) % 2}"))
+            at = top + 18
+            for y in (at, *(label + 17 for label in column.tops if label < end - _GAP)):
+                if y == at or y - at > _LABEL_EVERY:
+                    parts.append(element("text", grid, class_="grid", x=px(column.left + 8), y=px(y)))
+                    at = y
     return join(*parts)
 
 
 def _heading(graph: Graph, title: str, every: Sequence[Block]) -> Markup:
-    layer = _Layer()
-    layer.text(_MARGIN, 28, "heading", textwrap.shorten(title, 64, placeholder="...") or "Architecture", tip=title)
+    layer = Layer()
+    layer.text(_MARGIN, 28, "heading", textwrap.shorten(title, 44, placeholder="...") or "Architecture", tip=title)
     main = [block for block in every if block.kind != "aux"]
     rest = " without auxiliary heads" if len(main) < len(every) else ""
-    layer.text(_MARGIN, 48, "muted", f"{grid_text(graph.input.shape)} pixels, {_totals(main)}{rest}")
+    layer.text(_MARGIN, 46, "muted", f"{grid_text(graph.input.shape)} pixels, {totals(main)}{rest}")
     x = float(_MARGIN)
     for kind, text in _LEGEND:
-        box = element("rect", class_="shape", x=_px(x), y=60, width=18, height=14, rx=3)
-        word = element("text", text, x=_px(x + 24), y=71.5)
-        layer.shapes.append(element("g", box, word, class_=f"key {kind}"))
-        x += 24 + len(text) * _LETTER + 18
-    shape = element("polygon", class_="shape", points=_points((x, 60), (x + 24, 60), (x + 18, 74), (x + 6, 74)))
-    word = element("text", "stride > 1", x=_px(x + 30), y=71.5)
+        word = element("text", text, x=px(x + 24), y=69.5)
+        layer.shapes.append(element("g", rect(x, 58, 18, 14, "shape", rx=3), word, class_=f"key {kind}"))
+        x += 24 + len(text) * LETTER + 16
+    shape = element("polygon", class_="shape", points=points((x, 58), (x + 24, 58), (x + 18, 72), (x + 6, 72)))
+    word = element("text", "stride > 1", x=px(x + 30), y=69.5)
     layer.shapes.append(element("g", shape, word, class_="key join strided"))
     return join(*layer.shapes)
-
-
-def _points(*points: tuple[float, float]) -> str:
-    return " ".join(f"{_px(x)},{_px(y)}" for x, y in points)
-
-
-def _px(number: float) -> str:
-    return f"{number:.1f}".removesuffix(".0")

@@ -9,7 +9,11 @@ class RequestError(ValueError):
 
 
 class ResolutionError(RequestError):
-    """A picture is too small for an architecture."""
+    """A picture is too small for an architecture, or its size does not suit it."""
+
+
+class UnevenGrids(ResolutionError):
+    """Towers of one module end on different grids: larger pictures, and smaller ones, may work."""
 
 
 class SearchFailed(RuntimeError):

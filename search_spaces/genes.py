@@ -1,14 +1,15 @@
-"""Genes, and the two ways to walk through them: from genes to values (decode) and from values to genes (encode).
+"""Genes, and the ways to walk through them: draw, decode (genes to values), encode (values to genes).
 
 A space is one function that asks for one value after another, naming what is allowed at that place. The same function
-decodes when a ``GeneReader`` answers from genes and encodes when a ``GeneWriter`` answers from known values and notes
-the genes that lead to them; so the two cannot drift apart.
+samples when a ``GeneDrawer`` answers, decodes when a ``GeneReader`` answers from genes, and encodes when a
+``GeneWriter`` answers from known values and notes the genes that lead to them; so they cannot drift apart.
 """
 
 import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from search_spaces.errors import RequestError
@@ -22,11 +23,12 @@ class Gene:
     """One searchable choice.
 
     A width has no ``choices``: it is a position in [0, 1] inside the interval that is allowed where it stands. Every
-    other gene takes one of its choices; ``ordered`` ones are numbers.
+    other gene takes one of its choices; ``ordered`` ones are numbers. ``widths`` are those that a width may take.
     """
 
     name: str
     choices: tuple[Value, ...] = ()
+    widths: "Widths | None" = None
 
     @property
     def is_width(self) -> bool:
@@ -44,7 +46,7 @@ class Gene:
         return random_source.choice(self.choices) if self.choices else random_source.random()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Widths:
     """Widths from ``low`` to ``high`` in steps of ``step``."""
 
@@ -52,19 +54,32 @@ class Widths:
     high: int
     step: int
 
-    def up(self, value: float) -> int:
-        """Return the smallest width of the grid that is at least ``value`` (never below ``low``)."""
-        return self.low + max(0, math.ceil((value - self.low) / self.step)) * self.step
-
     def down(self, value: float) -> int:
         """Return the largest width of the grid that is at most ``value`` (never below ``low`` nor above ``high``)."""
-        return self.low + max(0, math.floor((min(value, self.high) - self.low) / self.step)) * self.step
+        if value >= self.high:
+            return self.high
+        return self.low + max(0, int((value - self.low) // self.step)) * self.step
 
-    def between(self, first: int, last: int, index: int, count: int) -> int:
-        """Return module ``index``'s width of ``count``: on a line from first to last, rounded half up to the step."""
-        if count == 1:
-            return first
-        return first + math.floor((last - first) * index / ((count - 1) * self.step) + 0.5) * self.step
+    def up(self, value: float) -> int:
+        """Return the smallest width of the grid that is at least ``value`` (never below ``low`` nor above ``high``)."""
+        return self.interval(value, math.inf)[0]
+
+    def interval(self, low: float, high: float) -> tuple[int, int]:
+        """Lowest allowed width, and how many are allowed. What must not be too narrow goes before what is too wide."""
+        lowest, step = self.low, self.step
+        if low > lowest:
+            lowest = min(self.high, lowest - int((lowest - low) // step) * step)
+        return lowest, max(1, int((min(high, self.high) - lowest) // step) + 1)
+
+
+@lru_cache(maxsize=1 << 16)
+def schedule(first: int, last: int, step: int, count: int) -> tuple[int, ...]:
+    """Return ``count`` widths on a line from first to last, each rounded half up to the step."""
+    if count == 1:
+        return (first,)
+    return tuple(
+        first + math.floor((last - first) * index / ((count - 1) * step) + 0.5) * step for index in range(count)
+    )
 
 
 class OutsideSpace(RequestError):
@@ -81,11 +96,25 @@ class Pick(Protocol):
         """Return a width of the grid from ``low`` (rounded up) to ``high`` (rounded down; at least the lowest)."""
 
 
-def _interval(widths: Widths, low: float, high: float) -> tuple[int, int]:
-    """Lowest allowed width, and how many are allowed. What must not be too narrow goes before what is too wide."""
-    lowest = widths.up(low)
-    highest = max(lowest, widths.down(high))
-    return lowest, (highest - lowest) // widths.step + 1
+class GeneDrawer:
+    """Samples: draws every value uniformly among those allowed."""
+
+    def __init__(self, random_source: random.Random) -> None:
+        self.random = random_source.random
+
+    def choice(self, name: str, allowed: Sequence[Value]) -> Value:
+        """Draw one of the allowed values."""
+        return allowed[int(self.random() * len(allowed))]
+
+    def width(self, name: str, widths: Widths, low: float, high: float) -> int:
+        """Draw a width of the interval; written out, because searches draw dozens for every architecture."""
+        lowest, step = widths.low, widths.step
+        if low > lowest:
+            lowest -= int((lowest - low) // step) * step
+            if lowest >= widths.high:
+                return widths.high
+        room = (high if high < widths.high else widths.high) - lowest
+        return lowest + int(self.random() * (int(room // step) + 1)) * step if room > 0 else lowest
 
 
 class GeneReader:
@@ -100,9 +129,9 @@ class GeneReader:
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Return the width at the gene's position."""
-        lowest, count = _interval(widths, low, high)
-        position = min(int(float(self.genes[name]) * count), count - 1)
-        return lowest + max(position, 0) * widths.step
+        lowest, count = widths.interval(low, high)
+        index = int(float(self.genes[name]) * count)
+        return lowest + (index if index < count else count - 1) * widths.step
 
 
 class GeneWriter:
@@ -123,7 +152,7 @@ class GeneWriter:
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Note the middle of the known width's share of the interval and return the width."""
-        lowest, count = _interval(widths, low, high)
+        lowest, count = widths.interval(low, high)
         value = int(self.values[name])
         index, rest = divmod(value - lowest, widths.step)
         if rest or not 0 <= index < count:

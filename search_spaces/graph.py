@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import ResolutionError
-from search_spaces.operations import Conv, Input, Linear, Operation, Shape
+from search_spaces.operations import Conv, Input, Linear, LocalNorm, Operation, Shape
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -63,7 +63,7 @@ class Graph:
         try:
             shape = operation.output(shapes)
         except ResolutionError as error:
-            raise ResolutionError(f"{name} ({operation.text()}): {error}") from None
+            raise type(error)(f"{name} ({operation.text()}): {error}") from None
         self.nodes[name] = Node(name, operation, tuple(inputs), shapes, shape)
         return name
 
@@ -77,6 +77,16 @@ class Graph:
     def input(self) -> Node:
         """The picture's node."""
         return next(iter(self.nodes.values()))
+
+    @property
+    def params(self) -> int:
+        """Learned numbers of all nodes."""
+        return sum(node.params for node in self)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of all nodes for one picture."""
+        return sum(node.macs for node in self)
 
     @cached_property
     def digraph(self) -> "DiGraph":
@@ -107,18 +117,29 @@ class Graph:
             depths[node.name] = max((depths[parent] for parent in node.inputs), default=0) + own
         return depths
 
+    @cached_property
+    def _in_order(self) -> set[str]:
+        """The nodes whose channels reach a local normalisation without weights in between that could reorder them."""
+        found: set[str] = set()
+        for node in reversed(self.nodes.values()):
+            if isinstance(node.operation, LocalNorm) or node.name in found:
+                found.update(parent for parent in node.inputs if not isinstance(self[parent].operation, Conv | Linear))
+        return found
+
     def digest(self) -> str:
         """SHA-256 of the structure: equal for graphs that differ in names, picture size or the order of towers.
 
         Each node is hashed from its inputs and again from its readers, both unordered, and the sorted hashes of all
         nodes are hashed: two towers that share a convolution and two that each have their own stay distinct, because
         the second graph has a node more. Inputs of every operation except a concat are single, so no order is lost
-        that the output depends on beyond a permutation of channels, which the next weights absorb.
+        that the output depends on beyond a permutation of channels, which the next weights absorb. Only a local
+        normalisation looks at neighbouring channels: before one, towers keep their order.
         """
         above: dict[str, str] = {}
         for node in self:
             text = "input" if isinstance(node.operation, Input) else node.operation.text()
-            above[node.name] = _hash(text, sorted(above[parent] for parent in node.inputs))
+            inputs = [above[parent] for parent in node.inputs]
+            above[node.name] = _hash(text, inputs if node.name in self._in_order else sorted(inputs))
         below: dict[str, str] = {}
         for node in reversed(self.nodes.values()):
             below[node.name] = _hash(above[node.name], sorted(below[reader] for reader in self.readers[node.name]))

@@ -1,134 +1,56 @@
-"""The space of Inception networks with genes tied per stage: schedules of widths run from the first module to the last.
+"""The space of Inception networks that a space file describes: which choices there are, and in which order they fall.
 
-``walk`` is the one description of the space; see ``genes.py`` for how it serves decoding and encoding alike. What the
-principles demand is built into the intervals that it offers, place by place:
-
-- local processing: a stage starts with at least ``shrink`` of the channels that enter and no tower narrows along it;
-  the last grid is entered with ``coarsest`` times the channels of the grid before;
-- embedding: what a spatial convolution of a module reads is at most the stated share of the module's input;
-- bottleneck: the widths so far bound the final representation from above (it raises the line that every cut is compared
-  with), the final representation that the rest needs at least bounds every width from below, and embeddings are as
-  wide as the cut through their module must be.
+``walk`` is the one description of the space; see ``genes.py`` for how it serves sampling, decoding and encoding alike.
+With tied genes the modules of a stage share their choices, and a schedule of widths runs from the first to the last;
+else every module and tower has its own. What the principles demand of structures is built into the choices (asymmetric
+factors on medium grids, expanded filter banks on the last one, parallel reductions), what they demand of widths into
+the intervals of ``inception_widths.py``.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from search_spaces.architecture import Architecture, Aux, Module, Split, Step, Tower
-from search_spaces.errors import ResolutionError
-from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernels, allowed, kernels, step_kernels
-from search_spaces.genes import Gene, OutsideSpace, Pick, Value, Widths
-from search_spaces.inception_widths import STRIDE_POOL, WidthWalk
-from search_spaces.operations import Conv, Pool, Shape
-from search_spaces.space_file import ReductionChoices, SpaceFile, StageChoices, TowerChoices
-
-# ----------------------------------------------------------------------------------------------------- the structure
-
-
-@dataclass(frozen=True)
-class SpatialChoice:
-    """The discrete choices of a spatial tower: its chain of kernels."""
-
-    choices: TowerChoices
-    chain: Kernels
-
-    @property
-    def expanded(self) -> bool:
-        """Whether the chain ends in convolutions side by side."""
-        return isinstance(self.chain[-1][0], tuple)
-
-    @property
-    def fan(self) -> int:
-        """How many times the output width leaves the tower."""
-        return len(self.chain[-1]) if self.expanded else 1
-
-    def passes(self, output: int, widen: str) -> int:
-        """Channels of the narrowest tensor of the tower behind its embedding."""
-        return output if widen == "early" and len(self.chain) > 1 else self.fan * output
-
-    def steps(self, embedding: int, output: int, widen: str) -> Tower:
-        """The tower with its widths; ``widen``: the first ("early") or the last convolution goes to the output's."""
-        steps: list[Step] = [Conv((1, 1), width=embedding)]
-        for i, kernel in enumerate(self.chain):
-            width = output if widen == "early" or i == len(self.chain) - 1 else embedding
-            if isinstance(kernel[0], tuple):
-                steps.append(Split(tuple(Conv(side, width=width) for side in kernel)))
-            else:
-                steps.append(Conv(kernel, width=width))
-        return tuple(steps)
-
-
-@dataclass(frozen=True)
-class ReductionChoice:
-    """The discrete choices of a reduction."""
-
-    kind: str
-    direct: bool
-    long: SpatialChoice
-    choices: ReductionChoices
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """The discrete choices of a stage; ``area``: places of its grid; ``counted``: zeros count in average pools."""
-
-    number: int
-    depth: int
-    widen: str
-    pool: str
-    counted: bool
-    short: SpatialChoice
-    long: SpatialChoice
-    reduction: ReductionChoice | None
-    choices: StageChoices
-    area: int
-
-    @property
-    def module_depth(self) -> int:
-        """Convolutions on the longest path of a module."""
-        return 1 + max(len(self.short.chain), len(self.long.chain))
-
-    @property
-    def reduction_depth(self) -> int:
-        """Convolutions on the longest path of the reduction; 0 without one."""
-        if self.reduction is None:
-            return 0
-        return len(self.reduction.long.chain) + 2 if self.reduction.kind == "parallel" else 1
-
-    @property
-    def reduction_highs(self) -> int:
-        """The most channels that the reduction's convolutions join to its pool's."""
-        choices = self.choices.reduction
-        return choices.short.output.high + choices.long.output.high if choices else 0
-
-    def tower(self, name: str) -> SpatialChoice:
-        """``short`` or ``long``."""
-        return self.short if name == "short" else self.long
-
-    def widths(self, place: str) -> Widths:
-        """The range of an output: ``pointwise``, ``short.output``, ``long.output`` or ``pool.projection``."""
-        if place == "pointwise":
-            return self.choices.pointwise
-        return (
-            self.choices.pool.projection
-            if place == "pool.projection"
-            else self.tower(place.split(".")[0]).choices.output
-        )
-
-    def fan(self, place: str) -> int:
-        """How many times the width of a place counts in the module's output."""
-        return self.tower(place.split(".")[0]).fan if place.endswith(".output") else 1
-
-    @property
-    def outputs_read(self) -> frozenset[str]:
-        """The outputs whose width a convolution of the same tower reads."""
-        towers = ("short", "long") if self.widen == "early" else ()
-        return frozenset(f"{name}.output" for name in towers if len(self.tower(name).chain) > 1)
-
+from search_spaces.architecture import MAX_RESOLUTION, Architecture, Aux, Module, Stage
+from search_spaces.errors import RequestError, ResolutionError, nearest
+from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernels, allowed, kernels
+from search_spaces.genes import Gene, Pick, Value, Widths
+from search_spaces.inception_plans import PLACES, STRIDE_POOL, ModulePlan, ReductionPlan, SpatialPlan, StagePlan
+from search_spaces.inception_widths import Limits, Names, StemPlan, WidthWalk
+from search_spaces.layout import layout_of
+from search_spaces.operations import Pool
+from search_spaces.space_file import ReductionChoices, SpaceFile, TowerChoices
 
 Chains = dict[Kernels | None, tuple[int, Factorisation, int]]
+Choice = tuple[str, tuple[Value, ...]]  # a gene's name, and what is allowed
+CHOICES = ("kernel", "factorisation", "repeats")
+TOWERS = ("long", "short")
+
+
+@dataclass(frozen=True)
+class StageTable:
+    """The choices of a stage by name; ``spots``: those of each module, or once for all of them.
+
+    Reductions: kind, direct, and the three of the long tower's chain. Spots: widen, pool.kind, and three for the chain
+    of the short and of the long tower.
+    """
+
+    depth: Choice
+    reduction: tuple[Choice, ...]
+    spots: tuple[tuple[Choice, ...], ...]
+    names: Names
+
+
+def chains(choices: Sequence[Choice]) -> Chains:
+    """Every chain of kernels that three choices (CHOICES) allow, with the first values that give it."""
+    (_, sizes), (_, factorisations), (_, repeats) = choices
+    found: Chains = {}
+    for factorisation in sorted(cast(tuple[Factorisation, ...], factorisations), key=FACTORISATIONS.index):
+        for n in cast(tuple[int, ...], sizes):
+            for times in cast(tuple[int, ...], repeats):
+                found.setdefault(kernels(n, factorisation, times), (n, factorisation, times))
+    return found
 
 
 class InceptionSpace:
@@ -136,54 +58,66 @@ class InceptionSpace:
 
     def __init__(self, file: SpaceFile) -> None:
         self.file = file
-        self.thresholds = file.thresholds
         self.off = set(file.thresholds.off)
-        self.grids = {name: self._grids(steps) for name, steps in file.stems.items()}
-        self.genes = tuple(self._genes())
+        self.limits = Limits.of(file.thresholds)
+        self.grids = {name: self._grids(name) for name in file.stems}
+        grids = {grid for grids in self.grids.values() for grid in grids}
+        self.areas = {(height, width): (height * width, math.log(height * width)) for height, width in grids}
+        self.stems = {name: self._stem(name) for name in file.stems}
+        heads = tuple(file.aux.heads) if file.aux else ()
+        of_all = (("stem", tuple(file.stems)), ("padding", file.padding), ("aux", heads))
+        self.whole = [
+            self._choice(name, allowed) for name, allowed in of_all if allowed
+        ]  # choices of the whole network
+        self.tables = [self._table(s) for s in range(len(file.stages))]
+        self.width_names = [table.names for table in self.tables]
+        self._plans: dict[tuple[object, ...], ModulePlan | ReductionPlan | SpatialPlan] = {}
+        genes = tuple(self._genes())
+        self.genes = tuple(gene for gene in genes if len(gene.choices) != 1)
+        self._check_fixed(genes)
 
-    def _grids(self, stem: Sequence[Conv | Pool]) -> list[Shape]:
-        """Shapes on entering each stage (channels count for the first only)."""
-        shape = Shape(3, self.file.resolution, self.file.resolution)
+    # -------------------------------------------------------------------------------------------------------- the stems
+
+    def _grids(self, stem: str) -> list[tuple[int, int]]:
+        """Height and width of the grid of each stage."""
+        side, pool = self.file.resolution, Module(((STRIDE_POOL,),))
+        stages = (Stage(()), *(Stage((), pool) for _ in self.file.stages[1:]))
         try:
-            for step in stem:
-                shape = step.output([shape])
-            shapes = [shape]
-            for _ in self.file.stages[1:]:
-                shapes.append(STRIDE_POOL.output([shapes[-1]]))
+            layout = layout_of(Architecture(self.file.name, self.file.stems[stem], stages), side)
         except ResolutionError as error:
             raise ResolutionError(
-                f"pictures of {self.file.resolution} px are too small for the space {self.file.name!r}: {error}; "
+                f"pictures of {side} px are too small for the space {self.file.name!r}: {error}; "
                 "choose a larger resolution, or stems with fewer strides"
             ) from None
-        return shapes
+        return [unit.shape[1:] for unit in (layout.stem[-1], *layout.units)]
 
-    # ------------------------------------------------------------------------------------------------------- choices
+    def _stem(self, name: str) -> StemPlan:
+        picture = 3 * self.file.resolution**2
+        layout = layout_of(Architecture(self.file.name, self.file.stems[name], (Stage(()),)), self.file.resolution)
+        least = self.limits.least or 1.0
+        slope = min(
+            (
+                math.log(segment.elements / (least * picture)) / segment.depth
+                for segment in layout.segments
+                if segment.depth
+            ),
+            default=math.inf,
+        )
+        end = layout.stem[-1]
+        return StemPlan(end.shape.channels, end.depth, picture, slope)
+
+    # ------------------------------------------------------------------------------------------------- the choices
 
     def factorisations(
         self, choices: TowerChoices, stage: int, *, reduction: bool = False
     ) -> tuple[Factorisation, ...]:
         """Return those that may stand in a stage (from 0): asymmetric on medium grids, expanded on the last."""
         at = stage - 1 if reduction else stage  # a reduction convolves on the grid before it
-        last = stage == len(self.file.stages) - 1 and not reduction
-        sides = [shapes[at].height for shapes in self.grids.values()]
-        bands = self.thresholds.asymmetric_grids if "asymmetric_factors" not in self.off else (0, math.inf)
-        last = last or "local_processing" in self.off
-        fine = [f for f in choices.factorisation if all(allowed(f, side, bands, last) for side in sides)]  # type: ignore[arg-type]
+        last = (stage == len(self.file.stages) - 1 and not reduction) or "local_processing" in self.off
+        sides = [grids[at][0] for grids in self.grids.values()]
+        bands = self.file.thresholds.asymmetric_grids if "asymmetric_factors" not in self.off else (0, MAX_RESOLUTION)
+        fine = [f for f in choices.factorisation if all(allowed(f, side, bands, last) for side in sides)]
         return tuple(fine) or ("none",)
-
-    def chains(self, choices: TowerChoices, stage: int, *, reduction: bool = False) -> Chains:
-        """Every chain of kernels that a tower may be, with the first choices that give it."""
-        found: Chains = {}
-        for factorisation in sorted(self.factorisations(choices, stage, reduction=reduction), key=FACTORISATIONS.index):
-            for n in choices.kernel:
-                for repeats in choices.repeats:
-                    found.setdefault(kernels(n, factorisation, repeats), (n, factorisation, repeats))
-        return found
-
-    def long_reduction_chains(self, stage: int) -> Chains:
-        """The chains of the long tower of a stage's reduction, without its stride-2 convolution."""
-        reduction = self.file.stages[stage].reduction
-        return self.chains(reduction.long, stage, reduction=True) if reduction else {}
 
     def reductions(self, choices: ReductionChoices) -> tuple[str, ...]:
         """Return the kinds that the principles leave."""
@@ -194,189 +128,150 @@ class InceptionSpace:
             forbidden.add("pool_first")
         return tuple(kind for kind in choices.kind if kind not in forbidden) or ("parallel",)
 
-    def _genes(self) -> list[Gene]:
-        found = [Gene("stem", tuple(self.file.stems))]
-        for s, stage in enumerate(self.file.stages):
-            at = f"stage{s + 1}"
-            if stage.reduction is not None:
-                found.append(Gene(f"{at}.reduction.kind", self.reductions(stage.reduction)))
-                found.append(Gene(f"{at}.reduction.direct", _names(stage.reduction.short.direct)))
-                found += self._tower_genes(f"{at}.reduction.long", stage.reduction.long, s, reduction=True)
-                found += [
-                    Gene(f"{at}.reduction.{place}")
-                    for place in ("short.embedding", "short.output", "long.embedding", "long.output")
-                ]
-            found.append(Gene(f"{at}.depth", tuple(range(stage.depth[0], stage.depth[1] + 1))))
-            found.append(Gene(f"{at}.widen", stage.widen))
-            for tower, choices in (("short", stage.short), ("long", stage.long)):
-                found += self._tower_genes(f"{at}.{tower}", choices, s)
-            found.append(Gene(f"{at}.pool.kind", stage.pool.kind))
-            for place in (
-                "pointwise",
-                "short.embedding",
-                "short.output",
-                "long.embedding",
-                "long.output",
-                "pool.projection",
-            ):
-                found += [Gene(f"{at}.{place}.first"), Gene(f"{at}.{place}.last")]
-        return [gene for gene in found if len(gene.choices) != 1]
+    # --------------------------------------------------------------------------------------------------- the genes
 
-    def _tower_genes(self, at: str, choices: TowerChoices, stage: int, *, reduction: bool = False) -> list[Gene]:
-        return [
-            Gene(f"{at}.kernel", choices.kernel),
-            Gene(f"{at}.factorisation", self.factorisations(choices, stage, reduction=reduction)),
-            Gene(f"{at}.repeats", choices.repeats),
-        ]
+    def _table(self, s: int) -> StageTable:
+        """Name every choice of a stage (from 0), with what is allowed there."""
+        stage, at = self.file.stages[s], f"stage{s + 1}"
+        # Each module has its own choices, or all of a stage the same.
+        spots = [at] if self.file.tied else [f"{at}.module{m}" for m in range(1, stage.depth[1] + 1)]
+        reduction: list[Choice] = []
+        if stage.reduction is not None:
+            flags = tuple("yes" if flag else "no" for flag in stage.reduction.short.direct)
+            reduction = [
+                self._choice(f"{at}.reduction.kind", self.reductions(stage.reduction)),
+                self._choice(f"{at}.reduction.direct", flags),
+                *self._tower_choices(f"{at}.reduction.long", stage.reduction.long, s, reduction=True),
+            ]
+        return StageTable(
+            depth=self._choice(f"{at}.depth", tuple(range(stage.depth[0], stage.depth[1] + 1))),
+            reduction=tuple(reduction),
+            spots=tuple(
+                (
+                    self._choice(f"{spot}.widen", stage.widen),
+                    self._choice(f"{spot}.pool.kind", stage.pool.kind),
+                    *self._tower_choices(f"{spot}.short", stage.short, s),
+                    *self._tower_choices(f"{spot}.long", stage.long, s),
+                )
+                for spot in spots
+            ),
+            # Widths are chosen for the first and the last module of a stage where genes are tied, else for each.
+            names=Names(
+                [[f"{at}.{place}.{end}" for place in PLACES] for end in ("first", "last")]
+                if self.file.tied
+                else [[f"{spot}.{place}" for place in PLACES] for spot in spots],
+                [[f"{at}.{tower}.embedding.{end}" for tower in TOWERS] for end in ("first", "last")]
+                if self.file.tied
+                else [[f"{spot}.{tower}.embedding" for tower in TOWERS] for spot in spots],
+                [f"{at}.reduction.{tower}.{what}" for what in ("output", "embedding") for tower in TOWERS],
+            ),
+        )
+
+    def _tower_choices(self, at: str, choices: TowerChoices, stage: int, *, reduction: bool = False) -> list[Choice]:
+        factorisations = self.factorisations(choices, stage, reduction=reduction)
+        values = (choices.kernel, factorisations, choices.repeats)
+        return [self._choice(f"{at}.{name}", tuple(of)) for name, of in zip(CHOICES, values, strict=True)]
+
+    def _check_fixed(self, genes: Sequence[Gene]) -> None:
+        """Refuse to fix what is no gene, or a width."""
+        choices = [gene.name for gene in genes if not gene.is_width]
+        for name in self.file.fixed:
+            if name in choices:
+                continue
+            if name in {gene.name for gene in genes}:
+                raise RequestError(
+                    f"the space {self.file.name!r} fixes {name}, a width: narrow its range instead, to [64, 64, 16] say"
+                )
+            raise RequestError(
+                f"the space {self.file.name!r} fixes {name!r}, which is no gene of it{nearest(name, choices)}"
+            )
+
+    def _choice(self, name: str, allowed: tuple[Value, ...]) -> Choice:
+        """A gene and what it may be: one value where the file fixes it."""
+        if name not in self.file.fixed:
+            return name, allowed
+        value = self.file.fixed[name]
+        if value not in allowed:
+            raise RequestError(
+                f"the space {self.file.name!r} fixes {name} at {value!r}: allowed are {', '.join(map(str, allowed))}"
+            )
+        return name, (value,)
+
+    def _genes(self) -> Iterator[Gene]:
+        yield from (Gene(name, allowed) for name, allowed in self.whole)
+        for stage, table in zip(self.file.stages, self.tables, strict=True):
+            choices = [*table.reduction, table.depth, *(choice for spot in table.spots for choice in spot)]
+            yield from (Gene(name, allowed) for name, allowed in choices)
+            long, short = stage.long, stage.short
+            widths: list[tuple[Sequence[Sequence[str]], tuple[Widths, ...]]] = []
+            widths.append((table.names.outputs, (long.output, short.output, stage.pointwise, stage.pool.projection)))
+            widths.append((table.names.embeddings, (long.embedding, short.embedding)))
+            if stage.reduction is not None:
+                long_, short_ = stage.reduction.long, stage.reduction.short
+                ranges = (long_.output, short_.output, long_.embedding, short_.embedding)
+                widths.append(([table.names.reduction], ranges))
+            for names, of_all in widths:
+                yield from (Gene(name, (), of) for own in names for name, of in zip(own, of_all, strict=True))
+        yield Gene("final")
 
     # ---------------------------------------------------------------------------------------------------------- walk
 
     def walk(self, pick: Pick) -> Architecture:
         """Ask for every gene, in order, and return the architecture that the answers describe."""
-        stem = str(pick.choice("stem", tuple(self.file.stems)))
-        plans = [self._plan(pick, s, self.grids[stem][s]) for s in range(len(self.file.stages))]
-        stages = WidthWalk(self, self.file.stems[stem], plans).stages(pick)
+        file = self.file
+        choices = [str(pick.choice(name, allowed)) for name, allowed in self.whole]
+        stem, padding = choices[:2]
+        plans = [self._stage_plan(pick, s, self.grids[stem][s], padding) for s in range(len(file.stages))]
         aux: tuple[Aux, ...] = ()
-        if self.file.aux is not None:
-            aux = (Aux(self.file.aux.stage, plans[self.file.aux.stage - 1].depth, self.file.aux.steps),)
-        return Architecture(
-            name=self.file.name,
-            stem=self.file.stems[stem],
-            stages=stages,
-            aux=aux,
-            dropout=self.file.dropout,
-            norm_eps=self.file.norm_eps,
-            resolution=self.file.resolution,
+        if file.aux is not None:
+            aux = (Aux(file.aux.stage, plans[file.aux.stage - 1].count, file.aux.heads[choices[2]]),)
+        stages = WidthWalk(self.limits, file.tied, self.stems[stem], plans, self.width_names).stages(pick)
+        return Architecture(file.name, file.stems[stem], stages, aux, file.dropout, file.norm_eps, file.resolution)
+
+    def finals(self, channels: int) -> range:
+        """The final widths, from ``channels`` up, that any network of the space may have."""
+        stage = self.file.stages[-1]
+        long, short, others = stage.long.output, stage.short.output, (stage.pointwise, stage.pool.projection)
+        step = math.gcd(*(widths.step for widths in (long, short, *others)))
+        highest = 2 * (long.high + short.high) + sum(widths.high for widths in others)  # with expanded filter banks
+        return range(channels, highest + 1, step)
+
+    def _stage_plan(self, pick: Pick, s: int, grid: tuple[int, int], padding: str) -> StagePlan:
+        table, reduction = self.tables[s], None
+        if table.reduction:
+            reduction = self._reduction_plan(s, tuple([pick.choice(*choice) for choice in table.reduction]))
+        depth = int(pick.choice(*table.depth))
+        spots = tuple(
+            [
+                self._module_plan(s, padding, tuple([pick.choice(name, allowed) for name, allowed in spot]))
+                for spot in table.spots[:depth]
+            ]
         )
+        if self.file.tied and depth > 1:
+            spots *= 2
+        return StagePlan(spots, depth, reduction, *self.areas[grid])
 
-    def _plan(self, pick: Pick, s: int, shape: Shape) -> StagePlan:
-        stage, at = self.file.stages[s], f"stage{s + 1}"
-        reduction = None
-        if stage.reduction is not None:
-            reduction = ReductionChoice(
-                kind=str(pick.choice(f"{at}.reduction.kind", self.reductions(stage.reduction))),
-                direct=pick.choice(f"{at}.reduction.direct", _names(stage.reduction.short.direct)) == "yes",
-                long=self._spatial(pick, f"{at}.reduction.long", stage.reduction.long, s, reduction=True),
-                choices=stage.reduction,
-            )
-        return StagePlan(
-            number=s + 1,
-            depth=int(pick.choice(f"{at}.depth", tuple(range(stage.depth[0], stage.depth[1] + 1)))),
-            widen=str(pick.choice(f"{at}.widen", stage.widen)),
-            pool=str(pick.choice(f"{at}.pool.kind", stage.pool.kind)),
-            counted=self.file.pools_count_padding,
-            short=self._spatial(pick, f"{at}.short", stage.short, s),
-            long=self._spatial(pick, f"{at}.long", stage.long, s),
-            reduction=reduction,
-            choices=stage,
-            area=shape.height * shape.width,
-        )
+    def _reduction_plan(self, s: int, values: tuple[Value, ...]) -> ReductionPlan:
+        if (s, values) not in self._plans:
+            kind, direct, *chain = values
+            choices = self.file.stages[s].reduction
+            assert choices is not None
+            long = self._spatial_plan(choices.long, chain)
+            self._plans[s, values] = ReductionPlan(str(kind), direct == "yes", long, choices)
+        return self._plans[s, values]  # type: ignore[return-value]
 
-    def _spatial(self, pick: Pick, at: str, choices: TowerChoices, s: int, *, reduction: bool = False) -> SpatialChoice:
-        n = int(pick.choice(f"{at}.kernel", choices.kernel))
-        factorisation = pick.choice(f"{at}.factorisation", self.factorisations(choices, s, reduction=reduction))
-        repeats = int(pick.choice(f"{at}.repeats", choices.repeats))
-        return SpatialChoice(choices, kernels(n, factorisation, repeats))  # type: ignore[arg-type]
+    def _module_plan(self, s: int, padding: str, values: tuple[Value, ...]) -> ModulePlan:
+        """Return the plan for the values of one spot; the same object every time."""
+        if (s, padding, values) not in self._plans:
+            widen, kind, *chains = values
+            stage = self.file.stages[s]
+            pool = Pool((3, 3), kind="avg" if kind == "avg" else "max", counted=padding == "counted")
+            short = self._spatial_plan(stage.short, chains[:3])
+            long = self._spatial_plan(stage.long, chains[3:])
+            self._plans[s, padding, values] = ModulePlan(stage, widen == "early", pool, short, long)
+        return self._plans[s, padding, values]  # type: ignore[return-value]
 
-
-def _names(flags: Sequence[bool]) -> tuple[str, ...]:
-    return tuple("yes" if flag else "no" for flag in flags)
-
-
-# -------------------------------------------------------------------------------------------------------- the way back
-
-
-def values(space: InceptionSpace, architecture: Architecture, widen: Sequence[str]) -> dict[str, Value]:
-    """Read every gene's value off an architecture, given where each stage widens; OutsideSpace if impossible."""
-    stems = {steps: name for name, steps in space.file.stems.items()}
-    if architecture.stem not in stems:
-        raise OutsideSpace(f"stem is not one of {', '.join(space.file.stems)}")
-    if len(architecture.stages) != len(space.file.stages):
-        raise OutsideSpace(f"there are {len(architecture.stages)} stages: this space has {len(space.file.stages)}")
-    found: dict[str, Value] = {"stem": stems[architecture.stem]}
-    for s, (stage, choices) in enumerate(zip(architecture.stages, space.file.stages, strict=True)):
-        at = f"stage{s + 1}"
-        if (choices.reduction is None) != (stage.reduction is None):
-            raise OutsideSpace(
-                f"{at} has {'no' if stage.reduction is None else 'a'} reduction: this space differs there"
-            )
-        if choices.reduction is not None and stage.reduction is not None:
-            before = _channels(architecture.stages[s - 1].modules[-1])
-            known = _reduction_values(stage.reduction, space.long_reduction_chains(s), before, at)
-            found |= {f"{at}.reduction.{name}": value for name, value in known.items()}
-        found[f"{at}.depth"] = len(stage.modules)
-        found[f"{at}.widen"] = widen[s]
-        for which, module in (("first", stage.modules[0]), ("last", stage.modules[-1])):
-            for name, value in _module_values(module, space, s, f"{at} ({which} module)").items():
-                found[f"{at}.{name}.{which}" if isinstance(value, int) and name in _SCHEDULED else f"{at}.{name}"] = (
-                    value
-                )
-    return found
-
-
-_SCHEDULED = ("pointwise", "short.embedding", "short.output", "long.embedding", "long.output", "pool.projection")
-
-
-def _module_values(module: Module, space: InceptionSpace, s: int, at: str) -> dict[str, Value]:
-    stage = space.file.stages[s]
-    match module.towers:
-        case (
-            (Conv(kernel=(1, 1)) as pointwise,),
-            short,
-            long,
-            (Pool(kernel=(3, 3)) as pool, Conv(kernel=(1, 1)) as projection),
-        ):
-            return {
-                "pointwise": pointwise.width,
-                "pool.kind": pool.kind,
-                "pool.projection": projection.width,
-                **_tower_values(short, space.chains(stage.short, s), "short", at),
-                **_tower_values(long, space.chains(stage.long, s), "long", at),
-            }
-    raise OutsideSpace(f"a module of {at} is not a 1x1, two spatial towers and a 3x3 pool with a 1x1, in this order")
-
-
-def _tower_values(tower: Tower, chains: Chains, name: str, at: str) -> dict[str, Value]:
-    match tower:
-        case (Conv(kernel=(1, 1)) as embedding, *rest) if rest and (chain := step_kernels(rest)) in chains:
-            n, factorisation, repeats = chains[chain]
-            last = rest[-1]
-            output = last.branches[0].width if isinstance(last, Split) else cast(Conv, last).width
-            return {
-                f"{name}.kernel": n,
-                f"{name}.factorisation": factorisation,
-                f"{name}.repeats": repeats,
-                f"{name}.embedding": embedding.width,
-                f"{name}.output": output,
-            }
-    raise OutsideSpace(
-        f"the {name} tower of {at} is not a 1x1 and one of the chains of convolutions that this space has there"
-    )
-
-
-def _reduction_values(module: Module, chains: Chains, before: int, at: str) -> dict[str, Value]:
-    n, factorisation, repeats = next(iter(chains.values()))
-    found: dict[str, Value] = {"direct": "yes", "kind": "parallel"}
-    match module.towers:
-        case ((Pool(), Conv() as conv),) | ((Conv() as conv, Pool()),):
-            found["kind"] = "pool_first" if isinstance(module.towers[0][0], Pool) else "convolve_first"
-            unused = {"long.kernel": n, "long.factorisation": factorisation, "long.repeats": repeats}
-            return found | unused | {"short.output": conv.width - before}
-        case (
-            (*embedding, Conv(kernel=(3, 3), stride=2) as short),
-            (*long, Conv(kernel=(3, 3), stride=2) as last),
-            (Pool(),),
-        ):
-            found["short.output"] = short.width
-            match embedding:
-                case [Conv(kernel=(1, 1)) as conv]:
-                    found |= {"direct": "no", "short.embedding": conv.width}
-            return found | _tower_values(tuple(long), chains, "long", f"{at}.reduction") | {"long.output": last.width}
-    raise OutsideSpace(f"{at}.reduction is not two towers that end in a 3x3/2 and a pool, in this order")
-
-
-def _channels(module: Module) -> int:
-    """What a module of this space gives: the widths of its towers' last convolutions."""
-    ends = [tower[-1] for tower in module.towers]
-    joined = [branch for end in ends for branch in (end.branches if isinstance(end, Split) else (end,))]
-    return sum(branch.width for branch in joined if isinstance(branch, Conv))
+    def _spatial_plan(self, choices: TowerChoices, values: Sequence[Value]) -> SpatialPlan:
+        n, factorisation, repeats = values
+        chain = kernels(int(n), cast(Factorisation, factorisation), int(repeats))
+        return cast(SpatialPlan, self._plans.setdefault((choices, chain), SpatialPlan(choices, chain)))

@@ -1,394 +1,381 @@
-"""The widths of the tied Inception space: at every place the interval that the principles leave, front to back.
+"""The widths of an Inception network: at every place the interval that the principles leave, front to back.
 
-The single tensors of the network (the end of each reduction, of each stage's first and last module) form a chain. Each
-has a ``floor``, the fewest channels with which its cut can hold, and a ``ceiling``, the most that the tensors after it
-can carry on; both come from following the rest of the chain at its lowest choices, so a later interval is not empty.
+The first width that is chosen is the ``final`` one: the most channels that the network may end with. It fixes the line
+of principle 1 (least ratio x geometric line from the picture to the final representation), and with it, place by place:
+
+- a floor: the fewest channels with which the cut there reaches the line, and the principles' share of what came before;
+- a ceiling: the most channels that the rest of the network, at its lowest, can carry on without exceeding ``final``.
+
+Of the final widths, those count as allowed for which the floors of the whole network stay under its ceilings.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Literal
 
-from search_spaces.architecture import Module, Stage, Tower
-from search_spaces.genes import Pick, Widths
-from search_spaces.operations import Conv, Pool, Shape
-
-if TYPE_CHECKING:
-    from search_spaces.inception import InceptionSpace, SpatialChoice, StagePlan
-
-MOST_CHANNELS = 8192
-PLACES = ("long.output", "short.output", "pointwise", "pool.projection")
-STRIDE_POOL = Pool((3, 3), 2, same=False, kind="max")
+from search_spaces.architecture import Module, Stage
+from search_spaces.genes import Pick, schedule
+from search_spaces.inception_plans import STRIDE_POOL, ModulePlan, StagePlan, reduction_tower
+from search_spaces.operations import Conv
+from search_spaces.principles import Thresholds
 
 
-@dataclass
-class Tensor:
-    """A single tensor of the chain. ``depths``: where its cut is compared with the line; ``add``: the fewest channels
-    that a reduction's convolutions join to its pool's; ``lows``: the fewest channels of a module by its ranges;
-    ``slack``: what rounding to the steps of the ranges may add."""
+@dataclass(frozen=True)
+class Names:
+    """The names of one stage's width genes, for every module where widths are chosen.
 
-    kind: Literal["entry", "first", "last"]
-    plan: "StagePlan"
-    depths: tuple[float, ...]
-    add: int = 0
-    lows: int = 0
-    slack: int = 0
-    capacity: float = inf
-    floor: float = 0.0
-
-
-@dataclass
-class Place:
-    """A width to be chosen: it counts ``fan`` times, and the whole must reach ``needs`` times it.
-
-    Of its channels, ``passes`` times the width and at most ``cap`` come through the tensors before it.
+    ``outputs`` as PLACES; ``embeddings``: long, short; ``reduction``: outputs of long and short, embeddings of both.
     """
 
-    name: str
-    widths: Widths
-    low: float
-    high: float
-    fan: int = 1
-    passes: int = 1
-    needs: float = 0.0
-    cap: float = inf
-
-    def lost(self, width: int) -> float:
-        """Channels of the output that do not count in the cut through the module."""
-        return self.fan * width - min(self.passes * width, self.cap)
+    outputs: Sequence[Sequence[str]]
+    embeddings: Sequence[Sequence[str]]
+    reduction: Sequence[str]
 
 
-@dataclass
-class Chosen:
-    """The widths of one stage, by place; ``source``: channels that enter its first module."""
+@dataclass(frozen=True)
+class Limits:
+    """What the principles demand of widths; a principle that is off demands nothing."""
 
-    source: int
-    first: dict[str, int] = field(default_factory=dict)
-    last: dict[str, int] = field(default_factory=dict)
-    reduction: dict[str, int] = field(default_factory=dict)
+    shrink: float
+    coarsest: float
+    embedding: float
+    least: float
+
+    @classmethod
+    def of(cls, thresholds: Thresholds) -> "Limits":
+        """Read them off a space's thresholds."""
+        off = thresholds.off
+        wide = "local_processing" not in off
+        return cls(
+            shrink=thresholds.shrink if wide else 0.0,
+            coarsest=thresholds.coarsest if wide else 0.0,
+            embedding=inf if "embedding" in off else thresholds.embedding,
+            least=0.0 if "bottleneck" in off else thresholds.bottleneck,
+        )
 
 
-def share(
-    pick: Pick,
-    path: str,
-    places: Sequence[Place],
-    least: float,
-    most: float,
-    least_with: Callable[[float], float] = lambda lost: 0.0,
-) -> dict[str, int]:
-    """Choose one width after another so that their sum lies between ``least`` and ``most`` whatever is chosen.
+@dataclass(frozen=True)
+class StemPlan:
+    """A stem: its channels, its convolutions, the picture's elements, and the largest final representation.
 
-    ``path`` is the gene's name with ``{}`` for the place's. ``least_with`` gives the least sum for the channels that
-    the choices so far lose on the way through the module.
+    Its narrowest tensor, ``e`` elements after ``c`` of ``n`` convolutions, allows a final representation of at most
+    ``picture * exp(n * slope)`` elements; ``slope`` is the least of log(e / (least * picture)) / c.
     """
-    found: dict[str, int] = {}
-    total, lost = 0, 0.0
-    for i, place in enumerate(places):
-        rest = places[i + 1 :]
-        rest_high = sum(other.fan * other.widths.down(other.high) for other in rest)
-        rest_low = sum(other.fan * other.widths.up(other.low) for other in rest)
-        rest_lost = sum(other.lost(other.widths.up(other.low)) for other in rest)
-        low = max(place.low, (least - total - rest_high) / place.fan)
-        high = min(place.high, (most - total - rest_low) / place.fan)
-        while (
-            high > low
-            and place.lost(widest := place.widths.down(high))
-            and least_with(lost + place.lost(widest) + rest_lost) > most
-        ):
-            high = widest - place.widths.step
-        width = found[place.name] = pick.width(path.format(place.name), place.widths, low, high)
-        total += place.fan * width
-        lost += place.lost(width)
-        least = max(least, width * place.needs, least_with(lost) if place.lost(width) else 0.0)
-    return found
 
-
-def smallest(holds: Callable[[int], bool]) -> int:
-    """Return the smallest number of channels from 1 for which a monotone condition holds, by bisection."""
-    low, high = 1, MOST_CHANNELS
-    while low < high:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    channels: int
+    depth: int
+    picture: int
+    slope: float
 
 
 class WidthWalk:
-    """Asks for all widths of one architecture whose discrete choices (``plans``) are known."""
+    """Asks for all widths of one architecture whose discrete choices (``plans``) are known.
 
-    def __init__(self, space: "InceptionSpace", stem: Sequence[Conv | Pool], plans: "Sequence[StagePlan]") -> None:
-        limits, off = space.thresholds, space.off
-        self.shrink = 0.0 if "local_processing" in off else limits.shrink
-        self.coarsest = 0.0 if "local_processing" in off else limits.coarsest
-        self.embedding = inf if "embedding" in off else limits.embedding
-        self.least = 0.0 if "bottleneck" in off else limits.bottleneck
-        self.plans = plans
-        self.start = 3 * space.file.resolution**2
-        self.most = inf  # the largest final representation, in elements, that the cuts so far allow
-        self.module_depths: list[list[float]] = []
-        self.chain: list[Tensor] = []
-        self._lay_chain(stem, space.file.resolution)
-        self._set_capacities()
-        if self.least:
-            for i in reversed(range(len(self.chain))):
-                self.chain[i].floor = self._floor(i)
+    Widths are chosen at a stage's spots: at its first and last module where genes are tied, else at every module. Lists
+    of floors and ceilings hold, for every stage, its entry and its spots.
+    """
 
-    # ------------------------------------------------------------------------------------------------------ the chain
-
-    def _lay_chain(self, stem: Sequence[Conv | Pool], resolution: int) -> None:
-        at = sum(isinstance(step, Conv) for step in stem)
-        total = at + sum(plan.reduction_depth + plan.module_depth * plan.depth for plan in self.plans)
-        shape, depth = Shape(3, resolution, resolution), 0
-        for step in stem:
-            after = step.output([shape])
-            depth += isinstance(step, Conv)
-            if depth:
-                self._pass(min(shape.elements, after.elements), depth / total)
-            shape = after
-        self.stem_channels = shape.channels
-        for plan in self.plans:
-            at += plan.reduction_depth
-            entry = at / total
-            depths = [(at + plan.module_depth * (m + 1)) / total for m in range(plan.depth)]
-            at += plan.module_depth * plan.depth
-            self.module_depths.append(depths)
+    def __init__(
+        self, limits: Limits, tied: bool, stem: StemPlan, plans: Sequence[StagePlan], names: Sequence[Names]
+    ) -> None:
+        self.limits, self.tied, self.stem, self.plans, self.names = limits, tied, stem, plans, names
+        self.depths: list[list[int]] = []  # convolutions up to the entry of a stage, and to the end of each module
+        at = stem.depth
+        for plan in plans:
             if plan.reduction is not None:
-                choices = plan.reduction.choices
-                add = choices.short.output.low + choices.long.output.low
-                self.chain.append(Tensor("entry", plan, (entry, depths[0], depths[-1]), add=add))
-            lows = sum(plan.fan(place) * plan.widths(place).low for place in PLACES)
-            slack = max(plan.widths(place).step for place in PLACES) - 1
-            self.chain.append(Tensor("first", plan, (depths[0], *depths[1:2], depths[-1]), lows=lows, slack=slack))
-            self.chain.append(Tensor("last", plan, (depths[-1],), lows=lows))
-
-    def _set_capacities(self) -> None:
-        after, following = inf, None
-        for plan in reversed(self.plans):
-            highs: float = sum(plan.fan(place) * plan.widths(place).high for place in PLACES)
-            if following is None and self.least:  # the cut through the last module's embeddings must hold
-                highs = min(highs, (plan.choices.short.embedding.high + plan.choices.long.embedding.high) / self.least)
-            module = min(highs, after - following.add) if following else highs
-            for tensor in self.chain:
-                if tensor.plan is plan:
-                    tensor.capacity = module
-            entry = next((tensor for tensor in self.chain if tensor.plan is plan and tensor.kind == "entry"), None)
-            if entry is None:
-                return
-            entry.capacity = module / self.shrink if self.shrink else inf
-            if following is not None and following.plan is self.plans[-1] and self.coarsest > self.shrink:
-                joined = following.plan.reduction_highs
-                entry.capacity = min(
-                    entry.capacity, joined / (self.coarsest - self.shrink), following.capacity / self.coarsest
-                )
-            after, following = entry.capacity, entry
-
-    def _bound(self, elements: float, depth: float) -> float:
-        """The largest final representation with which a cut holds: elements >= least start^(1-t) final^t, solved."""
-        return (elements / (self.least * self.start ** (1 - depth))) ** (1 / depth) if self.least else inf
-
-    def _pass(self, elements: float, depth: float) -> None:
-        """Take a cut into account."""
-        self.most = min(self.most, self._bound(elements, depth))
-
-    def _final_after(self, i: int, channels: float, entered: float) -> float:
-        """The fewest elements of the final representation after tensor ``i``; ``entered``: channels into its stage."""
-        for tensor in self.chain[i + 1 :]:
-            if tensor.kind == "first":
-                entered, channels = channels, max(self.shrink * channels, tensor.lows, tensor.floor) + tensor.slack
-            elif tensor.kind == "last":
-                channels = max(channels, tensor.floor)
+                at += plan.reduction.depth
+            depths = [at]
+            if tied:  # of modules that are all the same the first and the last suffice
+                depths += [at + plan.spots[0].depth, at + plan.spots[0].depth * plan.count]
             else:
-                needed = self.coarsest * entered if tensor.plan is self.plans[-1] else 0.0
-                channels = max(channels + tensor.add, needed, tensor.floor)
-        return channels * self.plans[-1].area
-
-    def _floor(self, i: int, lost: float = 0.0) -> int:
-        """The fewest channels with which the cuts at tensor ``i`` hold for the smallest final representation after it.
-
-        ``lost``: channels of the tensor that its module's embeddings do not pass.
-        """
-        tensor = self.chain[i]
-        # What entered the stage is not known here: at most this many times the tensor's own channels.
-        entered = 1 / self.shrink if self.shrink and tensor.kind != "entry" else 1.0
-
-        def holds(channels: int) -> bool:
-            bound = min(self._bound(max(channels - lost, 0) * tensor.plan.area, depth) for depth in tensor.depths)
-            return bound >= self._final_after(i, channels, channels * entered)
-
-        return smallest(holds)
-
-    def _ceiling(self, i: int, entered: float) -> float:
-        """The most channels of tensor ``i`` that the tensors after it can carry on."""
-        tensor = self.chain[i]
-        if self.most == inf:
-            return tensor.capacity
-        too_many = smallest(
-            lambda channels: self._final_after(i, channels, channels if tensor.kind == "entry" else entered) > self.most
-        )
-        return min(tensor.capacity, too_many - 1)
-
-    # ------------------------------------------------------------------------------------------------------- the walk
+                for module in plan.spots:
+                    depths.append(depths[-1] + module.depth)
+            at = depths[-1]
+            self.depths.append(depths)
+        self.total = at
 
     def stages(self, pick: Pick) -> tuple[Stage, ...]:
         """Ask for every width, outputs first, and return the stages."""
-        channels = entered = self.stem_channels
-        chosen: list[Chosen] = []
-        position = 0
+        final = self._pick_final(pick)
+        needs, ceilings = self._needs(final), self._ceilings(final)
+        channels = self.stem.channels
+        entered = 0
+        chosen = []
         for s, plan in enumerate(self.plans):
-            widths = Chosen(channels)
+            joined: list[int] = []
             if plan.reduction is not None:
-                channels = self._pick_reduction(pick, position, widths, channels, entered)
-                position += 1
-            entered = widths.source = channels
-            channels = self._pick_outputs(pick, s, position, widths)
-            position += 2
-            chosen.append(widths)
-        final = channels * self.plans[-1].area
+                joined = self._pick_reduction(pick, s, channels, entered, needs[s][0], ceilings[s][0])
+                channels += sum(joined)
+            entered = channels
+            sources, outputs = self._pick_outputs(pick, s, channels, needs, ceilings[s])
+            channels = plan.spots[-1].channels(outputs[-1])
+            chosen.append((joined, sources, outputs))
         found = []
-        for s, (plan, widths) in enumerate(zip(self.plans, chosen, strict=True)):
-            reduction = self._reduction(pick, plan, widths) if plan.reduction else None
-            embeddings = self._pick_embeddings(pick, s, widths, final)
-            modules = tuple(self._module(plan, widths, embeddings, m) for m in range(plan.depth))
-            found.append(Stage(modules, reduction))
+        for s, (joined, sources, outputs) in enumerate(chosen):
+            reduction = self._reduction(pick, s, joined, sources[0]) if joined else None
+            found.append(Stage(self._modules(pick, s, sources, outputs, needs[s]), reduction))
         return tuple(found)
 
-    def _pick_reduction(self, pick: Pick, i: int, widths: Chosen, channels: int, entered: int) -> int:
-        tensor = self.chain[i]
-        reduction = tensor.plan.reduction
-        assert reduction is not None
-        least = max(tensor.floor, self.coarsest * entered if tensor.plan is self.plans[-1] else 0.0)
-        ranges = {"long.output": reduction.choices.long.output, "short.output": reduction.choices.short.output}
-        if reduction.kind != "parallel":  # a single convolution: the short tower's
-            del ranges["long.output"]
-        places = [Place(name, widths_of, widths_of.low, widths_of.high) for name, widths_of in ranges.items()]
-        at = f"stage{tensor.plan.number}.reduction.{{}}"
-        widths.reduction = share(pick, at, places, least - channels, self._ceiling(i, entered) - channels)
-        total = channels + sum(widths.reduction.values())
-        for depth in tensor.depths:
-            self._pass(total * tensor.plan.area, depth)
-        return total
+    # ------------------------------------------------------------------------------------------------ the final width
 
-    def _pick_outputs(self, pick: Pick, s: int, i: int, widths: Chosen) -> int:
-        plan, first, last = self.plans[s], self.chain[i], self.chain[i + 1]
-        at = f"stage{plan.number}.{{}}"
-        places = self._output_places(plan, widths.source, shrink=self.shrink or 1.0)
-        least = max(first.floor, self.shrink * widths.source)
-        ceiling = self._ceiling(i, widths.source)
-        widths.first = share(
-            pick, at + ".first", places, least, ceiling, lambda lost: self._floor(i, lost) if self.least else 0.0
-        )
-        total = self._total(plan, widths.first)
-        passed = total - sum(place.lost(widths.first[place.name]) for place in places)
-        for depth in self.module_depths[s]:
-            if depth < 1:
-                self._pass(passed * plan.area, depth)
-        if plan.depth == 1:
-            widths.last = widths.first
-            return total
-        ceiling = self._ceiling(i + 1, widths.source)
-        if last is self.chain[-1]:
-            ceiling = min(last.capacity, self.most / plan.area)
-        places = self._output_places(plan, min(widths.source, total), bottoms=widths.first)
-        widths.last = share(pick, at + ".last", places, max(total, last.floor), ceiling)
-        return self._total(plan, widths.last)
+    def _pick_final(self, pick: Pick) -> int:
+        """Choose the most channels to end with, among those whose line the ranges of widths can follow."""
+        widths = self.plans[-1].spots[-1].totals
+        highest = inf
+        if self.limits.least:
+            slope, floor = self.stem.slope, math.log(self.limits.least * self.stem.picture)
+            for plan, depths in zip(self.plans, self.depths, strict=True):
+                for module, depth in zip(plan.spots, depths[1:], strict=False):
+                    slope = min(slope, (module.log_passing + plan.log_area - floor) / depth)
+            highest = self.stem.picture * math.exp(self.total * slope) / self.plans[-1].area
+        lowest = widths.low
+        while True:  # the least final width that follows from its own line: it grows until it is found
+            follows = self._least_final(lowest)
+            if follows <= lowest or lowest == widths.high:
+                return pick.width("final", widths, lowest, highest)
+            lowest = widths.up(follows)
 
-    def _output_places(
-        self, plan: "StagePlan", source: int, *, shrink: float = 1.0, bottoms: dict[str, int] | None = None
-    ) -> list[Place]:
-        """The outputs of a module's towers, none narrower than ``bottoms``.
+    def _least_final(self, final: float) -> float:
+        """The fewest channels to end with if every width is the lowest that the line to ``final`` allows."""
+        shrink, last = self.limits.shrink, self.plans[-1]
+        channels: float = self.stem.channels
+        entered = 0.0
+        for plan, needs in zip(self.plans, self._needs(final), strict=True):
+            if plan.reduction is not None:
+                channels += plan.reduction.low
+                if plan is last:
+                    channels = max(channels, self.limits.coarsest * entered)
+                channels = max(channels, needs[0])
+            entered = channels
+            for module, need in zip(plan.spots[:1] if self.tied else plan.spots, needs[1:], strict=False):
+                least = need + module.lost if need else module.low
+                channels = max(shrink * channels, module.low, least) + module.slack
+        return channels
 
-        One that a convolution of its own tower reads is an embedding itself; and none counts more than 1 / least times
-        what its embedding can pass, so that the cut through the last module holds.
+    def _needs(self, final: float) -> list[list[float]]:
+        """The fewest channels of each entry, and of the cut through the module at each spot; zeros if that is off.
+
+        Where genes are tied, the first module's holds for the whole stage: no tower narrows along it.
         """
+        least, picture = self.limits.least, self.stem.picture
+        if not least:
+            return [[0.0] * len(depths) for depths in self.depths]
+        fall = (final * self.plans[-1].area / picture) ** (1 / self.total)
         found = []
-        twice = (
-            1 / self.embedding if plan.depth > 1 and bottoms is None else 0.0
-        )  # later modules embed the first's output
-        for name in PLACES:
-            ranges, fan = plan.widths(name), plan.fan(name)
-            place = Place(name, ranges, bottoms[name] if bottoms else ranges.low, ranges.high, fan, fan)
-            if name.endswith(".output") and self.least:
-                tower = plan.tower(name.split(".")[0])
-                place.passes = tower.passes(1, plan.widen)
-                place.cap = tower.choices.embedding.down(self.embedding * source * (shrink if plan.depth > 1 else 1.0))
-                place.high = min(place.high, place.cap / self.least / fan)
-            if name in plan.outputs_read:
-                place.high, place.needs = min(place.high, self.embedding * source), twice
-            found.append(place)
+        for plan, depths in zip(self.plans, self.depths, strict=True):
+            scale = least * picture / plan.area
+            lines = [scale * fall**depth for depth in depths]
+            if self.tied:
+                most = max(lines[1], lines[2])
+                found.append([max(lines[0], most), most, most])
+            else:  # what a module reads is part of the cut through it
+                found.append([*map(max, lines, lines[1:]), lines[-1]])
         return found
 
-    @staticmethod
-    def _total(plan: "StagePlan", widths: dict[str, int]) -> int:
-        return sum(plan.fan(place) * widths[place] for place in PLACES)
-
-    def _pick_embeddings(self, pick: Pick, s: int, widths: Chosen, final: int) -> dict[str, tuple[int, int]]:
-        """Choose embeddings within their share of every module's input, and as wide as the cut through it must be."""
-        plan = self.plans[s]
-        most = self.embedding * min(widths.source, self._total(plan, widths.first) if plan.depth > 1 else inf)
-        needs, outputs = [], {"long": [], "short": []}  # type: tuple[list[float], dict[str, list[int]]]
-        for m, depth in enumerate(self.module_depths[s]):
-            at = {
-                place: plan.widths(place).between(widths.first[place], widths.last[place], m, plan.depth)
-                for place in PLACES
-            }
-            line = self.least * self.start ** (1 - depth) * final**depth / plan.area if self.least else 0.0
-            needs.append(line - at["pointwise"] - min(at["pool.projection"], widths.source))
-            for tower in outputs:
-                outputs[tower].append(plan.tower(tower).passes(at[f"{tower}.output"], plan.widen))
-        found: dict[str, tuple[int, int]] = {}
-        others = [min(plan.choices.short.embedding.down(most), passed) for passed in outputs["short"]]
-        for tower in ("long", "short"):
-            ranges = plan.tower(tower).choices.embedding
-            low = max(need - other for need, other in zip(needs, others, strict=True))
-            low = max(low, ranges.low)
-            first = pick.width(f"stage{plan.number}.{tower}.embedding.first", ranges, low, most)
-            last = first
-            if plan.depth > 1:
-                last = pick.width(f"stage{plan.number}.{tower}.embedding.last", ranges, low, most)
-            found[tower] = (first, last)
-            others = [min(ranges.between(first, last, m, plan.depth), outputs[tower][m]) for m in range(plan.depth)]
+    def _ceilings(self, final: int) -> list[list[float]]:
+        """The most channels of each entry, and of the module at each spot."""
+        shrink, coarsest, last = self.limits.shrink, self.limits.coarsest, self.plans[-1]
+        found: list[list[float]] = []
+        most: float = final
+        for plan in reversed(self.plans):
+            ceilings: list[float] = []
+            for module in reversed(plan.spots):
+                if ceilings and not self.tied:
+                    most = (most - module.slack) / shrink if shrink else inf
+                most = min(most, module.high)
+                ceilings.append(most)
+            most = (most - plan.spots[0].slack) / shrink if shrink else inf
+            if len(found) == 1 and coarsest and last.reduction is not None:
+                most = min(most, found[0][0] / coarsest)
+                if coarsest > shrink:
+                    most = min(most, last.reduction.high / (coarsest - shrink))
+            found.insert(0, [most, *reversed(ceilings)])
+            if plan.reduction is not None:
+                most -= plan.reduction.low
         return found
 
-    # ---------------------------------------------------------------------------------------------- the architecture
+    # --------------------------------------------------------------------------------------------------- the outputs
 
-    def _reduction(self, pick: Pick, plan: "StagePlan", widths: Chosen) -> Module:
-        reduction = plan.reduction
+    def _pick_reduction(
+        self, pick: Pick, s: int, channels: int, entered: int, need: float, ceiling: float
+    ) -> list[int]:
+        """Choose what a reduction's convolutions join to its pool's channels."""
+        reduction = self.plans[s].reduction
         assert reduction is not None
-        at = f"stage{plan.number}.reduction"
-        if reduction.kind != "parallel":
-            conv = Conv((1, 1) if reduction.kind == "pool_first" else (3, 3), width=widths.source)
-            steps = (STRIDE_POOL, conv) if reduction.kind == "pool_first" else (conv, STRIDE_POOL)
-            return Module((steps,))
-        long_output, short_output = widths.reduction["long.output"], widths.reduction["short.output"]
-        # The grid before has more than four times the places: an embedding of a quarter passes as much as the output.
-        ranges = reduction.choices.long.embedding
-        embedding = pick.width(f"{at}.long.embedding", ranges, max(ranges.low, long_output / 4), ranges.high)
-        long = (*reduction.long.steps(embedding, long_output, "early"), Conv((3, 3), 2, False, long_output))
-        short: Tower = (Conv((3, 3), 2, False, short_output),)
-        if not reduction.direct:
-            ranges = reduction.choices.short.embedding
-            embedding = pick.width(f"{at}.short.embedding", ranges, max(ranges.low, short_output / 4), ranges.high)
-            short = (Conv((1, 1), width=embedding), *short)
-        return Module((short, long, (STRIDE_POOL,)))
+        least = max(need, self.limits.coarsest * entered if s == len(self.plans) - 1 else 0.0) - channels
+        most = ceiling - channels
+        ranges, names = reduction.ranges, self.names[s].reduction
+        if len(ranges) == 1:
+            return [pick.width(names[1], ranges[0], least, most)]
+        long, short = ranges
+        first = pick.width(names[0], long, least - short.high, most - short.low)
+        return [first, pick.width(names[1], short, least - first, most - first)]
 
-    @staticmethod
-    def _module(plan: "StagePlan", widths: Chosen, embeddings: dict[str, tuple[int, int]], m: int) -> Module:
-        def width(place: str) -> int:
-            return plan.widths(place).between(widths.first[place], widths.last[place], m, plan.depth)
+    def _pick_outputs(
+        self, pick: Pick, s: int, source: int, needs: list[list[float]], ceilings: list[float]
+    ) -> tuple[list[int], Sequence[Sequence[int]]]:
+        """Choose the outputs of a stage's modules; return what each spot reads, and each module's outputs as PLACES."""
+        plans, names, limits = self.plans[s].spots, self.names[s].outputs, self.limits
+        after, need, count = self._least_after(s, source, needs), needs[s], self.plans[s].count
+        if not self.tied:
+            sources, outputs = [source], list[Sequence[int]]()
+            for m, plan in enumerate(plans, 1):
+                channels = sources[-1]
+                least = max(limits.shrink * channels, after if m == len(plans) else 0.0)
+                most = limits.embedding * channels
+                outputs.append(_share(pick, names[m - 1], plan, least, ceilings[m], need[m], most, most))
+                sources.append(plan.channels(outputs[-1]))
+            return sources[:-1], outputs
+        plan = plans[0]
+        most = limits.embedding * source
+        if count == 1:
+            least = max(limits.shrink * source, after)
+            return [source], [_share(pick, names[0], plan, least, ceilings[1], need[1], most, most)]
+        # Later modules embed what the first one gives: at least this share of what enters, and twice what they read.
+        narrowest = most * min(1.0, limits.shrink or 1.0)
+        grow = 1 / limits.embedding
+        first = _share(pick, names[0], plan, limits.shrink * source, ceilings[1], need[1], narrowest, most, grow)
+        total = plan.channels(first)
+        most = limits.embedding * min(source, total)
+        last = _share(pick, names[1], plan, max(total, after), ceilings[-1], 0.0, most, most, 0.0, first)
+        along = list(zip(*map(schedule, first, last, plan.steps, (count,) * 4), strict=True))
+        return [source, total], along
 
-        def spatial(tower: "SpatialChoice", name: str) -> Tower:
-            embedding = tower.choices.embedding.between(*embeddings[name], m, plan.depth)
-            return tower.steps(embedding, width(f"{name}.output"), plan.widen)
+    def _least_after(self, s: int, entered: int, needs: list[list[float]]) -> float:
+        """The fewest channels at the end of a stage with which the reduction after it can reach what it must."""
+        if s + 1 == len(self.plans):
+            return 0.0
+        reduction = self.plans[s + 1].reduction
+        joined = reduction.high if reduction else 0
+        wanted = needs[s + 1][0]
+        if s + 2 == len(self.plans):
+            wanted = max(wanted, self.limits.coarsest * entered)
+        return wanted - joined
 
-        pool = Pool((3, 3), kind="avg" if plan.pool == "avg" else "max", counted=plan.counted or plan.pool == "max")
-        return Module(
-            (
-                (Conv((1, 1), width=width("pointwise")),),
-                spatial(plan.short, "short"),
-                spatial(plan.long, "long"),
-                (pool, Conv((1, 1), width=width("pool.projection"))),
-            )
+    # ------------------------------------------------------------------------------------------------ the embeddings
+
+    def _modules(
+        self, pick: Pick, s: int, sources: list[int], outputs: Sequence[Sequence[int]], needs: list[float]
+    ) -> tuple[Module, ...]:
+        """Choose embeddings: at most their share of the module's input, and as wide as the cut through it must be."""
+        plans, names, most = self.plans[s].spots, self.names[s].embeddings, self.limits.embedding
+        if not self.tied:
+            found = []
+            for plan, chosen, source, need, own in zip(plans, outputs, sources, needs[1:], names, strict=False):
+                long, short = _embed(pick, (own,), plan, chosen, need, most * source, source)
+                found.append(plan.module((long[0], short[0]), chosen))
+            return tuple(found)
+        # The cut through the first module asks for most: no output narrows along the stage.
+        plan, count = plans[0], self.plans[s].count
+        long, short = _embed(pick, names[: len(plans)], plan, outputs[0], needs[1], most * min(sources[:2]), sources[0])
+        along = zip(
+            schedule(long[0], long[-1], plan.long.choices.embedding.step, count),
+            schedule(short[0], short[-1], plan.short.choices.embedding.step, count),
+            strict=True,
         )
+        return tuple([plan.module(embeddings, chosen) for embeddings, chosen in zip(along, outputs, strict=True)])
+
+    def _reduction(self, pick: Pick, s: int, joined: list[int], channels: int) -> Module:
+        """Choose the embeddings of a reduction that gives ``channels``, and make it."""
+        reduction, names = self.plans[s].reduction, self.names[s].reduction
+        assert reduction is not None
+        if reduction.kind == "pool_first":
+            return Module(((STRIDE_POOL, Conv((1, 1), width=channels)),))
+        if reduction.kind == "convolve_first":
+            return Module(((Conv((3, 3), width=channels), STRIDE_POOL),))
+        # The grid before has more than four times the places: an embedding of a quarter passes as much as the output.
+        long, short = joined
+        embedding = pick.width(names[2], reduction.long.choices.embedding, long / 4, inf)
+        long_tower = reduction_tower(reduction.long, embedding, long)
+        embedding = 0
+        if not reduction.direct:
+            embedding = pick.width(names[3], reduction.choices.short.embedding, short / 4, inf)
+        short_tower = reduction_tower(None, embedding, short)
+        return Module((short_tower, long_tower, (STRIDE_POOL,)))
+
+
+def _share(
+    pick: Pick,
+    names: Sequence[str],
+    plan: ModulePlan,
+    least: float,
+    most: float,
+    need: float,
+    embeddable: float,
+    readable: float,
+    grow: float = 0.0,
+    bottoms: Sequence[int] | None = None,
+) -> list[int]:
+    """Choose a module's outputs, one after another, so that their sum lies from ``least`` to ``most`` in any case.
+
+    ``need`` channels must come through the module: of an output no more counts than its embedding, ``embeddable`` at
+    most, can pass on. An output that a convolution of its own tower reads is at most ``readable``, and the sum at least
+    ``grow`` times it. ``bottoms`` are lower bounds of the outputs.
+    """
+    fans, ranges, passes = plan.fans, plan.ranges, plan.passes
+    lows, highs = bottoms or plan.lows, plan.highs
+    if plan.reads:
+        read = zip(highs, ranges, plan.output_is_read, strict=True)
+        highs = tuple([widths.down(readable) if is_read else high for high, widths, is_read in read])
+    # What the outputs after each may add: the last two leave the module once.
+    low_after = [fans[1] * lows[1] + lows[2] + lows[3], lows[2] + lows[3], lows[3], 0]
+    high_after = [fans[1] * highs[1] + highs[2] + highs[3], highs[2] + highs[3], highs[3], 0]
+    if need:
+        caps = (plan.long.choices.embedding.down(embeddable), plan.short.choices.embedding.down(embeddable))
+        lost = [_lost(fans[i], passes[i], lows[i], caps[i]) for i in (0, 1)]
+        least = max(least, need + lost[0] + lost[1])
+        missing = need - high_after[1] - min(passes[1] * highs[1], caps[1])  # what the long tower must pass
+    total, chosen = 0, []
+    for i in (0, 1, 2, 3):
+        fan, low, high = fans[i], (least - total - high_after[i]), (most - total - low_after[i])
+        if fan != 1:
+            low, high = low / fan, high / fan
+        if low < lows[i]:
+            low = lows[i]
+        if high > highs[i]:
+            high = highs[i]
+        if need and i < 2:
+            passing, cap, spare = passes[i], caps[i], most - need - lost[1 - i]  # what this output may lose
+            through = (missing if missing < cap else cap) / passing
+            if low < through:
+                low = through
+            if high > (spare + cap) / fan:
+                high = (spare + cap) / fan
+            if passing < fan and high > spare / (fan - passing):
+                high = spare / (fan - passing)
+        width = pick.width(names[i], ranges[i], low, high)
+        chosen.append(width)
+        total += fan * width
+        if need and i < 2:
+            lost[i] = _lost(fan, passes[i], width, caps[i])
+            least = max(least, need + lost[0] + lost[1])
+            missing = need - high_after[1] - (fan * width - lost[i])
+        if grow and plan.output_is_read[i]:
+            least = max(least, width * grow)
+    return chosen
+
+
+def _lost(fan: int, passes: int, width: int, cap: int) -> int:
+    """Channels of an output that its tower's embedding, at most ``cap`` wide, does not pass on."""
+    passed = passes * width
+    return fan * width - (passed if passed < cap else cap)
+
+
+def _embed(
+    pick: Pick,
+    names: Sequence[Sequence[str]],
+    plan: ModulePlan,
+    outputs: Sequence[int],
+    need: float,
+    most: float,
+    source: int,
+) -> tuple[list[int], list[int]]:
+    """Choose the embeddings of the long and the short tower, one for each entry of ``names``, up to ``most``."""
+    need -= outputs[2] + min(outputs[3], source)
+    long_passes, short_passes = plan.passes[0] * outputs[0], plan.passes[1] * outputs[1]
+    ranges = plan.short.choices.embedding
+    least = need - min(ranges.down(most), short_passes)
+    long = [pick.width(own[0], plan.long.choices.embedding, least, most) for own in names]
+    least = need - min(min(long), long_passes)
+    return long, [pick.width(own[1], ranges, least, most) for own in names]

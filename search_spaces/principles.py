@@ -7,15 +7,14 @@ sections 3 and 5.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, nearest
-from search_spaces.graph import Graph, Node
-from search_spaces.operations import Concat, Conv, Pool, Shape
+from search_spaces.layout import Layout, Unit, layout_of
+from search_spaces.operations import Conv, Pool
 
 NAMES = ("bottleneck", "local_processing", "embedding", "balance")
 RULES = ("asymmetric_factors", "nonlinear_factors", "parallel_reduction")
@@ -71,8 +70,7 @@ class Thresholds:
                 )
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One measurement, passed if ``value`` is at least (``at_least``) or at most the threshold; ``where``: worst."""
 
     name: str
@@ -81,11 +79,11 @@ class Finding:
     at_least: bool
     where: str
     sentence: str
-    passed: bool = field(init=False)
 
-    def __post_init__(self) -> None:
-        within = self.value >= self.threshold if self.at_least else self.value <= self.threshold
-        object.__setattr__(self, "passed", within)
+    @property
+    def passed(self) -> bool:
+        """Whether the value is on the right side of the threshold."""
+        return self.value >= self.threshold if self.at_least else self.value <= self.threshold
 
     @property
     def violation(self) -> float:
@@ -136,16 +134,23 @@ def audit(
     architecture: Architecture, resolution: int | tuple[int, int] | None = None, thresholds: Thresholds | None = None
 ) -> Audit:
     """Measure an architecture at ``resolution`` (pixels; its own by default); ResolutionError if that is too small."""
-    limits = thresholds or Thresholds()
-    graph = architecture.graph(resolution)
+    return measure(layout_of(architecture, resolution), thresholds or Thresholds())
+
+
+def measure(layout: Layout, limits: Thresholds) -> Audit:
+    """Measure an architecture that is laid out."""
     return Audit(
         principles=(
-            bottleneck(graph, limits.bottleneck),
-            local_processing(graph, limits.shrink, limits.coarsest),
-            embedding(graph, limits.embedding),
-            balance(graph, limits),
+            bottleneck(layout, limits.bottleneck),
+            local_processing(layout, limits.shrink, limits.coarsest),
+            embedding(layout, limits.embedding),
+            balance(layout, limits),
         ),
-        rules=(asymmetric_factors(graph, limits.asymmetric_grids), nonlinear_factors(graph), parallel_reduction(graph)),
+        rules=(
+            asymmetric_factors(layout, limits.asymmetric_grids),
+            nonlinear_factors(layout),
+            parallel_reduction(layout),
+        ),
         off=limits.off,
     )
 
@@ -153,26 +158,13 @@ def audit(
 # --------------------------------------------------------------------------------------------- 1: no bottlenecks
 
 
-def dominators(graph: Graph) -> dict[str, str | None]:
-    """For every node, the last node that all paths from the input to it share (None for the input)."""
-    found: dict[str, str | None] = {}
-    level: dict[str, int] = {}
-    for node in graph:
-        at = node.inputs[0] if node.inputs else None
-        for other in node.inputs[1:]:
-            while at is not None and at != other:
-                if level[at] >= level[other]:
-                    at = found[at]
-                else:
-                    other = found[other] or other
-        found[node.name] = at
-        level[node.name] = level[at] + 1 if at is not None else 0
-    return found
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cut:
-    """The narrowest place of one segment: ``elements`` pass it, the geometric line asks for ``line`` at this depth."""
+    """The narrowest place of one segment: ``elements`` pass it, the geometric line asks for ``line`` at this depth.
+
+    ``segment`` is the module, the reduction or the step of a chain in which it lies; ``depth`` runs from 0, the
+    picture, to 1, the final representation.
+    """
 
     segment: str
     elements: int
@@ -184,143 +176,121 @@ class Cut:
         """elements / line."""
         return self.elements / self.line
 
+    @property
+    def unit(self) -> str:
+        """The module, the reduction or ``stem``."""
+        return _unit(self.segment)
 
-def cuts(graph: Graph) -> list[Cut]:
-    """Return the minimum vertex cut of every segment between single-tensor cuts, from the input to the last grid.
 
-    The capacity of a node is the number of elements of its output. The line runs geometrically from the input's size
+def cuts(layout: Layout) -> list[Cut]:
+    """Return the minimum vertex cut of every segment between single tensors, from the picture to the last grid.
+
+    The capacity of a node is the number of elements of its output. The line runs geometrically from the picture's size
     at depth 0 to the final representation's at depth 1; depth is the share of the convolutions of the longest path
-    that lie up to the segment's end. Towers share no nodes except at dominators, so the minimum cut of a segment is a
-    sum over towers of minima along them.
+    that lie up to the segment's end.
     """
-    idom = dominators(graph)
-    last = graph["head.pool"].inputs[0]
-    chain = [last]
-    while (before := idom[chain[-1]]) is not None:
-        chain.append(before)
-    chain.reverse()
-
-    def flow(name: str, source: str) -> float:
-        if name == source:
-            return math.inf
-        node, gate = graph[name], idom[name]
-        assert gate is not None
-        inner = sum(flow(parent, gate) for parent in node.inputs) if len(node.inputs) > 1 else math.inf
-        return min(node.shape.elements, inner, flow(gate, source))
-
-    start, end = graph[chain[0]].shape.elements, graph[last].shape.elements
+    start, end, total = layout.picture.elements, layout.shape.elements, max(1, layout.depth)
     found = []
-    for source, target in pairwise(chain):
-        depth = graph.depth[target] / max(1, graph.depth[last])
-        elements = int(min(graph[source].shape.elements, flow(target, source)))
-        found.append(Cut(target, elements, start ** (1 - depth) * end**depth, depth))
+    for place, elements, convolutions in layout.segments:
+        depth = convolutions / total
+        found.append(Cut(place, elements, start ** (1 - depth) * end**depth, depth))
     return found
 
 
-def bottleneck(graph: Graph, least: float) -> Finding:
+def _unit(place: str) -> str:
+    parts = place.split(".")
+    return "stem" if parts[0] == "stem" else ".".join(parts[:2])
+
+
+def bottleneck(layout: Layout, least: float) -> Finding:
     """Principle 1: the smallest ratio of a segment's minimum cut to the geometric line."""
-    worst = min(cuts(graph), key=lambda cut: cut.ratio)
-    unit = graph[worst.segment].unit
+    start, end, total = layout.picture.elements, layout.shape.elements, max(1, layout.depth)
+    fall = (end / start) ** (1 / total)  # from one convolution to the next
+    lowest, worst = math.inf, layout.segments[0]
+    for segment in layout.segments:
+        height = segment[1] / fall ** segment[2]
+        if height < lowest:
+            lowest, worst = height, segment
+    depth = worst.depth / total
+    line = start ** (1 - depth) * end**depth
+    ratio, where = worst.elements / line, _unit(worst.place)
     sentence = (
-        f"{worst.elements:,} elements pass {unit}, {worst.ratio:.2f} of the {worst.line:,.0f} that a gentle decrease "
-        f"from input to output would keep there (at least {least:g})"
+        f"at its narrowest, {where} lets {worst.elements:,} elements through; a gentle decrease from input to "
+        f"output would keep {line:,.0f} there, and at least {least:g} of them are asked for"
     )
-    return Finding("bottleneck", worst.ratio, least, True, unit, sentence)
+    if ratio < least:
+        sentence += f": widen {where}, or reduce the grid by a stride-2 convolution and a pool side by side"
+    return Finding("bottleneck", ratio, least, True, where, sentence)
 
 
 # --------------------------------------------------------------------------------- 2: wide where it is processed
 
 
-@dataclass(frozen=True)
-class Unit:
-    """A module or reduction as the measurements see it."""
-
-    name: str
-    nodes: tuple[Node, ...]
-
-    @property
-    def source(self) -> Shape:
-        """What the unit reads."""
-        return self.nodes[0].input_shapes[0]
-
-    @property
-    def shape(self) -> Shape:
-        """What the unit gives."""
-        return self.nodes[-1].shape
-
-    @property
-    def stage(self) -> int:
-        """Number of the stage, from 1."""
-        return int(self.name.split(".")[0].removeprefix("stage"))
-
-    @property
-    def reduces(self) -> bool:
-        """Whether this is the reduction that leads to the stage's grid."""
-        return self.name.endswith(".reduction")
-
-
-def units(graph: Graph) -> list[Unit]:
-    """All modules and reductions in order."""
-    nodes: dict[str, list[Node]] = {}
-    for node in graph:
-        if node.unit.startswith("stage"):
-            nodes.setdefault(node.unit, []).append(node)
-    return [Unit(name, tuple(members)) for name, members in nodes.items()]
-
-
-def local_processing(graph: Graph, shrink: float, coarsest: float) -> Finding:
+def local_processing(layout: Layout, shrink: float, coarsest: float) -> Finding:
     """Principle 2, as the worst of three ratios of what is found to what is required, so that 1 is the threshold.
 
     Channels do not shrink from one module to the next below ``shrink``; entering the last grid there are ``coarsest``
     times the channels of entering the grid before; expanded filter banks stand on the last grid only (each elsewhere
     counts as 0).
     """
-    all_units = units(graph)
-    found = [
-        (
-            unit.shape.channels / unit.source.channels / shrink,
-            unit.name,
-            f"{unit.name} takes {unit.source.channels} channels to {unit.shape.channels} "
-            f"(at least {shrink:g} of what enters)",
-        )
-        for unit in all_units
-    ]
-    entries = {unit.stage: unit.shape if unit.reduces else unit.source for unit in reversed(all_units)}
+    last = layout.units[-1].stage
+    value, worst, expanded = math.inf, layout.units[0], False
+    entries: dict[int, tuple[Unit, int]] = {}  # for every grid, the channels on entering it
+    for unit in layout.units:
+        kept = unit.shape.channels / unit.source.channels / shrink
+        if kept < value:
+            value, worst = kept, unit
+        if unit.stage not in entries:
+            entries[unit.stage] = (unit, (unit.shape if unit.reduces else unit.source).channels)
+        if unit.special and unit.stage != last and value > 0 and any(tower.expanded for tower in unit.towers):
+            value, worst, expanded = 0.0, unit, True
     if len(entries) > 1:
-        last, before = max(entries), sorted(entries)[-2]
-        here, there = entries[last].channels, entries[before].channels
+        (unit, here), (_, there) = entries[last], entries[sorted(entries)[-2]]
+        if here / there / coarsest < value:
+            sentence = (
+                f"the last grid starts with {here} channels, the one before with {there}; at least {coarsest:g} times "
+                "as many are asked for"
+            )
+            if here < coarsest * there:
+                sentence += f": widen the last reduction to {math.ceil(coarsest * there)}"
+            return Finding("local_processing", here / there / coarsest, 1.0, True, f"stage{last}", sentence)
+    if expanded:
         sentence = (
-            f"the last grid is entered with {here} channels, the one before with {there} (at least {coarsest:g} times)"
+            f"{worst.name} has convolutions of 1xn and nx1 side by side before the last grid: put one after the other, "
+            "or move them to the last grid"
         )
-        found.append((here / there / coarsest, f"stage{last}", sentence))
-    found += [
-        (0.0, unit.name, f"{unit.name} has an expanded filter bank before the last grid")
-        for unit in all_units
-        if unit.stage != max(entries) and any(".branch" in node.name for node in unit.nodes)
-    ]
-    value, where, sentence = min(found, key=lambda entry: entry[0])
-    return Finding("local_processing", value, 1.0, True, where, sentence)
+        return Finding("local_processing", 0.0, 1.0, True, worst.name, sentence)
+    given, found = worst.source.channels, worst.shape.channels
+    sentence = f"{worst.name} takes {given} channels to {found}; at least {shrink:g} of what enters is asked for"
+    if value < 1:
+        sentence += f": give it {math.ceil(shrink * given)} or more"
+    return Finding("local_processing", value, 1.0, True, worst.name, sentence)
 
 
 # -------------------------------------------------------------------------------------------------- 3: embeddings
 
 
-def embedding(graph: Graph, most: float) -> Finding:
+def embedding(layout: Layout, most: float) -> Finding:
     """Principle 3: the widest tensor that a spatial convolution of a module reads, relative to the module's input."""
-    worst = (0.0, "", "no module has a spatial convolution")
-    for unit in units(graph):
-        if unit.reduces:
-            continue
-        for node in unit.nodes:
-            if isinstance(node.operation, Conv) and node.operation.spatial:
-                read, source = node.input_shapes[0].channels, unit.source.channels
-                if read / source > worst[0]:
-                    kernel = node.operation.window_text
-                    sentence = (
-                        f"a {kernel} of {unit.name} reads {read} of the module's {source} channels (at most {most:g})"
-                    )
-                    worst = (read / source, unit.name, sentence)
-    return Finding("embedding", worst[0], most, False, worst[1], worst[2])
+    value, worst = 0.0, None
+    for unit in layout.units:
+        ratio = unit.read / unit.source.channels
+        if ratio > value and not unit.reduces:
+            value, worst = ratio, unit
+    if worst is None:
+        return Finding("embedding", 0.0, most, False, "", "no module has a spatial convolution")
+    kernel = next(
+        (tower.kernel for tower in worst.towers if tower.read == worst.read),
+        next((tower.input_kernel for tower in worst.towers if tower.input_kernel), ""),
+    )
+    given = worst.source.channels
+    sentence = (
+        f"a {kernel} of {worst.name} reads {worst.read} channels, the module {given}; at most {most:g} of what the "
+        "module reads is asked for"
+    )
+    if value > most:
+        sentence += f": put a 1x1 with {math.floor(most * given)} filters or fewer before it"
+    return Finding("embedding", value, most, False, worst.name, sentence)
 
 
 # ----------------------------------------------------------------------------------------------------- 4: balance
@@ -331,99 +301,96 @@ def _reference(name: str) -> tuple[float, int]:
     """Width and depth of the reference, which do not depend on the picture."""
     from search_spaces.seeds import seed
 
-    graph = seed(name).graph()
-    return _width(graph), graph.depth[graph["head.pool"].inputs[0]]
+    layout = layout_of(seed(name))
+    return _width(layout), layout.depth
 
 
-def _width(graph: Graph) -> float:
+def _width(layout: Layout) -> float:
     """The mean over stages of log2(channels at the stage's end)."""
-    ends = {unit.stage: math.log2(unit.shape.channels) for unit in units(graph)}
-    return sum(ends.values()) / len(ends)
+    ends = {unit.stage: unit.shape.channels for unit in layout.units}
+    return math.log2(math.prod(ends.values())) / len(ends)
 
 
-def balance(graph: Graph, limits: Thresholds) -> Finding:
+def balance(layout: Layout, limits: Thresholds) -> Finding:
     """Principle 4: |log2(width ratio) - log2(depth ratio)| to the reference, or the share of a stage outside its band.
 
     Width is the geometric mean of the channels at the ends of the stages, depth the convolutions on the longest path. A
-    share outside the band is measured as the log2 of how far it lies outside, beyond the threshold.
+    share (of the multiply-adds up to the final representation) outside the band is measured as the log2 of how far it
+    lies outside, beyond the threshold.
     """
     width, depth = _reference(limits.reference)
-    own_depth = max(1, graph.depth[graph["head.pool"].inputs[0]])
-    wider, deeper = _width(graph) - width, math.log2(own_depth / depth)
-    found = [
-        (
-            abs(wider - deeper),
-            "network",
-            f"{2**wider:.2f}x as wide and {2**deeper:.2f}x as deep as {limits.reference} "
-            f"(at most {limits.balance:g} apart in powers of two)",
-        )
-    ]
+    wider, deeper = _width(layout) - width, math.log2(max(1, layout.depth) / depth)
+    value, worst, worst_share = abs(wider - deeper), 0, 0.0
     low, high = limits.share
-    total = sum(node.macs for node in graph)
-    shares: dict[str, int] = {}
-    for unit in units(graph):
-        stage = f"stage{unit.stage}"
-        shares[stage] = shares.get(stage, 0) + sum(node.macs for node in unit.nodes)
+    shares: dict[int, int] = {}
+    for unit in layout.units:
+        shares[unit.stage] = shares.get(unit.stage, 0) + unit.macs
     for stage, macs in shares.items():
-        share = max(macs / total, 1e-6) if total else 1e-6  # a stage of pools only; the figure stays finite
-        outside = max(math.log2(low / share) if low else -math.inf, math.log2(share / high))
-        if outside > 0:
-            sentence = f"{stage} has {share:.0%} of the multiply-adds ({low:.0%} to {high:.0%} allowed)"
-            found.append((limits.balance + outside, stage, sentence))
-    value, where, sentence = max(found, key=lambda entry: entry[0])
-    return Finding("balance", value, limits.balance, False, where, sentence)
+        share = max(macs / layout.macs, 1e-6) if layout.macs else 1e-6  # a stage of pools only; the figure stays finite
+        if not low <= share <= high:
+            outside = math.log2(low / share) if share < low else math.log2(share / high)
+            if limits.balance + outside > value:
+                value, worst, worst_share = limits.balance + outside, stage, share
+    if worst:
+        sentence = (
+            f"stage{worst} has {worst_share:.0%} of the multiply-adds, and {low:.0%} to {high:.0%} is asked for: "
+            f"move modules or width {'into' if worst_share < low else 'out of'} it"
+        )
+        return Finding("balance", value, limits.balance, False, f"stage{worst}", sentence)
+    sentence = (
+        f"the network is {2**wider:.2f}x as wide and {2**deeper:.2f}x as deep as {limits.reference}; at most a factor "
+        f"of {2**limits.balance:g} between them is asked for"
+    )
+    if value > limits.balance:
+        sentence += ": add modules, or narrow them" if wider > deeper else ": widen the modules, or take some away"
+    return Finding("balance", value, limits.balance, False, "network", sentence)
 
 
 # ------------------------------------------------------------------------------------------- rules of factorisation
 
 
-def asymmetric_factors(graph: Graph, grids: tuple[int, int]) -> Finding:
+def asymmetric_factors(layout: Layout, grids: tuple[int, int]) -> Finding:
     """Section 3.2: 1xn and nx1 in sequence only on medium grids; the value is the distance of a grid from the band."""
-    worst = (0.0, "", f"every n x 1 split stands on a grid from {grids[0]} to {grids[1]}")
-    for unit in units(graph):
-        for node in unit.nodes:
-            if isinstance(node.operation, Conv) and len(set(node.operation.kernel)) == 2 and ".branch" not in node.name:
-                for side in node.input_shapes[0][1:]:
-                    outside = max(grids[0] - side, side - grids[1], 0)
-                    if outside > worst[0]:
-                        kernel = node.operation.window_text
-                        sentence = (
-                            f"a {kernel} of {unit.name} stands on a grid of {side} ({grids[0]} to {grids[1]} allowed)"
-                        )
-                        worst = (float(outside), unit.name, sentence)
-    return Finding("asymmetric_factors", worst[0], 0.0, False, worst[1], worst[2])
+    low, high = grids
+    value, where, sentence = 0, "", f"every n x 1 split stands on a grid from {low} to {high}"
+    for unit in [unit for unit in layout.units if unit.special]:
+        for tower in unit.towers:
+            for side, kernel in tower.asymmetric:
+                outside = max(low - side, side - high)
+                if outside > value:
+                    value, where = outside, unit.name
+                    sentence = (
+                        f"a {kernel} of {where} stands on a grid of {side}, and {low} to {high} is asked for: use an "
+                        "n x n there, or stacked 3x3"
+                    )
+    return Finding("asymmetric_factors", float(value), 0.0, False, where, sentence)
 
 
-def nonlinear_factors(graph: Graph) -> Finding:
+def nonlinear_factors(layout: Layout) -> Finding:
     """Section 3.1: a non-linearity between factors; the value counts convolutions that feed another without one."""
-    linear = [
-        node
-        for node in graph
-        if isinstance(node.operation, Conv)
-        and not node.operation.activation
-        and any(isinstance(graph[reader].operation, Conv) for reader in graph.readers[node.name])
-    ]
-    where = linear[0].unit if linear else ""
+    found: list[str] = []
+    units = (*layout.stem, *layout.units)
+    for i, unit in enumerate(units):
+        if unit.special:
+            found += [unit.name] * sum([tower.linear for tower in unit.towers])
+            if len(unit.towers) == 1 and unit.towers[0].ends_linear and unit is not units[-1]:
+                found += [unit.name] * any(tower.starts_conv for tower in units[i + 1].towers)
     sentence = (
-        f"{linear[0].name} feeds a convolution without an activation"
-        if linear
+        f"a convolution of {found[0]} feeds another without an activation: drop 'linear' from it"
+        if found
         else "every factor is followed by a ReLU"
     )
-    return Finding("nonlinear_factors", float(len(linear)), 0.0, False, where, sentence)
+    return Finding("nonlinear_factors", float(len(found)), 0.0, False, found[0] if found else "", sentence)
 
 
-def parallel_reduction(graph: Graph) -> Finding:
+def parallel_reduction(layout: Layout) -> Finding:
     """Section 5: grids are reduced by convolutions and a pool side by side; the value counts those that are not."""
-    serial = []
-    for unit in units(graph):
-        if unit.reduces:
-            ends = unit.nodes[-1]
-            joined = [graph[name].operation for name in ends.inputs] if isinstance(ends.operation, Concat) else []
-            kinds = {type(operation) for operation in joined}
-            if not {Conv, Pool} <= kinds:
-                serial.append(unit.name)
+    serial = [
+        unit.name for unit in layout.units if unit.reduces and not {Conv, Pool} <= {tower.ends for tower in unit.towers}
+    ]
     sentence = (
-        f"{serial[0]} is not a stride-2 convolution and a pool side by side"
+        f"{serial[0]} is not a convolution and a pool side by side: give it a tower that ends in a 3x3/2 convolution "
+        "and one of a 3x3/2 pool"
         if serial
         else "every grid is reduced in parallel"
     )

@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from search_spaces.architecture import Architecture, Aux, Module, Split, Stage, Step
+from search_spaces.architecture import Architecture, Aux, HeadStep, Module, Split, Stage, StemStep, Step, lay_out
 from search_spaces.errors import RequestError, ResolutionError
-from search_spaces.operations import Conv, Pool
+from search_spaces.operations import AdaptivePool, Conv, Dropout, Linear, LocalNorm, Pool, Shape
 
 CHANNEL_STEP = 4  # scaled widths stay multiples of this, so that no tower of a proxy dies out
 LEAST_WIDTH = 8
@@ -20,37 +20,46 @@ LEAST_WIDTH = 8
 def scaled(architecture: Architecture, width: float) -> Architecture:
     """Return the architecture with all widths times ``width`` in (0, 1], rounded to a multiple of 4, at least 8.
 
-    Widths that were equal stay equal, and no width that was larger becomes smaller than another.
+    Hidden linear layers of auxiliary heads become narrower like convolutions. Widths that were equal stay equal, and no
+    width that was larger becomes smaller than another.
     """
     if not 0 < width <= 1:
         raise RequestError(f"a width multiplier of {width:g} is not possible: more than 0 and at most 1 is allowed")
     if width == 1:
         return architecture
 
-    def narrow(conv: Conv) -> Conv:
-        step = math.floor(conv.width * width / CHANNEL_STEP + 0.5) * CHANNEL_STEP
-        return replace(conv, width=min(conv.width, max(LEAST_WIDTH, step)))
+    def narrow(full: int) -> int:
+        step = math.floor(full * width / CHANNEL_STEP + 0.5) * CHANNEL_STEP
+        return min(full, max(LEAST_WIDTH, step))
 
-    return _map(architecture, lambda step: narrow(step) if isinstance(step, Conv) else step)
+    def in_head(step: HeadStep) -> HeadStep:
+        return replace(step, width=narrow(step.width)) if isinstance(step, Linear) else step
+
+    narrowed = _map(
+        architecture, lambda step: replace(step, width=narrow(step.width)) if isinstance(step, Conv) else step
+    )
+    return replace(narrowed, aux=tuple(replace(head, steps=tuple(map(in_head, head.steps))) for head in narrowed.aux))
 
 
 def low_resolution(architecture: Architecture, resolution: int) -> Architecture:
     """Return the architecture with a stem for pictures of ``resolution`` px whose stages see the target's grids.
 
     The stem gives up strides and pools from the front, as many as bring the grids of the stages closest to those at
-    the architecture's own resolution; where even that leaves them small, windows outside the auxiliary heads are
-    padded so that borders are not lost. Kernels and strides of the auxiliary heads shrink to the grid that they find.
-    At 151 and 79 px Inception-v3 becomes the paper's Table 2. At the own resolution nothing changes.
+    the architecture's own resolution; a module in the stem gives up those of all its towers together, and keeps its
+    pools. Where even that leaves the grids small, or parallel towers on different ones, windows outside the auxiliary
+    heads are padded so that borders are not lost. Kernels, strides and fixed grids of the auxiliary heads shrink to the
+    grid that they find. At 151 and 79 px Inception-v3 becomes the paper's Table 2. At the own resolution nothing
+    changes.
     """
     target = _grids(architecture, architecture.resolution)
     best: tuple[float, int, Architecture] | None = None
-    strided = sum(1 for step in architecture.stem if step.stride > 1)
+    strided = sum(map(_reduces, architecture.stem))
     for padded in (False, True):
         for given_up in range(strided + 1):
             candidate = _relaxed(architecture, given_up, padded)
             try:
                 grids = _grids(candidate, resolution)
-            except RequestError:  # too small, or towers that end on different grids when padded
+            except ResolutionError:
                 continue
             distance = sum(abs(math.log(grid / wanted)) for grid, wanted in zip(grids, target, strict=True))
             changes = given_up + 100 * padded
@@ -73,7 +82,7 @@ def proxy(architecture: Architecture, resolution: int, width: float) -> Architec
 
 def _grids(architecture: Architecture, resolution: int) -> list[int]:
     """The side of the grid of each stage."""
-    graph = architecture.graph(resolution)
+    graph = lay_out(architecture, Shape(3, resolution, resolution))
     return [
         graph[f"stage{s}.module1.concat"].shape.height
         if f"stage{s}.module1.concat" in graph.nodes
@@ -82,61 +91,90 @@ def _grids(architecture: Architecture, resolution: int) -> list[int]:
     ]
 
 
+def _reduces(step: StemStep) -> bool:
+    """Whether a step of the stem has a stride."""
+    if isinstance(step, Module):
+        return any(_reduces(inner) for tower in step.towers for inner in tower if not isinstance(inner, Split))
+    return not isinstance(step, LocalNorm) and step.stride > 1
+
+
 def _relaxed(architecture: Architecture, given_up: int, padded: bool) -> Architecture:
     """Give up the first strides of the stem (a pool that only reduced goes altogether); pad every window if wanted."""
-    stem: list[Conv | Pool] = []
+    stem: list[StemStep] = []
     for step in architecture.stem:
-        if step.stride > 1 and given_up:
+        if _reduces(step) and given_up:
             given_up -= 1
             if isinstance(step, Pool):
                 continue
-            step = replace(step, stride=1)
+            step = _in_stem(step, lambda window: replace(window, stride=1))
         stem.append(step)
     relaxed = replace(architecture, stem=tuple(stem))
     return _map(relaxed, _pad) if padded else relaxed
 
 
 def _pad(step: Conv | Pool) -> Conv | Pool:
-    return replace(step, same=True) if all(side % 2 for side in step.kernel) else step
+    if not all(side % 2 for side in step.kernel):
+        return step
+    # Padded and rounded up, a pool would end on a larger grid than the convolution beside it.
+    return replace(step, same=True, ceil=False) if isinstance(step, Pool) else replace(step, same=True)
 
 
 def _fit_aux(architecture: Architecture, head: Aux, resolution: int) -> Aux:
-    """Shrink windows of an auxiliary head to the grid that they find."""
-    graph = architecture.graph(resolution)
+    """Shrink windows and fixed grids of an auxiliary head to the grid that they find."""
+    graph = lay_out(architecture, Shape(3, resolution, resolution))
     unit = f"stage{head.stage}.module{head.module}"
     shape = next(node.shape for node in reversed(list(graph)) if node.unit == unit)
-    steps: list[Conv | Pool] = []
+    steps: list[HeadStep] = []
     for step in head.steps:
-        fitted: Conv | Pool = step
-        if not step.same:
-            kernel = (min(step.kernel[0], shape.height), min(step.kernel[1], shape.width))
-            # A pool whose window covers the whole grid would leave nothing to the convolutions after it.
-            if isinstance(step, Pool) and min(shape.height, shape.width) < sum(step.kernel):
-                kernel = (min(kernel[0], max(1, shape.height // 2)), min(kernel[1], max(1, shape.width // 2)))
-            fitted = replace(step, kernel=kernel, stride=min(step.stride, *kernel))
-        steps.append(fitted)
-        shape = fitted.output([shape])
+        steps.append(_fitted(step, shape))
+        shape = steps[-1].output([shape])
     return replace(head, steps=tuple(steps))
 
 
-def _map(architecture: Architecture, change: Callable[[Conv | Pool], Conv | Pool]) -> Architecture:
-    """Apply a change to every operation of the stem, the stages and the heads."""
+def _fitted(step: HeadStep, shape: Shape) -> HeadStep:
+    if isinstance(step, AdaptivePool):
+        return AdaptivePool((min(step.grid[0], shape.height), min(step.grid[1], shape.width)))
+    if isinstance(step, Linear | Dropout) or step.same:
+        return step
+    kernel = (min(step.kernel[0], shape.height), min(step.kernel[1], shape.width))
+    # A pool whose window covers the whole grid would leave nothing to the layers after it.
+    if isinstance(step, Pool) and min(shape.height, shape.width) < sum(step.kernel):
+        kernel = (min(kernel[0], max(1, shape.height // 2)), min(kernel[1], max(1, shape.width // 2)))
+    return replace(step, kernel=kernel, stride=min(step.stride, *kernel))
 
-    def in_step(step: Step) -> Step:
-        if isinstance(step, Split):
-            branches = tuple(branch for branch in map(change, step.branches) if isinstance(branch, Conv))
-            return Split(branches)
-        return change(step)
 
-    def in_module(module: Module) -> Module:
-        return Module(tuple(tuple(map(in_step, tower)) for tower in module.towers))
+Change = Callable[[Conv | Pool], Conv | Pool]
+
+
+def _in_step(step: Step, change: Change) -> Step:
+    if isinstance(step, Split):
+        return Split(tuple(branch for branch in map(change, step.branches) if isinstance(branch, Conv)))
+    return change(step)
+
+
+def _in_module(module: Module, change: Change) -> Module:
+    return Module(tuple(tuple(_in_step(step, change) for step in tower) for tower in module.towers))
+
+
+def _in_stem(step: StemStep, change: Change) -> StemStep:
+    if isinstance(step, Module):
+        return _in_module(step, change)
+    return step if isinstance(step, LocalNorm) else change(step)
+
+
+def _map(architecture: Architecture, change: Change) -> Architecture:
+    """Apply a change to every convolution and pool of the stem, the stages and the heads."""
+
+    def in_stage(stage: Stage) -> Stage:
+        modules = tuple(_in_module(module, change) for module in stage.modules)
+        return Stage(modules, _in_module(stage.reduction, change) if stage.reduction else None)
+
+    def in_head(step: HeadStep) -> HeadStep:
+        return change(step) if isinstance(step, Conv | Pool) else step
 
     return replace(
         architecture,
-        stem=tuple(map(change, architecture.stem)),
-        stages=tuple(
-            Stage(tuple(map(in_module, stage.modules)), in_module(stage.reduction) if stage.reduction else None)
-            for stage in architecture.stages
-        ),
-        aux=tuple(replace(head, steps=tuple(map(change, head.steps))) for head in architecture.aux),
+        stem=tuple(_in_stem(step, change) for step in architecture.stem),
+        stages=tuple(map(in_stage, architecture.stages)),
+        aux=tuple(replace(head, steps=tuple(map(in_head, head.steps))) for head in architecture.aux),
     )

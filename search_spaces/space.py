@@ -8,11 +8,13 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, nearest
-from search_spaces.genes import Gene, GeneReader, Genes, GeneWriter, OutsideSpace
-from search_spaces.inception import InceptionSpace, values
+from search_spaces.genes import Gene, GeneDrawer, GeneReader, Genes, GeneWriter, OutsideSpace
+from search_spaces.inception import InceptionSpace
+from search_spaces.inception_values import module_channels, values
 from search_spaces.principles import Audit, Thresholds, audit
 from search_spaces.space_file import SpaceFile
 from search_spaces.yaml_files import Document, read_file, read_text, validate
@@ -66,10 +68,13 @@ class SearchSpace:
 
     def encode(self, architecture: Architecture) -> Genes:
         """Return a point that decodes to the architecture; raise OutsideSpace, with the reason, where there is none."""
+        known = values(self._inception, architecture)
+        ends = module_channels(architecture.stages[-1])
         reason: OutsideSpace | None = None
-        near: list[Architecture] = []
-        for widen in itertools.product(*(stage.widen for stage in self.file.stages)):
-            writer = GeneWriter(values(self._inception, architecture, widen))
+        nearest_point: Architecture | None = None
+        # The least final width that leaves room for every other width is the architecture's own, or a little more.
+        for final in self._inception.finals(ends):
+            writer = GeneWriter({**known, "final": final})
             try:
                 found = self._inception.walk(writer)
             except OutsideSpace as error:
@@ -77,8 +82,9 @@ class SearchSpace:
                 continue
             if found == architecture:
                 return {gene.name: writer.genes.get(gene.name, _unused(gene)) for gene in self.genes}
-            near.append(found)
-        why = _difference(architecture, near) if near else reason
+            nearest_point = found
+            break
+        why = _difference(architecture, nearest_point) if nearest_point else reason
         raise OutsideSpace(f"{architecture.name} is not in the space {self.name!r}: {why}")
 
     def __contains__(self, architecture: Architecture) -> bool:
@@ -95,7 +101,7 @@ class SearchSpace:
     def sample(self, random_seed: int | random.Random = 0) -> Architecture:
         """Draw an architecture, uniformly in the genes."""
         source = random_seed if isinstance(random_seed, random.Random) else random.Random(random_seed)
-        return self.decode(self.sample_genes(source))
+        return self._inception.walk(GeneDrawer(source))
 
     def mutate(self, architecture: Architecture, random_source: random.Random, genes: int = 1) -> Architecture:
         """Return an architecture of the space that differs in ``genes`` freshly drawn genes."""
@@ -119,16 +125,11 @@ def _unused(gene: Gene) -> float | int | str:
     return gene.choices[0] if gene.choices else 0.5
 
 
-def _difference(architecture: Architecture, near: list[Architecture]) -> str:
-    """The first line in which an architecture's file differs from that of the nearest of some points."""
-    theirs = replace(architecture, name="any", resolution=1).to_yaml().splitlines()
-
-    def differences(point: Architecture) -> list[tuple[str, str]]:
-        ours = replace(point, name="any", resolution=1).to_yaml().splitlines()
-        return [(a, b) for a, b in itertools.zip_longest(theirs, ours, fillvalue="") if a != b]
-
-    found = min((differences(point) for point in near), key=len)
-    return f"it has {found[0][0].strip()!r} where the nearest point has {found[0][1].strip()!r}"
+def _difference(architecture: Architecture, point: Architecture) -> str:
+    """The first line in which an architecture's file differs from that of a point."""
+    theirs, ours = (replace(a, name="any", resolution=1).to_yaml().splitlines() for a in (architecture, point))
+    one, other = next((a, b) for a, b in itertools.zip_longest(theirs, ours, fillvalue="") if a != b)
+    return f"it has {one.strip()!r} where the nearest point has {other.strip()!r}"
 
 
 @lru_cache(maxsize=1)
@@ -141,6 +142,14 @@ def space_names() -> tuple[str, ...]:
 
 def space(name_or_path: str, resolution: int | None = None) -> SearchSpace:
     """Return a space by name or from a YAML file, at its own or another target resolution in pixels."""
+    document = _document(name_or_path)
+    if resolution is not None and isinstance(document.data, dict):
+        document = Document({**document.data, "resolution": resolution}, document.file, document.lines)
+    return SearchSpace(validate(SpaceFile, document, "a space file"))
+
+
+def _document(name_or_path: str, readers: tuple[str, ...] = ()) -> Document:
+    """Read a space's file; one with a ``base`` is laid over the space that it names (``readers``: who led here)."""
     if name_or_path in space_names():
         document = read_text((_FOLDER / f"{name_or_path}.yaml").read_text(encoding="utf-8"), f"{name_or_path}.yaml")
     elif name_or_path.endswith((".yaml", ".yml")):
@@ -150,6 +159,44 @@ def space(name_or_path: str, resolution: int | None = None) -> SearchSpace:
             f"there is no space {name_or_path!r}: allowed are {', '.join(space_names())} or a YAML file"
             f"{nearest(name_or_path, space_names())}"
         )
-    if resolution is not None and isinstance(document.data, dict):
-        document = Document({**document.data, "resolution": resolution}, document.file, document.lines)
-    return SearchSpace(validate(SpaceFile, document, "a space file"))
+    if not isinstance(document.data, dict) or "base" not in document.data:
+        return document
+    base = document.data["base"]
+    if not isinstance(base, str):
+        document.fail(("base",), f"base is {str(base)[:60]!r}: the name of a space or a YAML file is allowed")
+    if base.endswith((".yaml", ".yml")):  # beside the file that names it
+        base = str(Path(document.file).parent / base)
+    if base in readers or len(readers) > 8:
+        document.fail(("base",), f"base is {base!r}, which is based on this file again: name another space")
+    try:
+        below = _document(base, (*readers, name_or_path))
+    except RequestError as error:
+        document.fail(("base",), str(error))
+    return _laid_over(document, below)
+
+
+def _laid_over(document: Document, base: Document) -> Document:
+    """Replace what a file says in the space that it is based on; its ``stages`` name those that differ."""
+    own = {key: value for key, value in document.data.items() if key != "base"}
+    lines = dict(document.lines)
+    stages = own.get("stages")
+    if isinstance(stages, dict):
+        names = [f"stage{s + 1}" for s in range(len(base.data["stages"]))]
+        for name in stages:
+            if name not in names:
+                sentence = f"there is no {str(name)[:60]!r} in {base.file}: allowed are {', '.join(names)}"
+                document.fail(("stages", name), sentence + nearest(str(name), names))
+        own["stages"] = [
+            _merged(below, stages.get(name, {})) for name, below in zip(names, base.data["stages"], strict=True)
+        ]
+        for path, line in document.lines.items():
+            if len(path) > 1 and path[0] == "stages" and path[1] in names:
+                lines["stages", names.index(str(path[1])), *path[2:]] = line
+    return Document(_merged(base.data, own), document.file, lines)
+
+
+def _merged(below: Any, own: Any) -> Any:
+    """Lay mappings over each other, key by key; anything else replaces what was there."""
+    if not isinstance(below, dict) or not isinstance(own, dict):
+        return own
+    return {**below, **{key: _merged(below[key], value) if key in below else value for key, value in own.items()}}

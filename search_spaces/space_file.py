@@ -4,9 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from search_spaces.architecture import Aux, HeadStep
 from search_spaces.factorisation import Factorisation
 from search_spaces.genes import Widths
-from search_spaces.operations import Conv, Pool, parse
+from search_spaces.operations import Conv, LocalNorm, Plain, Pool, parse
 from search_spaces.principles import Thresholds
 
 
@@ -24,8 +25,23 @@ def _operations(value: Any) -> Any:
     return tuple(parse(item) for item in value) if isinstance(value, list) else value
 
 
+def _stem(value: tuple[Plain, ...]) -> tuple[Plain, ...]:
+    for step in value:
+        if not isinstance(step, Conv | Pool | LocalNorm):
+            raise ValueError(f"{step.text()!r} is not for the stem of a space: it holds conv, max, avg and lrn")
+    return value
+
+
+def _head(value: tuple[Plain, ...]) -> tuple[Plain, ...]:
+    Aux(1, 1, value)  # type: ignore[arg-type]  # refuses what cannot stand in a head
+    return value
+
+
 WidthsField = Annotated[Widths, BeforeValidator(_widths)]
-Operations = Annotated[tuple[Conv | Pool, ...], BeforeValidator(_operations), Field(min_length=1)]
+Stem = Annotated[
+    tuple[Conv | Pool | LocalNorm, ...], AfterValidator(_stem), BeforeValidator(_operations), Field(min_length=1)
+]
+Head = Annotated[tuple[HeadStep, ...], AfterValidator(_head), BeforeValidator(_operations), Field(min_length=1)]
 
 
 def _odd(value: int) -> int:
@@ -34,6 +50,7 @@ def _odd(value: int) -> int:
     return value
 
 
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Odd = Annotated[int, Field(ge=3, le=15), AfterValidator(_odd)]
 
 
@@ -87,23 +104,29 @@ class StageChoices(_Strict):
 
 
 class AuxChoices(_Strict):
-    """The auxiliary head: its steps, on the last module of ``stage``."""
+    """The auxiliary head on the last module of ``stage``: the steps of each that may stand there, by name."""
 
     stage: Annotated[int, Field(ge=1)]
-    steps: Operations
+    heads: dict[Name, Head] = Field(min_length=1)
 
 
 class SpaceFile(_Strict):
-    """A file of ``spaces/``."""
+    """A file of ``spaces/``, or one that says in what it differs from another (``base``, read by ``space_document``).
+
+    ``tied``: whether the modules of a stage share their choices. ``fixed``: the value of genes that are not searched;
+    widths are fixed by their ranges.
+    """
 
     format: Literal["space/1"]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     notes: str = ""
     resolution: Annotated[int, Field(ge=32, le=4096)] = 299
-    stems: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], Operations] = Field(min_length=1)
+    tied: bool = True
+    stems: dict[Name, Stem] = Field(min_length=1)
     stages: tuple[StageChoices, ...] = Field(min_length=2)
     aux: AuxChoices | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     norm_eps: Annotated[float, Field(gt=0)] = 1e-3
-    pools_count_padding: bool = True
+    padding: tuple[Literal["counted", "uncounted"], ...] = Field(default=("counted",), min_length=1)
     thresholds: Thresholds = Thresholds()
+    fixed: dict[str, int | str] = Field(default_factory=dict)

@@ -1,13 +1,14 @@
 """YAML read strictly and written readably. The only file that imports yaml.
 
-Refused: duplicate keys, anchors and aliases, tags, keys that are not text, more than 1 MB, nesting beyond 40.
+Refused: duplicate keys, anchors and aliases, tags, keys that are not text, more than 250 KB or 10,000 entries, nesting
+beyond 40.
 Scalars follow YAML 1.2: ``1e-3`` is a number, ``no`` and ``on`` are text, dates stay text.
 """
 
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args, get_type_hints
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     M = TypeVar("M", bound=BaseModel)
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 250_000  # a hundred times Inception-v3: what is allowed is read within half a second
+MAX_ENTRIES = 10_000
 MAX_DEPTH = 40
 
 _SCALARS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -62,7 +64,9 @@ class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self.file = file
         self.lines: dict[tuple[str | int, ...], int] = {}
-        self.events = yaml.parse(text, Loader=yaml.SafeLoader)
+        self.entries = 0
+        self.loader = yaml.SafeLoader(text)
+        self.events: Iterator[yaml.Event] = iter(self.loader.get_event, None)
 
     def fail(self, event: yaml.Event, sentence: str) -> NoReturn:
         raise RequestError(f"{self.file}:{_line(event)}: {sentence}")
@@ -88,6 +92,9 @@ class _Reader:
             self.fail(event, "anchors and aliases are not allowed: write the value out where it is used")
         if (tag := getattr(event, "tag", None)) is not None:
             self.fail(event, f"the tag {str(tag)[:60]!r} is not allowed: write plain values")
+        self.entries += 1
+        if self.entries > MAX_ENTRIES:
+            self.fail(event, f"more than {MAX_ENTRIES:,} entries: remove what does not belong here")
         if len(path) > MAX_DEPTH:
             self.fail(event, f"nested deeper than {MAX_DEPTH} levels: flatten the file")
         if isinstance(event, yaml.MappingStartEvent):
@@ -98,18 +105,23 @@ class _Reader:
                 items.append(self.value(inner, (*path, len(items))))
             return items
         assert isinstance(event, yaml.ScalarEvent)
-        return event.value if event.style in ("'", '"', "|", ">") else self.scalar(event)
+        return self.text(event) if event.style in ("'", '"', "|", ">") else self.scalar(event)
 
     def mapping(self, path: tuple[str | int, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         while not isinstance(key_event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(key_event, yaml.ScalarEvent) or key_event.anchor or key_event.tag:
                 self.fail(key_event, "a key must be plain text: write 'name: value'")
-            key = key_event.value
+            key = self.text(key_event)
             if key in found:
                 self.fail(key_event, f"the key {key[:60]!r} stands twice: keep one")
             found[key] = self.value(next(self.events), (*path, key))
         return found
+
+    def text(self, event: yaml.ScalarEvent) -> str:
+        if any("\ud800" <= letter <= "\udfff" for letter in event.value):
+            self.fail(event, "an escape stands for half a character: write the character itself")
+        return str(event.value)
 
     def scalar(self, event: yaml.ScalarEvent) -> Any:
         kind = next((name for name, form in _SCALARS if form.fullmatch(event.value)), "text")
@@ -129,31 +141,44 @@ class _Reader:
 
 def read_text(text: str, file: str = "<text>") -> Document:
     """Parse one YAML document; raise RequestError with file and line where it is not allowed."""
-    if len(text.encode()) > MAX_BYTES:
-        raise RequestError(f"{file}:1: larger than {MAX_BYTES:,} bytes: split the file")
-    reader = _Reader(text, file)
+    _check_size(len(text), file)
     try:
-        data = reader.document()
+        reader = _Reader(text, file)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise RequestError(f"{file}:{line}: not valid YAML: {error.reason}") from None
+    try:
+        return Document(reader.document(), file, reader.lines)
+    except RequestError:
+        raise
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RequestError(f"{file}:{line}: not valid YAML: {error.problem}") from None
-    except yaml.reader.ReaderError as error:
-        raise RequestError(f"{file}:1: not valid YAML: {error.reason} at position {error.position}") from None
-    return Document(data, file, reader.lines)
+        raise RequestError(f"{file}:{line}: not valid YAML: {str(error.problem)[:200]}") from None
+    except (ValueError, OverflowError):  # PyYAML turns escapes and versions into numbers unchecked
+        line = reader.loader.line + 1
+        raise RequestError(f"{file}:{line}: not valid YAML: an escape or a version that is out of range") from None
 
 
 def read_file(path: Path) -> Document:
     """Read a YAML file strictly; a file that is missing, too large or not UTF-8 is a RequestError."""
     if not path.is_file():
         raise RequestError(f"there is no file {str(path)!r}: check the name and the current folder")
-    if path.stat().st_size > MAX_BYTES:
-        raise RequestError(f"{path}:1: larger than {MAX_BYTES:,} bytes: split the file")
+    name = str(path) if str(path).isprintable() else repr(str(path))
     try:
-        return read_text(path.read_text(encoding="utf-8"), str(path))
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        _check_size(len(content), name)
+        return read_text(content.decode(), name)
     except UnicodeDecodeError as error:
-        raise RequestError(f"{path}:1: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RequestError(f"{name}:{line}: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except OSError as error:
         raise RequestError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+
+
+def _check_size(size: int, file: str) -> None:
+    if size > MAX_BYTES:
+        raise RequestError(f"{file}:1: larger than {MAX_BYTES:,} bytes: remove what does not belong here")
 
 
 class _Writer(yaml.SafeDumper):

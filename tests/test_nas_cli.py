@@ -10,6 +10,15 @@ import pytest
 
 from search_spaces.seeds import seed
 
+SEEDS = [
+    "bn-inception",
+    "googlenet",
+    "googlenet-torchvision",
+    "inception-v2",
+    "inception-v3",
+    "inception-v3-tf",
+    "inception-v4",
+]
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -63,8 +72,8 @@ def test_audit_and_what_ships(tmp_path: Path) -> None:
     assert found["passed"] is True
     assert [f["name"] for f in found["principles"]] == ["bottleneck", "local_processing", "embedding", "balance"]
     assert all(f.keys() >= {"name", "value", "threshold", "passed", "where"} for f in found["principles"])
-    assert [entry["name"] for entry in _json("seeds", cwd=tmp_path)] == ["inception-v3"]
-    assert [entry["name"] for entry in _json("spaces", cwd=tmp_path)] == ["inception"]
+    assert [entry["name"] for entry in _json("seeds", cwd=tmp_path)] == SEEDS
+    assert [entry["name"] for entry in _json("spaces", cwd=tmp_path)] == ["inception", "inception-free"]
 
 
 def test_sample_gives_architectures_that_can_be_read(tmp_path: Path) -> None:

@@ -24,10 +24,11 @@ from results.export.to_python import export_python, to_python
 from results.export.to_yaml import export_yaml
 from results.export.weights import key_map, key_shapes
 from search_spaces.architecture import Architecture, Aux, Module, Split, Stage, from_data, from_file
-from search_spaces.cost import graph_params
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.files import write_files
 from search_spaces.operations import Conv
+from search_spaces.proxy import scaled
+from search_spaces.seeds import seed, seed_names
 from trainers.network import Network, build
 
 ROOT = Path(__file__).parent.parent
@@ -98,6 +99,15 @@ def assert_close(found: Any, expected: Any, relative: float) -> None:
         assert float((mine - theirs).abs().max()) <= relative * max(float(theirs.abs().max()), 1e-9)
 
 
+def without_dropout(network: nn.Module) -> list[float]:
+    """Turn dropout off; return the probabilities that were there."""
+    dropouts = [module for module in network.modules() if isinstance(module, nn.Dropout)]
+    found = sorted(module.p for module in dropouts)
+    for module in dropouts:
+        module.p = 0.0
+    return found
+
+
 def pair(architecture: Architecture, side: int, *, aux: bool, channels: int = 3) -> tuple[Network, nn.Module]:
     """The built network and the exported one, with the same weights, in float64."""
     graph = architecture.graph(side, classes=7, channels=channels, aux=aux)
@@ -130,15 +140,16 @@ def test_an_exported_file_computes_what_the_network_computes(architecture: Archi
     aux = bool(architecture.aux)
     side = architecture.smallest_resolution(aux=True) + 9
     network, exported = pair(architecture, side, aux=aux, channels=channels)
-    assert sum(p.numel() for p in exported.parameters()) == graph_params(network.graph)
+    assert sum(p.numel() for p in exported.parameters()) == network.graph.params
     pictures = torch.rand(3, channels, side, side, dtype=torch.float64)
 
     with torch.inference_mode():
         assert_close(exported.eval()(pictures), network.eval()(pictures), 1e-12)
 
+    # The two draw their masks in different orders, so they are compared without any.
+    assert without_dropout(network) == without_dropout(exported)
     results = []
     for module in (network.train(), exported.train()):
-        torch.manual_seed(5)  # dropout draws the same mask
         output = module(pictures)
         sum(tensor.square().sum() for tensor in tensors(output)).backward()  # type: ignore[union-attr]
         results.append(output)
@@ -165,6 +176,76 @@ def test_wide_and_deep_modules_are_formatted_too() -> None:
     heads = tuple(Aux(1, 1 + i % 3, many[: i + 1]) for i in range(8))
     architecture = replace(SMALL, stages=(Stage((wide, *SMALL.stages[0].modules, wide)),), aux=heads)
     assert_well_formed(source_of(architecture, classes=65_536, channels=65_536))
+
+
+# ------------------------------------------------------------------------------------------------ published networks
+
+
+@pytest.mark.parametrize("name", seed_names())
+def test_a_seed_reads_well_and_holds_its_weights(name: str) -> None:
+    source = source_of(seed(name), classes=1000)
+    assert len(source.splitlines()) < 420
+    assert_well_formed(source)
+    graph = seed(name).graph(aux=True)
+    with torch.device("meta"):
+        exported = network_class(load(source))(**({"aux": True} if seed(name).aux else {}))
+    names, shapes = key_map(graph), key_shapes(graph)
+    found = {key: tuple(value.shape) for key, value in exported.state_dict().items()}
+    assert found == {names[key]: shape for key, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("name", seed_names())
+def test_a_narrow_seed_computes_what_its_network_computes(name: str, tmp_path: Path) -> None:
+    """Every operation and both modes at the native size, with an eighth of the filters, weights through the file."""
+    architecture = scaled(seed(name), 0.125)
+    side, aux = architecture.resolution, bool(architecture.aux)
+    network = lively(build(architecture.graph(classes=7, aux=aux), initialise=1)).double()
+    source, weights = export_python(architecture, tmp_path, state=network.state_dict(), classes=7, provenance={})
+    namespace = load(source.read_text())
+    exported = network_class(namespace)(**({"aux": True} if aux else {})).double()
+    namespace["load_weights"](exported, weights)
+    pictures = torch.rand(2, 3, side, side, dtype=torch.float64)
+    assert without_dropout(network) == without_dropout(exported)
+    with torch.no_grad():
+        assert_close(exported.eval()(pictures), network.eval()(pictures), 1e-12)
+        assert_close(exported.train()(pictures), network.train()(pictures), 1e-9)
+
+
+def test_operations_of_one_network_do_not_clutter_the_others() -> None:
+    marks = {
+        "ceil_mode": {"bn-inception", "googlenet", "googlenet-torchvision"},
+        "LocalResponseNorm": {"googlenet"},
+        "nn.AdaptiveAvgPool2d(4)": {"googlenet-torchvision"},
+        "module.in_features": {"googlenet", "googlenet-torchvision"},
+        "class Stem": {"inception-v4"},
+        "count_include_pad=False": {"inception-v3-tf", "inception-v4"},
+        "bias=not norm": {"inception-v2"},
+    }
+    sources = {name: source_of(seed(name)) for name in seed_names()}
+    for mark, names in marks.items():
+        assert {name for name, source in sources.items() if mark in source} == names, mark
+
+
+def test_a_hidden_layer_is_made_for_the_size_of_the_export(tmp_path: Path) -> None:
+    small = scaled(seed("googlenet"), 0.125)
+    with_aux = build(small.graph(160, classes=7, aux=True), initialise=0).state_dict()
+    source, weights = export_python(small, tmp_path, state=with_aux, classes=7, resolution=160, provenance={})
+    assert "Its first linear layer fits pictures of 160 x 160." in source.read_text()
+    namespace = load(source.read_text())
+    exported = network_class(namespace)(aux=True)
+    namespace["load_weights"](exported, weights)
+    logits, auxiliary = exported.train()(torch.rand(2, 3, 160, 160))
+    assert [tuple(tensor.shape) for tensor in (logits, *auxiliary)] == [(2, 7)] * 3
+    with pytest.raises(RequestError, match=r"'aux1\.2\.linear\.weight' is 128 x \d+ instead of .* size of pictures"):
+        export_python(small, tmp_path, state=with_aux, classes=7, provenance={})
+    # where the heads do not fit, they are made for the smallest pictures that they accept, and the trunk runs
+    trunk = {key: value for key, value in with_aux.items() if not key.startswith("aux")}
+    source, weights = export_python(small, tmp_path, state=trunk, classes=7, resolution=48, provenance={})
+    assert "fits pictures of 79 x 79" in source.read_text()
+    namespace = load(source.read_text())
+    exported = network_class(namespace)()
+    namespace["load_weights"](exported, weights)
+    assert exported.eval()(torch.rand(1, 3, 48, 48)).shape == (1, 7)
 
 
 # ------------------------------------------------------------------------------------------------------- Inception-v3
@@ -224,11 +305,16 @@ assert not {{"search_spaces", "trainers", "results", "nas", "torchvision", "timm
         assert_close([logits, aux_logits], network.train()(pictures), 1e-12)
 
 
-@pytest.mark.parametrize("marks", ["", " bias", "mixed"])
-def test_fresh_weights_are_drawn_as_the_search_draws_them(marks: str) -> None:
-    steps = [f"conv 3x3 64{'' if marks == 'mixed' else marks}", f"conv 1x1 96{' bias' if marks == 'mixed' else marks}"]
-    data = SMALL.as_data() | {"stem": steps, "stages": [{"modules": [[[*steps, "conv 1x7 32" + steps[1][11:]]]]}]}
-    architecture = from_data(data | {"aux": [{"after": "stage1.module1", "steps": steps}]})
+@pytest.mark.parametrize("hidden", [[], ["linear 200 relu"]], ids=["plain", "hidden"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("", ""), (" bias", " bias"), ("", " bias"), (" norm bias", " bias"), (" norm bias", "")],
+)
+def test_fresh_weights_are_drawn_as_the_search_draws_them(first: str, second: str, hidden: list[str]) -> None:
+    steps = [f"conv 3x3 64{first}", f"conv 1x1 96{second}"]
+    data = SMALL.as_data() | {"stem": steps, "stages": [{"modules": [[[*steps, f"conv 1x7 32{second}"]]]}]}
+    head = [*steps, *(["adaptive 2x2"] if hidden else []), *hidden]
+    architecture = from_data(data | {"aux": [{"after": "stage1.module1", "steps": head}]})
     graph = architecture.graph(32, aux=True)
     ours = build(graph, initialise=0).state_dict()
     theirs = network_class(load(source_of(architecture, classes=1000)))(aux=True).state_dict()

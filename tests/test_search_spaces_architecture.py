@@ -7,9 +7,19 @@ import pytest
 from architectures import architectures
 from hypothesis import given, settings
 
-from search_spaces.architecture import Architecture, Module, Split, Stage, from_data, from_yaml, modules
+from search_spaces.architecture import (
+    Architecture,
+    Module,
+    Split,
+    Stage,
+    StemStep,
+    from_data,
+    from_yaml,
+    modules,
+    stem_modules,
+)
 from search_spaces.errors import RequestError, ResolutionError
-from search_spaces.operations import Conv, parse
+from search_spaces.operations import Conv, LocalNorm, Pool, parse
 from search_spaces.seeds import seed
 
 V3 = seed("inception-v3")
@@ -83,6 +93,20 @@ def test_digest_tells_a_shared_convolution_from_two() -> None:
     assert architecture(shared).digest != architecture(apart).digest
 
 
+def test_digest_keeps_the_order_of_towers_before_a_local_normalisation() -> None:
+    """It looks at neighbouring channels, and no weights between could put them back into another order."""
+    towers = ((Conv((1, 1), width=4),), (Conv((3, 3), width=8),))
+
+    def digest(towers: tuple[tuple[Conv, ...], ...], *after: StemStep) -> str:
+        stage = Stage((Module(((Conv((1, 1)),),)),))
+        return Architecture("x", (Module(towers), *after), (stage,), resolution=16).digest
+
+    assert digest(towers) == digest(towers[::-1])
+    for after in ((LocalNorm(),), (Pool((3, 3)), LocalNorm())):
+        assert digest(towers, *after) != digest(towers[::-1], *after)
+    assert digest(towers, Conv((1, 1)), LocalNorm()) == digest(towers[::-1], Conv((1, 1)), LocalNorm())
+
+
 def test_inception_v3_is_as_published() -> None:
     graph = V3.graph(299)
     assert graph.depth[graph.output] == 48  # 47 convolutions on the longest path, and the linear layer
@@ -135,9 +159,13 @@ stages:
         ("stem: [conv 3x3 8]", "stem: []", 4, "must be a list of 1 to 64"),
         ("- - [conv 1x1 4]", "- - []", 7, "must be a list of 1 to 64"),
         ("format: architecture/1", "format: architecture/9", 1, "this version reads"),
-        ("[conv 1x1 4, conv 3x3 4]", "[conv 1x1 4, conv 3x3/2 4]", 1, "end on different grids"),
+        ("[conv 1x1 4, conv 3x3 4]", "[conv 1x1 4, conv 3x3/2 4]", 7, "end on different grids"),
         ("[conv 1x1 4, conv 3x3 4]", "[[conv 1x1 4, max 3x3]]", 8, "only convolutions"),
         ("resolution: 16", "resolution: big", 3, "a whole number from 1 to 4096"),
+        ("[conv 1x1 4, conv 3x3 4]", "[lrn 5]", 8, "'lrn 5' is not for towers: a tower holds conv, max and avg"),
+        ("[conv 3x3 8]", "[linear 8]", 4, "'linear 8' is not for the stem: it holds conv, max, avg, lrn and modules"),
+        ("[conv 3x3 8]", "[[[conv 3x3 8], []]]", 4, "must be a list of 1 to 64"),
+        ("[conv 3x3 8]", "[[[conv 3x3 8], [max 3x3/2]]]", 4, "16 x 16 and 8 x 8"),
     ],
 )
 def test_a_wrong_file_is_told_with_its_line(old: str, new: str, line: int, sentence: str) -> None:
@@ -147,6 +175,48 @@ def test_a_wrong_file_is_told_with_its_line(old: str, new: str, line: int, sente
         from_yaml(text, "f.yaml")
     assert f"f.yaml:{line}: " in str(caught.value)
     assert sentence in str(caught.value)
+
+
+def test_a_module_in_the_stem() -> None:
+    text = GOOD.replace(
+        "stem: [conv 3x3 8]", "stem:\n  - conv 3x3/2 8\n  - - [max 3x3/2]\n    - [conv 1x1 4, conv 3x3/2 6]"
+    )
+    architecture = from_yaml(text)
+    graph = architecture.graph(32)
+    names = [node.name for node in graph if node.unit == "stem"]
+    assert names == ["stem.0", "stem.1.tower1.0", "stem.1.tower2.0", "stem.1.tower2.1", "stem.1.concat"]
+    assert graph["stem.1.concat"].shape == (14, 8, 8)
+    assert [name for name, _ in stem_modules(architecture)] == ["stem.1"]
+    assert from_yaml(architecture.to_yaml()) == architecture
+
+
+def test_a_head_with_a_hidden_layer_has_no_global_pool() -> None:
+    head = "aux:\n  - {after: stage1.module1, steps: [%s]}\n"
+    hidden = from_yaml(GOOD + head % "adaptive 2x2, linear 6 relu, dropout 0.5").graph(16, classes=5, aux=True)
+    assert [node.name for node in hidden if node.unit == "aux1"] == ["aux1.0", "aux1.1", "aux1.2", "aux1.linear"]
+    assert hidden["aux1.1"].params == (8 * 2 * 2 + 1) * 6
+    assert hidden["aux1.linear"].params == (6 + 1) * 5
+    plain = from_yaml(GOOD + head % "adaptive 2x2, dropout 0.5").graph(16, classes=5, aux=True)
+    assert [node.name for node in plain if node.unit == "aux1"] == ["aux1.0", "aux1.1", "aux1.pool", "aux1.linear"]
+    with pytest.raises(RequestError, match=r"<text>:10: 'conv 1x1 4' comes after a linear layer, which leaves no grid"):
+        from_yaml(GOOD + head % "linear 6, conv 1x1 4")
+    with pytest.raises(RequestError, match=r"<text>:10: 'lrn 5' is for the stem only"):
+        from_yaml(GOOD + head % "lrn 5")
+
+
+def test_what_works_at_few_sizes_or_none_is_told_so() -> None:
+    module = Module(((Conv((3, 3), 2, False),), (Conv((1, 1), 3),)))
+    uneven = Architecture("uneven", (Conv((9, 9), 1, False),), (Stage((module,)),), resolution=64)
+    assert uneven.smallest_resolution() == 11
+    with pytest.raises(ResolutionError, match=r"1 x 1 and 2 x 2: .*the nearest sides that work are 11 and 13$"):
+        uneven.graph(12)
+    with pytest.raises(ResolutionError, match=r"19 x 19 and 27 x 27: .*the largest side that works is 18$"):
+        uneven.graph(64)
+    greedy = Architecture("greedy", (Conv((3, 3), 31, False),) * 4, (Stage((Module(((Conv((1, 1)),),)),)),))
+    with pytest.raises(ResolutionError, match=r"no side up to 4096 works$"):
+        greedy.graph(64)
+    with pytest.raises(RequestError, match="accepts no picture up to 4096 pixels"):
+        greedy.smallest_resolution()
 
 
 def test_aux_heads_stand_on_modules_that_exist() -> None:

@@ -1,4 +1,4 @@
-"""Costs: exact figures of the published network, and equal to torch's own counts elsewhere (test_trainers_network)."""
+"""Costs: exact figures of the published network; every count from known towers equals that of the whole graph."""
 
 from itertools import accumulate
 
@@ -7,9 +7,11 @@ from architectures import architectures
 from hypothesis import given, settings
 
 from search_spaces.architecture import Architecture
-from search_spaces.cost import cost, peak_activation_elements
+from search_spaces.cost import BYTES, cost
 from search_spaces.errors import ResolutionError
-from search_spaces.seeds import seed
+from search_spaces.graph import Graph
+from search_spaces.seeds import seed, seed_names
+from search_spaces.space import space
 
 
 def test_inception_v3_costs_what_torchvision_counts() -> None:
@@ -33,10 +35,8 @@ def test_heads_that_do_not_fit_are_not_counted() -> None:
         cost(seed("inception-v3"), 74)
 
 
-@given(architectures())
-@settings(max_examples=40)
-def test_peak_is_what_a_naive_simulation_finds(architecture: Architecture) -> None:
-    graph = architecture.graph(24)
+def _peak(graph: Graph) -> int:
+    """The most elements alive at once: at every node, all that it or a later one still reads."""
     order = list(graph.nodes)
     alive = [
         sum(
@@ -46,4 +46,39 @@ def test_peak_is_what_a_naive_simulation_finds(architecture: Architecture) -> No
         )
         for at in range(len(order))
     ]
-    assert peak_activation_elements(graph) == list(accumulate(alive, max))[-1]
+    return list(accumulate(alive, max))[-1]
+
+
+def _equal_to_graph(architecture: Architecture, sides: tuple[int, int], classes: int, channels: int) -> None:
+    counted = cost(architecture, sides, classes=classes, channels=channels)
+    graph = architecture.graph(sides, classes=classes, channels=channels)
+    assert (counted.params, counted.macs) == (graph.params, graph.macs)
+    assert counted.activation_bytes == BYTES * sum(node.shape.elements for node in graph)
+    assert counted.peak_memory_bytes == BYTES * (graph.params + _peak(graph))
+    try:
+        full = architecture.graph(sides, classes=classes, channels=channels, aux=True)
+    except ResolutionError:
+        assert counted.params_with_aux is None
+    else:
+        assert (counted.params_with_aux, counted.macs_with_aux) == (full.params, full.macs)
+
+
+@given(architectures())
+@settings(max_examples=80)
+def test_counts_are_those_of_the_whole_graph(architecture: Architecture) -> None:
+    """Nodes are added up one by one here: no tower is taken from memory, no count is derived from two others."""
+    _equal_to_graph(architecture, (24, 31), 7, 2)
+
+
+@pytest.mark.parametrize("name", seed_names())
+def test_counts_of_published_networks_are_those_of_their_graphs(name: str) -> None:
+    architecture = seed(name)
+    _equal_to_graph(architecture, (architecture.resolution,) * 2, 1000, 3)
+    _equal_to_graph(architecture, (architecture.resolution, architecture.resolution + 64), 10, 1)
+
+
+@pytest.mark.parametrize("name", ["inception", "inception-free"])
+def test_counts_of_samples_are_those_of_their_graphs(name: str) -> None:
+    searched = space(name)
+    for random_seed in range(10):
+        _equal_to_graph(searched.sample(random_seed), (299, 299), 1000, 3)

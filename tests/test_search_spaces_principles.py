@@ -1,18 +1,21 @@
 """Principles: calibrated on published networks and the paper's bad examples; the cut checked against networkx."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
 import pytest
 from architectures import architectures
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from search_spaces.architecture import Architecture, Module, Stage
 from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
-from search_spaces.operations import parse
-from search_spaces.principles import Audit, Thresholds, audit, cuts, dominators
+from search_spaces.layout import layout_of
+from search_spaces.operations import Conv, parse
+from search_spaces.principles import Audit, Thresholds, audit, cuts
 from search_spaces.seeds import seed
 
 V3 = seed("inception-v3")
@@ -30,48 +33,6 @@ def _reduced(stage: int, *towers: list[str]) -> Architecture:
     return replace(V3, stages=tuple(stages))
 
 
-def _bn_inception() -> Architecture:
-    """BN-Inception (1502.03167) with its published widths; the padding of its convolutions does not matter here."""
-
-    def module(one: int, three: tuple[int, int], double: tuple[int, int], pool: str, stride: str = "") -> Module:
-        towers = [
-            [f"conv 1x1 {three[0]}", f"conv 3x3{stride} {three[1]}"],
-            [f"conv 1x1 {double[0]}", f"conv 3x3 {double[1]}", f"conv 3x3{stride} {double[1]}"],
-            pool.split(", "),
-        ]
-        if one:
-            towers.insert(0, [f"conv 1x1 {one}"])
-        return Module(tuple(tuple(parse(step) for step in tower) for tower in towers))
-
-    def avg(width: int) -> str:
-        return f"avg 3x3, conv 1x1 {width}"
-
-    return Architecture(
-        "bn-inception",
-        tuple(parse(step) for step in ("conv 7x7/2 64", "max 3x3/2", "conv 1x1 64", "conv 3x3 192", "max 3x3/2")),
-        (
-            Stage((module(64, (64, 64), (64, 96), avg(32)), module(64, (64, 96), (64, 96), avg(64)))),
-            Stage(
-                (
-                    module(224, (64, 96), (96, 128), avg(128)),
-                    module(192, (96, 128), (96, 128), avg(128)),
-                    module(160, (128, 160), (128, 160), avg(128)),
-                    module(96, (128, 192), (160, 192), avg(128)),
-                ),
-                module(0, (128, 160), (64, 96), "max 3x3/2", "/2"),
-            ),
-            Stage(
-                (
-                    module(352, (192, 320), (160, 224), avg(128)),
-                    module(352, (192, 320), (192, 224), "max 3x3, conv 1x1 128"),
-                ),
-                module(0, (128, 192), (192, 256), "max 3x3/2", "/2"),
-            ),
-        ),
-        resolution=224,
-    )
-
-
 def test_inception_v3_passes_with_the_known_figures() -> None:
     found = audit(V3, 299)
     assert found.passed
@@ -82,8 +43,13 @@ def test_inception_v3_passes_with_the_known_figures() -> None:
     assert _finding(found, "balance") == 0.0
 
 
-def test_bn_inception_passes() -> None:
-    assert audit(_bn_inception(), 224).passed
+@pytest.mark.parametrize("name", ["bn-inception", "inception-v2", "inception-v3", "inception-v3-tf"])
+def test_the_published_networks_after_googlenet_pass(name: str) -> None:
+    assert audit(seed(name)).passed
+
+
+def test_googlenet_reduces_by_pools_alone_and_is_shallow() -> None:
+    assert {f.name for f in audit(seed("googlenet")).violations} == {"balance", "parallel_reduction"}
 
 
 @pytest.mark.parametrize(("stage", "width", "ratio"), [(2, 768, 0.388), (3, 1280, 0.335)])
@@ -173,15 +139,67 @@ def _minimum_cut(graph: Graph, source: str, target: str) -> float:
     return float(nx.minimum_cut_value(split, (source, "in"), (target, "out")))
 
 
+def _single_tensors(graph: Graph) -> list[str]:
+    """The nodes that all paths from the picture to the final representation share, by networkx."""
+    last = graph["head.pool"].inputs[0]
+    before = nx.immediate_dominators(graph.digraph, graph.input.name)
+    chain = [last]
+    while chain[-1] != graph.input.name:
+        chain.append(before[chain[-1]])
+    return chain[::-1]
+
+
+@given(architectures(), st.integers(20, 33))
+@settings(max_examples=80)
+def test_cuts_are_the_general_minimum_cut(architecture: Architecture, width: int) -> None:
+    graph = architecture.graph((24, width))
+    chain = _single_tensors(graph)
+    found = cuts(layout_of(architecture, (24, width)))
+    assert [cut.elements for cut in found] == [_minimum_cut(graph, *pair) for pair in pairwise(chain)]
+    deepest = max(1, graph.depth[chain[-1]])
+    assert [cut.depth for cut in found] == [graph.depth[name] / deepest for name in chain[1:]]
+    units = [graph[name].unit for name in chain[1:]]
+    assert [cut.unit for cut in found] == units
+    start, end = graph.input.shape.elements, graph[chain[-1]].shape.elements
+    assert [cut.line for cut in found] == [pytest.approx(start * (end / start) ** cut.depth) for cut in found]
+    lowest = min(cut.ratio for cut in found)
+    assert audit(architecture, (24, width)).principles[0].value == pytest.approx(lowest)
+
+
 @given(architectures())
-@settings(max_examples=60)
-def test_cuts_are_the_general_minimum_cut(architecture: Architecture) -> None:
-    graph = architecture.graph(24)
-    idom = dominators(graph)
-    assert {k: v for k, v in idom.items() if v} == {
-        k: v for k, v in nx.immediate_dominators(graph.digraph, "input").items() if k != "input"
-    }
-    for cut in cuts(graph):
-        source = idom[cut.segment]
-        assert source is not None
-        assert cut.elements == _minimum_cut(graph, source, cut.segment)
+@settings(max_examples=80)
+def test_other_measures_are_those_of_the_whole_graph(architecture: Architecture) -> None:
+    """Embedding, splits and linear factors again, node by node."""
+    graph, found = architecture.graph(24), audit(architecture, 24)
+    sources = {}
+    for node in graph:
+        if node.unit.startswith("stage"):
+            sources.setdefault(node.unit, node.input_shapes[0].channels)
+    spatial = [node for node in graph if isinstance(node.operation, Conv) and node.operation.spatial]
+    inside = [node for node in spatial if node.unit.startswith("stage")]
+    read = [
+        node.input_shapes[0].channels / sources[node.unit] for node in inside if not node.unit.endswith("reduction")
+    ]
+    assert _finding(found, "embedding") == max(read, default=0.0)
+    sides = [
+        side
+        for node in inside
+        if isinstance(node.operation, Conv) and len(set(node.operation.kernel)) == 2 and ".branch" not in node.name
+        for side in node.input_shapes[0][1:]
+    ]
+    assert _finding(found, "asymmetric_factors") == max([0, *(max(12 - side, side - 20) for side in sides)])
+    linear = [
+        node.name
+        for node in graph
+        if isinstance(node.operation, Conv) and not node.operation.activation
+        if any(isinstance(graph[reader].operation, Conv) for reader in graph.readers[node.name])
+    ]
+    assert _finding(found, "nonlinear_factors") == len(linear)
+
+
+def test_a_violation_says_what_to_do() -> None:
+    found = audit(_reduced(2, ["max 3x3/2 valid", "conv 1x1 768"]), 299)
+    assert "widen stage2.reduction, or reduce the grid by" in found.violations[0].sentence
+    narrow = _with_module(1, [["conv 1x1 100"], ["conv 1x1 48", "conv 3x3 100"]])
+    assert "takes 288 channels to 200" in audit(narrow, 299).violations[0].sentence
+    assert "give it 274 or more" in audit(narrow, 299).violations[0].sentence

@@ -16,7 +16,7 @@ from search_spaces.seeds import seed
 from search_spaces.space import OutsideSpace, SearchSpace, space
 from search_spaces.yaml_files import read_file, write_text
 
-INCEPTION = space("inception")
+INCEPTION, FREE = space("inception"), space("inception-free")
 V3 = seed("inception-v3")
 BUILT_IN = {
     "bottleneck",
@@ -35,38 +35,62 @@ def _values(gene: Gene) -> st.SearchStrategy[Any]:
     )
 
 
-points = st.fixed_dictionaries({gene.name: _values(gene) for gene in INCEPTION.genes})
+def _check_point(searched: SearchSpace, point: dict[str, Any]) -> None:
+    architecture = searched.decode(point)
+    assert not {f.name for f in searched.audit(architecture).violations} & BUILT_IN
+    assert architecture.graph(299, aux=True)
+    genes = searched.encode(architecture)
+    assert searched.decode(genes) == architecture
+    assert searched.encode(searched.decode(genes)) == genes
+    assert architecture in searched
 
 
-@given(points)
+@given(st.fixed_dictionaries({gene.name: _values(gene) for gene in INCEPTION.genes}))
 @settings(max_examples=200)
 def test_every_point_is_a_valid_architecture_and_comes_back(point: dict[str, Any]) -> None:
-    architecture = INCEPTION.decode(point)
-    assert not {f.name for f in INCEPTION.audit(architecture).violations} & BUILT_IN
-    assert architecture.graph(299, aux=True)
-    genes = INCEPTION.encode(architecture)
-    assert INCEPTION.decode(genes) == architecture
-    assert INCEPTION.encode(INCEPTION.decode(genes)) == genes
-    assert architecture in INCEPTION
+    _check_point(INCEPTION, point)
 
 
-def test_inception_v3_is_a_point() -> None:
+# hypothesis cannot draw 259 values at a time: it draws what a generator draws from, and the share of extreme values.
+@given(st.integers(0, 2**32), st.floats(0, 1))
+@settings(max_examples=200)
+def test_every_point_of_the_free_space_is_valid_and_comes_back(number: int, extreme: float) -> None:
+    source = random.Random(number)
+
+    def value(gene: Gene) -> Any:
+        at_border = gene.is_width and source.random() < extreme
+        return source.choice([0.0, 0.5, 1.0]) if at_border else gene.sample(source)
+
+    _check_point(FREE, {gene.name: value(gene) for gene in FREE.genes})
+
+
+@pytest.mark.parametrize("searched", [INCEPTION, FREE], ids=lambda searched: searched.name)
+@pytest.mark.parametrize("name", ["inception-v2", "inception-v3", "inception-v3-tf"])
+def test_the_networks_of_the_paper_are_points(searched: SearchSpace, name: str) -> None:
+    architecture = seed(name)
+    assert searched.decode(searched.encode(architecture)) == architecture
+    assert architecture in searched
+    assert searched.audit(architecture).passed
+
+
+def test_genes_of_inception_v3() -> None:
     genes = INCEPTION.encode(V3)
-    assert INCEPTION.decode(genes) == V3
-    assert V3 in INCEPTION
     assert genes["stage2.long.factorisation"] == "asymmetric"
     assert genes["stage3.depth"] == 2
+    assert FREE.encode(V3)["stage2.module3.long.factorisation"] == "asymmetric"
 
 
+@pytest.mark.parametrize("searched", [INCEPTION, FREE], ids=lambda searched: searched.name)
 @given(st.integers(0, 2**32))
-@settings(max_examples=40)
-def test_mutation_and_crossover_stay_inside(number: int) -> None:
+@settings(max_examples=30)
+def test_mutation_and_crossover_stay_inside(searched: SearchSpace, number: int) -> None:
     source = random.Random(number)
-    one, other = INCEPTION.sample(source), INCEPTION.sample(source)
-    assert INCEPTION.mutate(one, source, genes=3) in INCEPTION
-    child = INCEPTION.crossover(one, other, source)
-    assert child in INCEPTION
-    assert INCEPTION.crossover(one, one, source) == one
+    one, other = searched.sample(source), searched.sample(source)
+    assert searched.mutate(one, source, genes=3) in searched
+    child = searched.crossover(one, other, source)
+    assert child in searched
+    assert searched.crossover(one, one, source) == one
+    assert not {f.name for f in searched.audit(child).violations} & BUILT_IN
 
 
 def test_sampling_is_repeatable_and_varied() -> None:
@@ -135,7 +159,7 @@ def test_why_an_architecture_lies_outside() -> None:
     with pytest.raises(OutsideSpace, match=r"it has 'dropout: 0\.25' where the nearest point has 'dropout: 0\.5'"):
         INCEPTION.encode(replace(V3, dropout=0.25))
     many = replace(V3, stages=(replace(V3.stages[0], modules=V3.stages[0].modules * 3), *V3.stages[1:]))
-    with pytest.raises(OutsideSpace, match=r"stage1\.depth is 9: this space allows 1, 2, 3, 4, 5"):
+    with pytest.raises(OutsideSpace, match="stage1 has 9 modules: this space has up to 5"):
         INCEPTION.encode(many)
     assert many not in INCEPTION
 
@@ -206,3 +230,72 @@ def test_unknown_spaces_are_refused() -> None:
         space("incepton")
     with pytest.raises(RequestError, match="there is no file"):
         space("none.yaml")
+
+
+def _narrow(tmp_path: Path, text: str) -> SearchSpace:
+    path = tmp_path / "narrow.yaml"
+    path.write_text("base: inception\nname: narrow\n" + text, encoding="utf-8")
+    return space(str(path))
+
+
+def test_a_space_says_in_what_it_differs_from_another(tmp_path: Path) -> None:
+    stages = "stages:\n  stage1: {depth: [3, 3], pool: {kind: [avg]}}\n  stage2: {depth: [4, 6]}\n"
+    narrow = _narrow(tmp_path, stages + "thresholds: {off: [balance]}")
+    assert narrow.file.stages[0].depth == (3, 3)
+    assert narrow.file.stages[0].pointwise == INCEPTION.file.stages[0].pointwise
+    assert narrow.file.stages[2] == INCEPTION.file.stages[2]
+    assert narrow.thresholds == replace(INCEPTION.thresholds, off=("balance",))
+    assert len(narrow.genes) == len(INCEPTION.genes) - 2
+    assert V3 in narrow
+    source = random.Random(0)
+    assert all(narrow.sample(source) in INCEPTION for _ in range(20))
+    assert {len(narrow.sample(source).stages[1].modules) for _ in range(60)} == {4, 5, 6}
+
+
+def test_genes_can_be_fixed(tmp_path: Path) -> None:
+    text = (
+        "fixed: {stem: released, stage2.depth: 4, stage1.long.kernel: 3, stage1.long.repeats: 2, "
+        "stage1.long.factorisation: none}"
+    )
+    narrow = _narrow(tmp_path, text)
+    assert len(narrow.genes) == len(INCEPTION.genes) - 5
+    source = random.Random(0)
+    for _ in range(40):
+        architecture = narrow.sample(source)
+        assert len(architecture.stages[1].modules) == 4
+        assert narrow.decode(narrow.encode(architecture)) == architecture
+        assert architecture in INCEPTION
+    outside = next(a for a in map(INCEPTION.sample, range(99)) if len(a.stages[1].modules) != 4)
+    assert outside not in narrow
+    assert V3 in narrow
+    assert V3 in _narrow(tmp_path, "fixed: {stage2.depth: 4, stage2.widen: late, padding: counted, aux: normalised}")
+    assert V3 not in _narrow(tmp_path, "fixed: {padding: uncounted}")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("fixed: {stage2.detph: 4}", r"fixes 'stage2\.detph', which is no gene of it; did you mean 'stage2\.depth'"),
+        ("fixed: {stage2.depth: 40}", r"fixes stage2\.depth at 40: allowed are 1, 2, 3, 4, 5, 6, 7, 8"),
+        ("fixed: {stage1.pointwise.first: 64}", r"fixes stage1\.pointwise\.first, a width: narrow its range instead"),
+        ("stages: {stage4: {depth: [1, 2]}}", r"narrow\.yaml:3: there is no 'stage4' in inception\.yaml"),
+        ("stages:\n  stage2:\n    depht: [1, 2]", r"narrow\.yaml:5: unknown key 'depht'.*did you mean 'depth'"),
+        ("stages:\n  stage2:\n    depth: [1, 99]", r"narrow\.yaml:5: stages\.1\.depth"),
+    ],
+)
+def test_a_wrong_narrower_space_is_told(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        _narrow(tmp_path, text)
+
+
+def test_a_base_must_exist_and_end(tmp_path: Path) -> None:
+    path = tmp_path / "round.yaml"
+    path.write_text("base: round.yaml\nname: round", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"round\.yaml:1: base is .*, which is based on this file again"):
+        space(str(path))
+    path.write_text("base: incepton\nname: round", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"round\.yaml:1: there is no space 'incepton'.*did you mean 'inception'"):
+        space(str(path))
+    path.write_text("base: 3\nname: round", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"base is .3.: the name of a space or a YAML file is allowed"):
+        space(str(path))

@@ -1,7 +1,7 @@
 """From a graph to a torch network: one torch form per operation, run in the graph's order.
 
 State-dict keys are the dotted node names of the graph followed by the part, and stay what they are:
-``<node>.conv.weight``, ``<node>.conv.bias`` (only without norm), ``<node>.norm.weight | bias | running_mean |
+``<node>.conv.weight``, ``<node>.conv.bias`` (where it has one), ``<node>.norm.weight | bias | running_mean |
 running_var | num_batches_tracked`` and ``<node>.linear.weight | bias``; ``stage2.module1.tower3.0.conv.weight`` say.
 """
 
@@ -15,18 +15,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.graph import Graph, Node
-from search_spaces.operations import Concat, Conv, Dropout, GlobalPool, Input, Linear, Operation, Pool
+from search_spaces.operations import (
+    AdaptivePool,
+    Concat,
+    Conv,
+    Dropout,
+    GlobalPool,
+    Input,
+    Linear,
+    LocalNorm,
+    Operation,
+    Pool,
+)
 
 # ------------------------------------------------------------------------------------------------ operations in torch
 
 
 class ConvUnit(nn.Module):
-    """A convolution with its batch norm (or bias) and its ReLU: (N, C_in, H, W) -> (N, width, H', W')."""
+    """A convolution with bias, batch norm and ReLU as far as it has them: (N, C_in, H, W) -> (N, width, H', W')."""
 
     def __init__(self, operation: Conv, channels: int, norm_eps: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
-            channels, operation.width, operation.kernel, operation.stride, operation.padding, bias=not operation.norm
+            channels, operation.width, operation.kernel, operation.stride, operation.padding, bias=operation.bias
         )
         self.norm = nn.BatchNorm2d(operation.width, eps=norm_eps) if operation.norm else None
         self.activation = operation.activation
@@ -47,15 +58,17 @@ class ConvUnit(nn.Module):
 
 
 class LinearUnit(nn.Module):
-    """A fully connected layer on the flattened input: (N, C, H, W) or (N, C) -> (N, width)."""
+    """A fully connected layer on the flattened input, and its ReLU: (N, C, H, W) or (N, C) -> (N, width)."""
 
-    def __init__(self, features: int, width: int) -> None:
+    def __init__(self, features: int, operation: Linear) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, width)
+        self.linear = nn.Linear(features, operation.width)
+        self.activation = operation.activation
 
     def forward(self, x: Tensor) -> Tensor:
-        """Flatten and multiply."""
-        return cast(Tensor, self.linear(x.flatten(1)))
+        """Flatten, multiply, rectify."""
+        x = self.linear(x.flatten(1))
+        return F.relu_(x) if self.activation else x
 
 
 class Mean(nn.Module):
@@ -92,9 +105,20 @@ def _(operation: Conv, node: Node, norm_eps: float) -> nn.Module:
 
 @torch_form.register
 def _(operation: Pool, node: Node, norm_eps: float) -> nn.Module:
+    kernel, stride, padding, ceil = operation.kernel, operation.stride, operation.padding, operation.ceil
     if operation.kind == "max":
-        return nn.MaxPool2d(operation.kernel, operation.stride, operation.padding)
-    return nn.AvgPool2d(operation.kernel, operation.stride, operation.padding, count_include_pad=operation.counted)
+        return nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil)
+    return nn.AvgPool2d(kernel, stride, padding, ceil_mode=ceil, count_include_pad=operation.counted)
+
+
+@torch_form.register
+def _(operation: LocalNorm, node: Node, norm_eps: float) -> nn.Module:
+    return nn.LocalResponseNorm(operation.size, operation.alpha, operation.beta, operation.k)
+
+
+@torch_form.register
+def _(operation: AdaptivePool, node: Node, norm_eps: float) -> nn.Module:
+    return nn.AdaptiveAvgPool2d(operation.grid)
 
 
 @torch_form.register
@@ -114,7 +138,7 @@ def _(operation: Dropout, node: Node, norm_eps: float) -> nn.Module:
 
 @torch_form.register
 def _(operation: Linear, node: Node, norm_eps: float) -> nn.Module:
-    return LinearUnit(node.input_shapes[0].elements, operation.width)
+    return LinearUnit(node.input_shapes[0].elements, operation)
 
 
 # --------------------------------------------------------------------------------------------------------- the network
@@ -201,16 +225,17 @@ def _run(plan: _Plan, x: Tensor) -> list[Tensor]:
 
 
 def endpoints(network: Network, x: Tensor) -> dict[str, Tensor]:
-    """Return the output of every node of the stem and the head, and of every module, reduction and auxiliary head.
+    """Return the output of every step of the stem and the head, and of every module, reduction and auxiliary head.
 
     Keys are ``stem.0``, ``stage1.module1``, ``stage2.reduction``, ``head.linear``, ``aux1``; values (N, C, H, W), or
     (N, classes) after a linear layer. The network runs in the mode it is in, auxiliary heads included.
     """
     graph = network.graph
-    last: dict[str, str] = {}  # a unit's last node is its output
+    last: dict[str, str] = {}  # a unit's last node is its output, and so is that of a module in the stem
     for node in graph:
         if not isinstance(node.operation, Input):
-            last[node.name if node.unit in ("stem", "head") else node.unit] = node.name
+            step = ".".join(node.name.split(".")[:2])
+            last[step if node.unit in ("stem", "head") else node.unit] = node.name
     modules = {node.name: network.get_submodule(node.name) for node in graph}
     return dict(zip(last, _run(_plan(graph, modules, last.values()), x), strict=True))
 
@@ -229,20 +254,22 @@ def build(graph: Graph, *, initialise: int | torch.Generator, device: torch.devi
         network = Network(graph)
     network.to_empty(device="cpu")
     for node in graph:
-        _initialise(network.get_submodule(node.name), auxiliary=node.unit.startswith("aux"), generator=generator)
+        _initialise(network.get_submodule(node.name), node, generator)
     return network.to(device)
 
 
 @torch.no_grad()
-def _initialise(module: nn.Module, *, auxiliary: bool, generator: torch.Generator) -> None:
+def _initialise(module: nn.Module, node: Node, generator: torch.Generator) -> None:
     """Fill one node's parameters: weights as published for Inception-v3 (1512.00567's released code), biases zero.
 
     The publication draws from a normal distribution of deviation 0.1, cut at two deviations; in an auxiliary head 0.01
     for the spatial convolution and 0.001 for the linear layer, so that a fresh head hardly disturbs the trunk. 0.01 for
     the classifier is our own: with 0.1 a proxy began with a loss of 3 nats instead of 2.3, and lost an epoch over it.
     torchvision's ``trunc_normal_(std=0.1, a=-2, b=2)`` cuts at 20 deviations, which is not what the publication does.
-    A convolution without norm has nothing that absorbs a scale: it takes sqrt(2 / fan in) instead (1502.01852).
+    A convolution without norm and a hidden linear layer have nothing that absorbs a scale: they take sqrt(2 / fan in)
+    instead (1502.01852).
     """
+    auxiliary = node.unit.startswith("aux")
     if isinstance(module, ConvUnit):
         fan_in = module.conv.weight[0].numel()
         published = 0.01 if auxiliary and module.conv.kernel_size != (1, 1) else 0.1
@@ -253,7 +280,9 @@ def _initialise(module: nn.Module, *, auxiliary: bool, generator: torch.Generato
         if module.norm is not None:
             module.norm.reset_parameters()
     elif isinstance(module, LinearUnit):
-        _truncated_normal(module.linear.weight, 0.001 if auxiliary else 0.01, generator)
+        hidden = not node.name.endswith(".linear")
+        scale = (2 / module.linear.in_features) ** 0.5 if hidden else 0.001 if auxiliary else 0.01
+        _truncated_normal(module.linear.weight, scale, generator)
         module.linear.bias.zero_()
 
 

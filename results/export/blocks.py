@@ -96,6 +96,7 @@ def _block_constructor(block: Block, norm_eps: float) -> Iterator[str]:
         "stride: int = 1",
         "padding: int | tuple[int, int] | None = None",
         *["norm: bool = True"] * block.mixed_norm,
+        *["bias: bool = False"] * block.mixed_bias,
         *["act: bool = True"] * block.mixed_act,
     ]
     yield from lines(Call("def __init__", tuple(arguments)), 1, " -> None:")
@@ -103,8 +104,8 @@ def _block_constructor(block: Block, norm_eps: float) -> Iterator[str]:
     yield "        if padding is None:"
     yield "            kh, kw = (kernel, kernel) if isinstance(kernel, int) else kernel"
     yield "            padding = (kh // 2, kw // 2)"
-    bias = "bias=not norm" if block.mixed_norm else f"bias={not block.has_norm}"
-    conv = Call("nn.Conv2d", ("in_channels", "out_channels", "kernel", "stride", "padding", bias), "self.conv = ")
+    arguments = ["in_channels", "out_channels", "kernel", "stride", "padding", f"bias={block.bias}"]
+    conv = Call("nn.Conv2d", tuple(arguments), "self.conv = ")
     yield from lines(conv, 2)
     if block.has_norm:
         norm = f"nn.BatchNorm2d(out_channels, eps={norm_eps!r})"
@@ -113,25 +114,34 @@ def _block_constructor(block: Block, norm_eps: float) -> Iterator[str]:
         yield f"        self.act = nn.ReLU(inplace=True){' if act else nn.Identity()' if block.mixed_act else ''}"
 
 
-def initial_weights_lines(block: Block, has_aux: bool) -> Iterator[str]:
+def initial_weights_lines(block: Block, has_aux: bool, has_hidden: bool) -> Iterator[str]:
     """Write the method that draws fresh weights, the same way as the search does.
 
     The deviations are those of the network that the search trains (a test compares them): an exported architecture
     that is trained from scratch starts as it did there.
     """
+    by_parent = {(True, True), (False, True)} <= block.forms  # a bias alone does not tell that there is no norm
+    named = has_aux or by_parent
     yield "    def _draw_weights(self) -> None:"
     yield '        """Draw fresh weights: normal, cut at two deviations (1512.00567)."""'
-    yield f"        for {'name, ' if has_aux else ''}module in self.{'named_modules' if has_aux else 'modules'}():"
+    yield f"        for {'name, ' if named else ''}module in self.{'named_modules' if named else 'modules'}():"
     yield "            if not isinstance(module, nn.Conv2d | nn.Linear):"
     yield "                continue"
     yield "            std = 0.01 if isinstance(module, nn.Linear) else 0.1"
+    if has_hidden:
+        yield '            if isinstance(module, nn.Linear) and name.count(".") > 1:'
+        yield "                std = (2 / module.in_features) ** 0.5  # hidden, as aux1.2.linear"
     if has_aux:
-        yield '            if name.startswith("aux") and isinstance(module, nn.Linear):'
+        yield f'            {"el" * has_hidden}if name.startswith("aux") and isinstance(module, nn.Linear):'
         yield "                std = 0.001"
         yield '            elif name.startswith("aux") and module.kernel_size != (1, 1):'
         yield "                std = 0.01"
     if False in block.norms:
-        yield "            if isinstance(module, nn.Conv2d) and module.bias is not None:"
+        if by_parent:
+            yield '            parent = self.get_submodule(name.rpartition(".")[0])'
+            yield f"            if isinstance(parent, {block.name}) and isinstance(parent.norm, nn.Identity):"
+        else:
+            yield "            if isinstance(module, nn.Conv2d) and module.bias is not None:"
         yield "                std = (2 / module.weight[0].numel()) ** 0.5  # no norm takes the scale"
     yield "            nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)"
     yield "            if module.bias is not None:"

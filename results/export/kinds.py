@@ -11,15 +11,27 @@ from itertools import count, groupby, product
 from string import ascii_uppercase
 
 from results.export.source import Block, Call, Source, Widths, chain, convs, lines, pool_call
-from search_spaces.architecture import Architecture, Module, Split, Step, Tower, modules
-from search_spaces.operations import Conv, Pool
+from search_spaces.architecture import (
+    Architecture,
+    Aux,
+    HeadStep,
+    Module,
+    Split,
+    StemStep,
+    Step,
+    Tower,
+    modules,
+    stem_modules,
+)
+from search_spaces.graph import Graph
+from search_spaces.operations import AdaptivePool, Conv, Linear, Pool
 
 Structure = tuple[Tower, ...]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A class of the exported file, and the units that are made from it: ``stage1.module1``, ``stage2.reduction``."""
+    """A class of the exported file, and what is made from it: ``stem.3``, ``stage1.module1``, ``stage2.reduction``."""
 
     name: str
     structure: Structure
@@ -62,38 +74,72 @@ def _plain(step: Step) -> Step:
     return replace(step, width=1) if isinstance(step, Conv) else step
 
 
-def widths(steps: Iterable[Step]) -> tuple[int, ...]:
+@dataclass(frozen=True)
+class AuxKind:
+    """A class of auxiliary heads. ``grid`` reaches the first hidden linear layer, (1, 1) where there is none."""
+
+    name: str
+    steps: tuple[HeadStep, ...]
+    grid: tuple[int, int]
+    heads: tuple[int, ...]
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the steps hold a linear layer."""
+        return any(isinstance(step, Linear) for step in self.steps)
+
+
+def widths(steps: Iterable[Step | StemStep | HeadStep]) -> tuple[int, ...]:
     """Return the widths of all convolutions in order."""
     return tuple(conv.width for conv in convs(steps))
 
 
-def channels_after(steps: Iterable[Step], channels: Channels) -> Channels:
-    """Return the channels that leave a tower which ``channels`` enter."""
+def channels_after(steps: Iterable[Step | StemStep], channels: Channels) -> Channels:
+    """Return the channels that leave a tower or a stem which ``channels`` enter."""
     for step in steps:
-        if not isinstance(step, Pool):
+        if isinstance(step, Module):
+            channels = sum((channels_after(tower, channels) for tower in step.towers), Channels(0))
+        elif isinstance(step, Conv | Split):
             channels = Channels(sum(widths([step])))
     return channels
 
 
 def kinds(architecture: Architecture) -> list[Kind]:
-    """Return the kinds of modules in order of first use: InceptionA, InceptionB, ... and ReductionA, ..."""
+    """Return the kinds of modules in order of first use: StemA, ..., InceptionA, InceptionB, ... and ReductionA, ..."""
     places: dict[Structure, list[str]] = {}
-    for place, module in modules(architecture):
+    for place, module in (*stem_modules(architecture), *modules(architecture)):
         places.setdefault(structure(module.towers), []).append(place)
-    names = {"reduction": _names("Reduction"), "module": _names("Inception")}
+    names = {"stem": _names("Stem"), "reduction": _names("Reduction"), "module": _names("Inception")}
+
+    def word(place: str) -> str:
+        return "stem" if place.startswith("stem") else "reduction" if place.endswith("reduction") else "module"
+
+    return [Kind(next(names[word(found[0])]), towers, tuple(found)) for towers, found in places.items()]
+
+
+def aux_kinds(architecture: Architecture, graph: Graph) -> list[AuxKind]:
+    """Return the kinds of auxiliary heads: AuxHead, or AuxHeadA, AuxHeadB, ... where they differ.
+
+    ``graph`` is laid out with the heads: hidden linear layers have as many weights as its grids need.
+    """
+    found: dict[tuple[tuple[HeadStep, ...], tuple[int, int]], list[int]] = {}
+    for i, aux in enumerate(architecture.aux, 1):
+        steps = tuple(replace(step, width=1) if isinstance(step, Conv) else step for step in aux.steps)
+        found.setdefault((steps, _hidden_grid(aux, i, graph)), []).append(i)
+    names = _names("AuxHead") if len(found) > 1 else iter(["AuxHead"])
     return [
-        Kind(next(names["reduction" if found[0].endswith("reduction") else "module"]), towers, tuple(found))
-        for towers, found in places.items()
+        AuxKind(name, steps, grid, tuple(heads))
+        for name, ((steps, grid), heads) in zip(names, found.items(), strict=False)
     ]
 
 
-def aux_kinds(architecture: Architecture) -> list[Kind]:
-    """Return the kinds of auxiliary heads: AuxHead, or AuxHeadA, AuxHeadB, ... where they differ."""
-    places: dict[Structure, list[str]] = {}
-    for i, aux in enumerate(architecture.aux, 1):
-        places.setdefault(structure([aux.steps]), []).append(f"aux{i}")
-    names = _names("AuxHead") if len(places) > 1 else iter(["AuxHead"])
-    return [Kind(name, steps, tuple(found)) for name, (steps, found) in zip(names, places.items(), strict=False)]
+def _hidden_grid(aux: Aux, head: int, graph: Graph) -> tuple[int, int]:
+    """Return height and width of what the first hidden linear layer of a head reads."""
+    for i, step in enumerate(aux.steps):
+        if isinstance(step, Linear):
+            [shape] = graph[f"aux{head}.{i}"].input_shapes
+            return shape.height, shape.width
+    return 1, 1
 
 
 def _names(word: str) -> Iterator[str]:
@@ -124,20 +170,27 @@ def class_lines(kind: Kind, block: Block) -> Iterator[str]:
         yield "        return self.tower1(x)"
 
 
-def aux_class_lines(kind: Kind, block: Block) -> Iterator[str]:
-    """Write the class of a kind of auxiliary head."""
-    [steps] = kind.structure
-    numbers = widths(steps)
+def aux_class_lines(kind: AuxKind, block: Block, picture: tuple[int, int]) -> Iterator[str]:
+    """Write the class of a kind of auxiliary head; ``picture`` (height, width) gives it its grids."""
+    numbers = widths(kind.steps)
     name = "width" if len(numbers) == 1 else "widths"
-    calls, reads = chain(block, steps, Widths(name, numbers))
+    calls, reads = chain(block, kind.steps, Widths(name, numbers), grid=kind.grid)
     yield f"class {kind.name}(nn.Sequential):"
-    yield '    """A classifier beside the trunk: it helps to train the layers before it."""'
+    purpose = '    """A classifier beside the trunk: it helps to train the layers before it.'
+    if kind.hidden and not any(isinstance(step, AdaptivePool) for step in kind.steps):
+        yield purpose
+        yield ""
+        yield f"    Its first linear layer fits pictures of {picture[0]} x {picture[1]}."
+        yield '    """'
+    else:
+        yield f'{purpose}"""'
     yield ""
     arguments = [f"{name}: {_annotation(len(numbers))}"] if numbers else []
     yield from lines(Call("def __init__", ("self", "in_channels: int", *arguments, "num_classes: int")), 1, " -> None:")
     yield from lines(Call("super().__init__", tuple(calls), spread=True), 2)
-    yield "        self.pool = nn.AdaptiveAvgPool2d(1)  # runs after the steps above"
-    yield "        self.flatten = nn.Flatten()"
+    if not kind.hidden:
+        yield "        self.pool = nn.AdaptiveAvgPool2d(1)  # runs after the steps above"
+        yield "        self.flatten = nn.Flatten()"
     yield f"        self.linear = nn.Linear({reads}, num_classes)"
 
 
@@ -166,10 +219,13 @@ def _annotation(number: int) -> str:
 
 
 def _description(places: Sequence[str]) -> str:
-    """``Stage 1: modules 1 to 3.``, or ``Stage 2: reduction. Stage 3: module 1.``, as much as fits."""
+    """``Stem: step 3.``, ``Stage 1: modules 1 to 3.``, ``Stage 2: reduction. Stage 3: module 1.``, as much as fits."""
     sentences = []
     for stage, found in groupby((place.split(".") for place in places), key=lambda parts: parts[0]):
         units = [unit for _, unit in found]
+        if stage == "stem":
+            sentences.append(f"Stem: step{'s' * (len(units) > 1)} {', '.join(units)}.")
+            continue
         numbers = [unit.removeprefix("module") for unit in units if unit != "reduction"]
         parts = ["reduction"] * ("reduction" in units)
         if numbers:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from results.export.blocks import initial_weights_lines
-from results.export.kinds import Channels, Kind, argument, channels_after, module_call, structure, widths
+from results.export.kinds import AuxKind, Channels, Kind, argument, channels_after, module_call, structure, widths
 from results.export.source import Block, Call, Source, Widths, chain, lines
 from search_spaces.architecture import Architecture, Module, Stage
 from search_spaces.operations import Shape
@@ -18,10 +18,11 @@ class Plan:
     classes: int
     channels: int
     sides: tuple[int, int]
+    aux_sides: tuple[int, int]  # of pictures that the auxiliary heads accept
     name: str  # of the network's class
     block: Block
     kinds: tuple[Kind, ...]
-    aux_kinds: tuple[Kind, ...]
+    aux_kinds: tuple[AuxKind, ...]
     shapes: Mapping[str, Shape]  # what each unit gives: stem, stage1.module1, ...
     key: str  # of one weight, as an example
 
@@ -34,7 +35,7 @@ def network_lines(plan: Plan) -> Iterator[str]:
     yield ""
     yield from _constructor(plan)
     yield ""
-    yield from initial_weights_lines(plan.block, has_aux)
+    yield from initial_weights_lines(plan.block, has_aux, any(kind.hidden for kind in plan.aux_kinds))
     yield ""
     yield from _forward(plan)
 
@@ -64,26 +65,38 @@ def _constructor(plan: Plan) -> Iterator[str]:
         arguments.append(f"dropout: float = {architecture.dropout!r}")
     yield from lines(Call("def __init__", tuple(arguments)), 1, " -> None:")
     yield "        super().__init__()"
-    stem, _ = chain(plan.block, architecture.stem, Widths("", widths(architecture.stem)))
+    stem, at = _stem(plan)
     yield from lines(Call("nn.Sequential", tuple(stem), "self.stem = ", spread=True), 2)
-    at = channels_after(architecture.stem, Channels(0, 1))
     ends: dict[tuple[int, int], Channels] = {}
     for s, stage in enumerate(architecture.stages, 1):
         calls: list[Source] = []
         for m, (label, module) in enumerate(_units(stage), 1 - (stage.reduction is not None)):
             calls.append(module_call(_kind(plan.kinds, module), module, at, f"{label}="))
-            at = ends[s, m] = _joined(module, at)
+            at = ends[s, m] = channels_after([module], at)
         yield from lines(Call("chain", tuple(calls), f"self.stage{s} = ", spread=True), 2)
     yield from lines(_head(at.text, architecture.dropout), 2)
     if architecture.aux:
         yield "        self.aux = aux"
         yield "        if aux:"
         for i, aux in enumerate(architecture.aux, 1):
-            [kind] = [kind for kind in plan.aux_kinds if kind.structure == structure([aux.steps])]
+            [kind] = [kind for kind in plan.aux_kinds if i in kind.heads]
             numbers = [argument(widths(aux.steps))] if widths(aux.steps) else []
             call = Call(kind.name, (ends[aux.stage, aux.module].text, *numbers, "num_classes"), f"self.aux{i} = ")
             yield from lines(call, 3)
     yield "        self._draw_weights()"
+
+
+def _stem(plan: Plan) -> tuple[list[Source], Channels]:
+    """Write the steps of the stem; return them and the channels at its end."""
+    calls: list[Source] = []
+    at = Channels(0, 1)
+    for step in plan.architecture.stem:
+        if isinstance(step, Module):
+            calls.append(module_call(_kind(plan.kinds, step), step, at, ""))
+        else:
+            calls += chain(plan.block, [step], Widths("", widths([step])), at.text)[0]
+        at = channels_after([step], at)
+    return calls, at
 
 
 def _units(stage: Stage) -> list[tuple[str, Module]]:
@@ -95,10 +108,6 @@ def _units(stage: Stage) -> list[tuple[str, Module]]:
 def _kind(kinds: tuple[Kind, ...], module: Module) -> Kind:
     wanted = structure(module.towers)
     return next(kind for kind in kinds if kind.structure == wanted)
-
-
-def _joined(module: Module, channels: Channels) -> Channels:
-    return sum((channels_after(tower, channels) for tower in module.towers), Channels(0))
 
 
 def _head(channels: str, dropout: float) -> Call:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from search_spaces.architecture import Split, Step
-from search_spaces.operations import Conv, Pool
+from search_spaces.architecture import HeadStep, Module, Split, StemStep, Step
+from search_spaces.operations import AdaptivePool, Conv, Dropout, Linear, LocalNorm, Pool
 
 LINE = 88  # the default line length of ruff and black
 INDENT = 4
@@ -67,22 +67,28 @@ def window(sides: tuple[int, int]) -> str:
 class Block:
     """The convolution block of one exported file: only what its architecture needs becomes an argument.
 
-    ``norms`` and ``activations`` are the values that occur among its convolutions.
+    ``forms`` (norm, bias) and ``activations`` are the values that occur among its convolutions.
     """
 
-    norms: frozenset[bool]
+    forms: frozenset[tuple[bool, bool]]
     activations: frozenset[bool]
 
     @classmethod
     def of(cls, convs: Iterable[Conv]) -> "Block":
         """Look at every convolution of an architecture."""
-        found = [(conv.norm, conv.activation) for conv in convs]
-        return cls(frozenset(norm for norm, _ in found), frozenset(activation for _, activation in found))
+        found = tuple(convs)
+        forms = frozenset((conv.norm, conv.bias) for conv in found)
+        return cls(forms, frozenset(conv.activation for conv in found))
 
     @property
     def used(self) -> bool:
         """Whether there are convolutions at all."""
-        return bool(self.norms)
+        return bool(self.forms)
+
+    @property
+    def norms(self) -> frozenset[bool]:
+        """Whether there are convolutions with batch norm, and without."""
+        return frozenset(norm for norm, _ in self.forms)
 
     @property
     def has_norm(self) -> bool:
@@ -96,8 +102,21 @@ class Block:
 
     @property
     def mixed_norm(self) -> bool:
-        """Whether some convolutions have batch norm and some a bias."""
+        """Whether some convolutions have batch norm and some have none."""
         return len(self.norms) > 1
+
+    @property
+    def mixed_bias(self) -> bool:
+        """Whether some convolutions have a bias beside their batch norm and some have none."""
+        return {(True, True), (True, False)} <= self.forms
+
+    @property
+    def bias(self) -> str:
+        """The bias of its convolution, as an expression over its arguments."""
+        found = {bias for _, bias in self.forms}
+        if len(found) == 1:
+            return str(found == {True})
+        return " or ".join(["bias"] * self.mixed_bias + ["not norm"] * self.mixed_norm)
 
     @property
     def mixed_act(self) -> bool:
@@ -116,6 +135,8 @@ class Block:
             marks.append("padding=0")
         if self.mixed_norm and not conv.norm:
             marks.append("norm=False")
+        if self.mixed_bias and conv.norm and conv.bias:
+            marks.append("bias=True")
         if self.mixed_act and not conv.activation:
             marks.append("act=False")
         return Call(self.name, (reads, width, window(conv.kernel), *marks))
@@ -128,14 +149,19 @@ def pool_call(pool: Pool) -> Call:
         marks.append(f"padding={window(pool.padding)}")
         if pool.kind == "avg" and not pool.counted:
             marks.append("count_include_pad=False")
+    if pool.ceil:
+        marks.append("ceil_mode=True")
     return Call("nn.MaxPool2d" if pool.kind == "max" else "nn.AvgPool2d", (window(pool.kernel), *marks))
 
 
-def convs(steps: Iterable[Step]) -> Iterator[Conv]:
-    """Yield the convolutions of a tower in order, those side by side one after another."""
+def convs(steps: Iterable[Step | StemStep | HeadStep]) -> Iterator[Conv]:
+    """Yield the convolutions of a tower, a stem or a head in order, those side by side one after another."""
     for step in steps:
         if isinstance(step, Split):
             yield from step.branches
+        elif isinstance(step, Module):
+            for tower in step.towers:
+                yield from convs(tower)
         elif isinstance(step, Conv):
             yield step
 
@@ -162,19 +188,50 @@ class Widths:
         return " + ".join(self.at(index) for index in range(start, end))
 
 
-def chain(block: Block, steps: Iterable[Step], widths: Widths) -> tuple[list[Source], str]:
-    """Write steps that follow one another, the first on ``in_channels``; return them and the channels at the end."""
+def chain(
+    block: Block,
+    steps: Iterable[Step | LocalNorm | HeadStep],
+    widths: Widths,
+    reads: str = "in_channels",
+    grid: tuple[int, int] = (1, 1),
+) -> tuple[list[Source], str]:
+    """Write steps that follow one another, the first on ``reads`` channels; return them and the channels at the end.
+
+    ``grid`` is what the first linear layer among them reads.
+    """
     calls: list[Source] = []
-    reads, done = "in_channels", 0
+    done = 0
     for step in steps:
-        if isinstance(step, Pool):
-            calls.append(pool_call(step))
-        elif isinstance(step, Conv):
+        if isinstance(step, Conv):
             calls.append(block.call(step, reads, widths.at(done)))
             reads, done = widths.at(done), done + 1
-        else:
+        elif isinstance(step, Split):
             branches = [block.call(conv, reads, widths.at(done + b)) for b, conv in enumerate(step.branches)]
             named = [replace(branch, label=f"branch{b}=") for b, branch in enumerate(branches, 1)]
             calls.append(Call("Parallel", tuple(named), spread=True))
             reads, done = widths.total(done, done + len(branches)), done + len(branches)
+        elif isinstance(step, Linear):
+            calls.append(_hidden_call(step, reads, grid))
+            reads, grid = str(step.width), (1, 1)
+        else:
+            calls.append(_plain_call(step))
     return calls, reads
+
+
+def _plain_call(step: Pool | LocalNorm | AdaptivePool | Dropout) -> Call:
+    """Write an operation without weights; torch's constants of the local normalisation are ours."""
+    if isinstance(step, Pool):
+        return pool_call(step)
+    if isinstance(step, LocalNorm):
+        return Call("nn.LocalResponseNorm", (str(step.size),))
+    if isinstance(step, AdaptivePool):
+        return Call("nn.AdaptiveAvgPool2d", (window(step.grid),))
+    return Call("nn.Dropout", (repr(step.probability),))
+
+
+def _hidden_call(step: Linear, reads: str, grid: tuple[int, int]) -> Call:
+    """Write a linear layer in the middle of a head, its weights named as those of other layers."""
+    features = reads if grid == (1, 1) else f"{reads} * {grid[0]} * {grid[1]}"
+    parts = [Call("nn.Flatten", (), "flatten="), Call("nn.Linear", (features, str(step.width)), "linear=")]
+    parts += [Call("nn.ReLU", ("inplace=True",), "act=")] * step.activation
+    return Call("chain", tuple(parts))

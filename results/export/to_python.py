@@ -13,9 +13,9 @@ from results.export.names import MAX_NAME, class_name, docstring_entry, docstrin
 from results.export.network_source import Plan, network_lines
 from results.export.source import LINE, Block, convs
 from results.export.weights import exported_state, key_map
-from search_spaces.architecture import Architecture, Split, Step, modules
+from search_spaces.architecture import Architecture, Split, modules, stem_modules
 from search_spaces.cost import Cost, cost
-from search_spaces.errors import RequestError
+from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.files import write_files
 from search_spaces.graph import Graph
 from search_spaces.operations import MAX_WIDTH
@@ -47,7 +47,8 @@ def to_python(
         passages.append(blocks.PARALLEL)
     passages.append(blocks.CHAIN)
     passages += ["\n".join(class_lines(kind, plan.block)) for kind in plan.kinds]
-    passages += ["\n".join(aux_class_lines(kind, plan.block)) for kind in plan.aux_kinds]
+    picture = plan.aux_sides
+    passages += ["\n".join(aux_class_lines(kind, plan.block, picture)) for kind in plan.aux_kinds]
     passages.append("\n".join(network_lines(plan)))
     passages.append(blocks.load_weights_text(bool(architecture.aux)))
     return "\n\n\n".join(passage.rstrip("\n") for passage in passages) + "\n"
@@ -88,8 +89,8 @@ def _weights_file(
 ) -> bytes:
     import safetensors.torch  # imports torch: only those who have weights pay
 
-    side = architecture.smallest_resolution(aux=True)  # shapes of weights depend on no resolution
-    plain, full = (architecture.graph(side, classes=classes, channels=channels, aux=aux) for aux in (False, True))
+    sides = _aux_sides(architecture, _sides(architecture, resolution))
+    plain, full = (architecture.graph(sides, classes=classes, channels=channels, aux=aux) for aux in (False, True))
     metadata = {
         "format": "pt",  # what readers of the format expect for torch's layout
         "digest": architecture.digest,
@@ -106,15 +107,18 @@ def _plan(architecture: Architecture, classes: int, channels: int, resolution: i
             raise RequestError(f"an export for {number} {what} is not possible: allowed are 1 to {MAX_WIDTH}")
     sides = _sides(architecture, resolution)
     graph = architecture.graph(sides, classes=classes, channels=channels)
-    found, found_aux = kinds(architecture), aux_kinds(architecture)
+    aux_sides = _aux_sides(architecture, sides)
+    found, found_aux = kinds(architecture), aux_kinds(architecture, architecture.graph(aux_sides, aux=True))
     towers = [tower for _, module in modules(architecture) for tower in module.towers]
-    block = Block.of(convs(step for steps in (architecture.stem, *towers, *_aux_steps(architecture)) for step in steps))
-    taken = {block.name, "Parallel", "Tensor", *(kind.name for kind in (*found, *found_aux))}
+    heads = [aux.steps for aux in architecture.aux]
+    block = Block.of(conv for steps in (architecture.stem, *towers, *heads) for conv in convs(steps))
+    taken = {block.name, "Parallel", "Tensor", *(kind.name for kind in found), *(kind.name for kind in found_aux)}
     return Plan(
         architecture=architecture,
         classes=classes,
         channels=channels,
         sides=sides,
+        aux_sides=aux_sides,
         name=class_name(architecture.name, taken),
         block=block,
         kinds=tuple(found),
@@ -130,8 +134,16 @@ def _example_key(graph: Graph) -> str:
     return next((name for key, name in names.items() if key.startswith("stage")), names["head.linear.linear.weight"])
 
 
-def _aux_steps(architecture: Architecture) -> list[tuple[Step, ...]]:
-    return [aux.steps for aux in architecture.aux]
+def _aux_sides(architecture: Architecture, sides: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of the pictures that the heads are made for: ``sides``, or the smallest that they accept.
+
+    Only hidden linear layers of heads have as many weights as the picture needs.
+    """
+    try:
+        architecture.graph(sides, aux=True)
+    except ResolutionError:
+        return (architecture.smallest_resolution(aux=True),) * 2
+    return sides
 
 
 def _sides(architecture: Architecture, resolution: int | tuple[int, int] | None) -> tuple[int, int]:
@@ -143,7 +155,7 @@ def _joins(architecture: Architecture) -> bool:
     """Whether anything runs side by side."""
     return any(
         len(module.towers) > 1 or any(isinstance(step, Split) for tower in module.towers for step in tower)
-        for _, module in modules(architecture)
+        for _, module in (*stem_modules(architecture), *modules(architecture))
     )
 
 

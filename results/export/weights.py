@@ -29,8 +29,9 @@ def _parts(node: Node) -> Iterator[tuple[str, tuple[int, ...]]]:
     operation = node.operation
     if isinstance(operation, Conv):
         yield "conv.weight", (operation.width, node.input_shapes[0].channels, *operation.kernel)
-        if not operation.norm:
+        if operation.bias:
             yield "conv.bias", (operation.width,)
+        if not operation.norm:
             return
         for part in ("weight", "bias", "running_mean", "running_var"):
             yield f"norm.{part}", (operation.width,)
@@ -56,7 +57,8 @@ def exported_state(plain: Graph, full: Graph, state: Mapping[str, "Tensor"]) -> 
         more = f" and {len(problems) - 1} more differences" if len(problems) > 1 else ""
         raise RequestError(
             f"the weights do not fit the architecture: {problems[0]}{more}; "
-            "give weights of this architecture, with its number of classes and channels"
+            "give weights of this architecture, with its number of classes and channels, and its size of pictures "
+            "where auxiliary heads have hidden layers"
         )
     names = key_map(graph)
     return {names[key]: state[key].detach().cpu().contiguous() for key in expected}

@@ -1,0 +1,232 @@
+"""The discrete choices of an Inception network, made: what stands where, and how wide it may be, before any width.
+
+Plans of modules are made once for every combination of choices and carry the sums over their ranges of widths.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from search_spaces.architecture import Module, Split, Step, Tower
+from search_spaces.factorisation import Kernels
+from search_spaces.genes import Widths
+from search_spaces.operations import Conv, Pool
+from search_spaces.space_file import ReductionChoices, StageChoices, TowerChoices
+
+STRIDE_POOL = Pool((3, 3), 2, same=False, kind="max")
+PLACES = ("long.output", "short.output", "pointwise", "pool.projection")
+
+
+@dataclass(frozen=True, eq=False)
+class SpatialPlan:
+    """A tower of a 1x1 embedding and a chain of spatial convolutions."""
+
+    choices: TowerChoices
+    chain: Kernels
+
+    @cached_property
+    def fan(self) -> int:
+        """How often the output's width leaves the tower."""
+        return len(self.chain[-1]) if isinstance(self.chain[-1][0], tuple) else 1
+
+    def passes(self, early: bool) -> int:
+        """How often the output's width passes the narrowest tensor behind the embedding."""
+        return 1 if early and len(self.chain) > 1 else self.fan
+
+    @cached_property
+    def towers(self) -> dict[tuple[int, int, bool], Tower]:
+        """The towers made so far: searches ask for the same ones again and again."""
+        return {}
+
+    def tower(self, embedding: int, output: int, early: bool) -> Tower:
+        """Return the tower with its widths; ``early``: its first convolution has the output's width, else its last."""
+        if (found := self.towers.get((embedding, output, early))) is not None:
+            return found
+        steps: list[Step] = [conv((1, 1), embedding)]
+        for i, kernel in enumerate(self.chain):
+            width = output if early or i == len(self.chain) - 1 else embedding
+            if isinstance(kernel[0], tuple):
+                steps.append(Split(tuple(conv(side, width) for side in kernel)))
+            else:
+                steps.append(conv(kernel, width))
+        found = self.towers[embedding, output, early] = tuple(steps)
+        return found
+
+
+@lru_cache(maxsize=1 << 16)
+def conv(kernel: tuple[int, int], width: int) -> Conv:
+    """Return a padded convolution of stride 1; the same object every time."""
+    return Conv(kernel, width=width)
+
+
+@lru_cache(maxsize=1 << 12)
+def pointwise_tower(width: int) -> Tower:
+    """Return the tower of a 1x1."""
+    return (conv((1, 1), width),)
+
+
+@lru_cache(maxsize=1 << 12)
+def pool_tower(pool: Pool, width: int) -> Tower:
+    """Return the tower of a pool and a 1x1."""
+    return (pool, conv((1, 1), width))
+
+
+@lru_cache(maxsize=1 << 14)
+def reduction_tower(plan: SpatialPlan | None, embedding: int, output: int) -> Tower:
+    """Return a tower that ends in a convolution of stride 2, after a spatial tower, a 1x1, or nothing (0 wide)."""
+    before = plan.tower(embedding, output, True) if plan else (conv((1, 1), embedding),) * bool(embedding)
+    return (*before, Conv((3, 3), 2, False, output))
+
+
+@dataclass(frozen=True, eq=False)
+class ModulePlan:
+    """The discrete choices of a module, and the sums over its ranges of widths. Tuples follow PLACES.
+
+    ``early``: towers widen at their first convolution, else at their last. ``passes``: how often each output's width
+    passes the narrowest tensor behind the tower's embedding; ``fans``: how often it leaves the module.
+    """
+
+    stage: StageChoices
+    early: bool
+    pool: Pool
+    short: SpatialPlan
+    long: SpatialPlan
+
+    @cached_property
+    def ranges(self) -> tuple[Widths, Widths, Widths, Widths]:
+        """What each output may be."""
+        stage = self.stage
+        return (self.long.choices.output, self.short.choices.output, stage.pointwise, stage.pool.projection)
+
+    @cached_property
+    def fans(self) -> tuple[int, int, int, int]:
+        """How often each output's width leaves the module."""
+        return (self.long.fan, self.short.fan, 1, 1)
+
+    @cached_property
+    def passes(self) -> tuple[int, int, int, int]:
+        """How often each output's width passes the narrowest tensor behind its embedding."""
+        return (self.long.passes(self.early), self.short.passes(self.early), 1, 1)
+
+    @cached_property
+    def output_is_read(self) -> tuple[bool, bool, bool, bool]:
+        """Whether a convolution of the same tower reads a tensor as wide as the output."""
+        return (self.early and len(self.long.chain) > 1, self.early and len(self.short.chain) > 1, False, False)
+
+    @cached_property
+    def reads(self) -> bool:
+        """Whether any output is read so."""
+        return any(self.output_is_read)
+
+    @cached_property
+    def depth(self) -> int:
+        """Convolutions on the longest path."""
+        return 1 + max(len(self.short.chain), len(self.long.chain))
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """The steps of the outputs' ranges."""
+        return tuple(widths.step for widths in self.ranges)
+
+    @cached_property
+    def lows(self) -> tuple[int, ...]:
+        """The narrowest outputs."""
+        return tuple(widths.low for widths in self.ranges)
+
+    @cached_property
+    def highs(self) -> tuple[int, ...]:
+        """The widest outputs."""
+        return tuple(widths.high for widths in self.ranges)
+
+    @cached_property
+    def totals(self) -> Widths:
+        """The channels that the module may give."""
+        step = math.gcd(*(fan * step for fan, step in zip(self.fans, self.steps, strict=True)))
+        return Widths(self.channels(self.lows), self.channels(self.highs), step)
+
+    @cached_property
+    def low(self) -> int:
+        """The fewest channels that the module may give."""
+        return self.totals.low
+
+    @cached_property
+    def high(self) -> int:
+        """The most channels that the module may give."""
+        return self.totals.high
+
+    @cached_property
+    def lost(self) -> int:
+        """Channels of the narrowest outputs that do not pass the narrowest tensors behind the embeddings."""
+        return sum((fan - n) * low for fan, n, low in zip(self.fans, self.passes, self.lows, strict=True))
+
+    @cached_property
+    def slack(self) -> int:
+        """How far rounding up to the steps of the outputs may overshoot."""
+        return max(self.steps) - 1
+
+    @cached_property
+    def log_passing(self) -> float:
+        """The logarithm of the most channels that can come through the tensors before the outputs."""
+        caps = (self.long.choices.embedding.high, self.short.choices.embedding.high)
+        towers = [min(n * high, cap) for n, high, cap in zip(self.passes, self.highs, caps, strict=False)]
+        return math.log(sum(towers) + self.highs[2] + self.highs[3])
+
+    def channels(self, outputs: Sequence[int]) -> int:
+        """Return the channels of the module's output."""
+        fans = self.fans
+        return fans[0] * outputs[0] + fans[1] * outputs[1] + outputs[2] + outputs[3]
+
+    def module(self, embeddings: Sequence[int], outputs: Sequence[int]) -> Module:
+        """Return the module. ``embeddings``: long, short; ``outputs`` as PLACES."""
+        long, short, pointwise, projection = outputs
+        return Module(
+            (
+                pointwise_tower(pointwise),
+                self.short.tower(embeddings[1], short, self.early),
+                self.long.tower(embeddings[0], long, self.early),
+                pool_tower(self.pool, projection),
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ReductionPlan:
+    """The discrete choices of a reduction."""
+
+    kind: str
+    direct: bool
+    long: SpatialPlan
+    choices: ReductionChoices
+
+    @cached_property
+    def depth(self) -> int:
+        """Convolutions on the longest path."""
+        return len(self.long.chain) + 2 if self.kind == "parallel" else 1
+
+    @cached_property
+    def ranges(self) -> tuple[Widths, ...]:
+        """The outputs that join the pool's channels: long, short; a reduction in sequence has the short one only."""
+        short, long = self.choices.short.output, self.choices.long.output
+        return (long, short) if self.kind == "parallel" else (short,)
+
+    @cached_property
+    def low(self) -> int:
+        """The fewest channels that join the pool's."""
+        return sum(widths.low for widths in self.ranges)
+
+    @cached_property
+    def high(self) -> int:
+        """The most channels that join the pool's."""
+        return sum(widths.high for widths in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """A stage of ``count`` modules; ``spots``: the plans of those whose widths are chosen. ``area``: of its grid."""
+
+    spots: tuple[ModulePlan, ...]
+    count: int
+    reduction: ReductionPlan | None
+    area: int
+    log_area: float
