@@ -15,6 +15,7 @@ from typing import Protocol
 from search_spaces.errors import RequestError
 
 Value = int | str
+Choice = tuple[str, tuple[Value, ...]]  # a gene's name, and what is allowed
 Genes = dict[str, float | int | str]
 
 
@@ -89,8 +90,8 @@ class OutsideSpace(RequestError):
 class Pick(Protocol):
     """Answers with the value of a gene."""
 
-    def choice(self, name: str, allowed: Sequence[Value]) -> Value:
-        """Return one of the allowed values."""
+    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
+        """Return one of the allowed values for each."""
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Return a width of the grid from ``low`` (rounded up) to ``high`` (rounded down; at least the lowest)."""
@@ -102,9 +103,10 @@ class GeneDrawer:
     def __init__(self, random_source: random.Random) -> None:
         self.random = random_source.random
 
-    def choice(self, name: str, allowed: Sequence[Value]) -> Value:
-        """Draw one of the allowed values."""
-        return allowed[int(self.random() * len(allowed))]
+    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
+        """Draw one of the allowed values for each."""
+        draw = self.random
+        return tuple([allowed[int(draw() * len(allowed))] for _, allowed in of])
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Draw a width of the interval; written out, because searches draw dozens for every architecture."""
@@ -123,9 +125,9 @@ class GeneReader:
     def __init__(self, genes: Mapping[str, float | int | str]) -> None:
         self.genes = genes
 
-    def choice(self, name: str, allowed: Sequence[Value]) -> Value:
-        """Return the gene's value, or the only allowed one."""
-        return allowed[0] if len(allowed) == 1 else self.genes[name]  # type: ignore[return-value]
+    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
+        """Return the genes' values, or the only allowed one."""
+        return tuple([allowed[0] if len(allowed) == 1 else self.genes[name] for name, allowed in of])  # type: ignore[misc]
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Return the width at the gene's position."""
@@ -141,14 +143,15 @@ class GeneWriter:
         self.values = values
         self.genes: Genes = {}
 
-    def choice(self, name: str, allowed: Sequence[Value]) -> Value:
-        """Note and return the known value."""
-        value = self.values[name]
-        if value not in allowed:
-            raise OutsideSpace(f"{name} is {value}: this space allows {', '.join(map(str, allowed))}")
-        if len(allowed) > 1:
-            self.genes[name] = value
-        return value
+    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
+        """Note and return the known values."""
+        for name, allowed in of:
+            value = self.values[name]
+            if value not in allowed:
+                raise OutsideSpace(f"{name} is {value}: this space allows {', '.join(map(str, allowed))}")
+            if len(allowed) > 1:
+                self.genes[name] = value
+        return tuple([self.values[name] for name, _ in of])
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Note the middle of the known width's share of the interval and return the width."""

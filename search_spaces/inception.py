@@ -15,7 +15,7 @@ from typing import cast
 from search_spaces.architecture import MAX_RESOLUTION, Architecture, Aux, Module, Stage
 from search_spaces.errors import RequestError, ResolutionError, nearest
 from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernels, allowed, kernels
-from search_spaces.genes import Gene, Pick, Value, Widths
+from search_spaces.genes import Choice, Gene, Pick, Value, Widths
 from search_spaces.inception_plans import PLACES, STRIDE_POOL, ModulePlan, ReductionPlan, SpatialPlan, StagePlan
 from search_spaces.inception_widths import Limits, Names, StemPlan, WidthWalk
 from search_spaces.layout import layout_of
@@ -23,7 +23,6 @@ from search_spaces.operations import Pool
 from search_spaces.space_file import ReductionChoices, SpaceFile, TowerChoices
 
 Chains = dict[Kernels | None, tuple[int, Factorisation, int]]
-Choice = tuple[str, tuple[Value, ...]]  # a gene's name, and what is allowed
 CHOICES = ("kernel", "factorisation", "repeats")
 TOWERS = ("long", "short")
 
@@ -61,8 +60,6 @@ class InceptionSpace:
         self.off = set(file.thresholds.off)
         self.limits = Limits.of(file.thresholds)
         self.grids = {name: self._grids(name) for name in file.stems}
-        grids = {grid for grids in self.grids.values() for grid in grids}
-        self.areas = {(height, width): (height * width, math.log(height * width)) for height, width in grids}
         self.stems = {name: self._stem(name) for name in file.stems}
         heads = tuple(file.aux.heads) if file.aux else ()
         of_all = (("stem", tuple(file.stems)), ("padding", file.padding), ("aux", heads))
@@ -219,12 +216,11 @@ class InceptionSpace:
     def walk(self, pick: Pick) -> Architecture:
         """Ask for every gene, in order, and return the architecture that the answers describe."""
         file = self.file
-        choices = [str(pick.choice(name, allowed)) for name, allowed in self.whole]
-        stem, padding = choices[:2]
+        stem, padding, *head = map(str, pick.choices(self.whole))
         plans = [self._stage_plan(pick, s, self.grids[stem][s], padding) for s in range(len(file.stages))]
         aux: tuple[Aux, ...] = ()
         if file.aux is not None:
-            aux = (Aux(file.aux.stage, plans[file.aux.stage - 1].count, file.aux.heads[choices[2]]),)
+            aux = (Aux(file.aux.stage, plans[file.aux.stage - 1].count, file.aux.heads[head[0]]),)
         stages = WidthWalk(self.limits, file.tied, self.stems[stem], plans, self.width_names).stages(pick)
         return Architecture(file.name, file.stems[stem], stages, aux, file.dropout, file.norm_eps, file.resolution)
 
@@ -239,17 +235,12 @@ class InceptionSpace:
     def _stage_plan(self, pick: Pick, s: int, grid: tuple[int, int], padding: str) -> StagePlan:
         table, reduction = self.tables[s], None
         if table.reduction:
-            reduction = self._reduction_plan(s, tuple([pick.choice(*choice) for choice in table.reduction]))
-        depth = int(pick.choice(*table.depth))
-        spots = tuple(
-            [
-                self._module_plan(s, padding, tuple([pick.choice(name, allowed) for name, allowed in spot]))
-                for spot in table.spots[:depth]
-            ]
-        )
+            reduction = self._reduction_plan(s, pick.choices(table.reduction))
+        (depth,) = cast(tuple[int], pick.choices((table.depth,)))
+        spots = tuple([self._module_plan(s, padding, pick.choices(spot)) for spot in table.spots[:depth]])
         if self.file.tied and depth > 1:
             spots *= 2
-        return StagePlan(spots, depth, reduction, *self.areas[grid])
+        return StagePlan(spots, depth, reduction, grid[0] * grid[1])
 
     def _reduction_plan(self, s: int, values: tuple[Value, ...]) -> ReductionPlan:
         if (s, values) not in self._plans:

@@ -166,11 +166,18 @@ class ModulePlan:
         return max(self.steps) - 1
 
     @cached_property
-    def log_passing(self) -> float:
-        """The logarithm of the most channels that can come through the tensors before the outputs."""
+    def passing(self) -> int:
+        """The most channels that can come through the tensors before the outputs."""
         caps = (self.long.choices.embedding.high, self.short.choices.embedding.high)
         towers = [min(n * high, cap) for n, high, cap in zip(self.passes, self.highs, caps, strict=False)]
-        return math.log(sum(towers) + self.highs[2] + self.highs[3])
+        return sum(towers) + self.highs[2] + self.highs[3]
+
+    def passing_within(self, total: float) -> float:
+        """The channels that surely come through if the module gives at most ``total``, whatever rounding does."""
+        others, towers = self.highs[2] + self.highs[3], self.low - self.lows[2] - self.lows[3]
+        most_often = max(fan / n for fan, n in zip(self.fans, self.passes, strict=True))
+        extra = max(0.0, (total - others - towers) / most_often)
+        return min(self.passing, min(total, others + towers) - self.lost + extra - self.slack)
 
     def channels(self, outputs: Sequence[int]) -> int:
         """Return the channels of the module's output."""
@@ -229,4 +236,3 @@ class StagePlan:
     count: int
     reduction: ReductionPlan | None
     area: int
-    log_area: float

@@ -5,8 +5,8 @@ from typing import cast
 
 from search_spaces.architecture import Architecture, Module, Split, Stage, StemStep, Tower
 from search_spaces.factorisation import step_kernels
-from search_spaces.genes import OutsideSpace, Value
-from search_spaces.inception import Chains, Choice, InceptionSpace, chains
+from search_spaces.genes import Choice, OutsideSpace, Value
+from search_spaces.inception import Chains, InceptionSpace, chains
 from search_spaces.operations import Conv, Pool
 
 SCHEDULED = ("pointwise", "short.embedding", "short.output", "long.embedding", "long.output", "pool.projection")

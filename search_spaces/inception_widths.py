@@ -124,17 +124,17 @@ class WidthWalk:
         widths = self.plans[-1].spots[-1].totals
         highest = inf
         if self.limits.least:
-            slope, floor = self.stem.slope, math.log(self.limits.least * self.stem.picture)
-            for plan, depths in zip(self.plans, self.depths, strict=True):
-                for module, depth in zip(plan.spots, depths[1:], strict=False):
-                    slope = min(slope, (module.log_passing + plan.log_area - floor) / depth)
+            slope, scale = self.stem.slope, 1 / (self.limits.least * self.stem.picture)
+            ceilings = self._ceilings(inf)
+            for plan, depths, most in zip(self.plans, self.depths, ceilings, strict=True):
+                for module, depth, ceiling in zip(plan.spots, depths[1:], most[1:], strict=False):
+                    passing = module.passing_within(ceiling) if module.lost else module.passing
+                    slope = min(slope, math.log(passing * plan.area * scale) / depth)
             highest = self.stem.picture * math.exp(self.total * slope) / self.plans[-1].area
-        lowest = widths.low
-        while True:  # the least final width that follows from its own line: it grows until it is found
-            follows = self._least_final(lowest)
-            if follows <= lowest or lowest == widths.high:
-                return pick.width("final", widths, lowest, highest)
-            lowest = widths.up(follows)
+        final = pick.width("final", widths, widths.low, highest)
+        while (follows := self._least_final(final)) > final < widths.high:  # what its own line asks for is more
+            final = widths.up(follows)
+        return final
 
     def _least_final(self, final: float) -> float:
         """The fewest channels to end with if every width is the lowest that the line to ``final`` allows."""
@@ -173,7 +173,7 @@ class WidthWalk:
                 found.append([*map(max, lines, lines[1:]), lines[-1]])
         return found
 
-    def _ceilings(self, final: int) -> list[list[float]]:
+    def _ceilings(self, final: float) -> list[list[float]]:
         """The most channels of each entry, and of the module at each spot."""
         shrink, coarsest, last = self.limits.shrink, self.limits.coarsest, self.plans[-1]
         found: list[list[float]] = []
@@ -313,53 +313,53 @@ def _share(
     most, can pass on. An output that a convolution of its own tower reads is at most ``readable``, and the sum at least
     ``grow`` times it. ``bottoms`` are lower bounds of the outputs.
     """
-    fans, ranges, passes = plan.fans, plan.ranges, plan.passes
-    lows, highs = bottoms or plan.lows, plan.highs
+    lows: Sequence[int] = plan.lows
+    highs, rest_low, rest_high = plan.highs, plan.low, plan.high
+    if bottoms is not None:
+        lows, rest_low = bottoms, plan.channels(bottoms)
     if plan.reads:
-        read = zip(highs, ranges, plan.output_is_read, strict=True)
+        read = zip(highs, plan.ranges, plan.output_is_read, strict=True)
         highs = tuple([widths.down(readable) if is_read else high for high, widths, is_read in read])
-    # What the outputs after each may add: the last two leave the module once.
-    low_after = [fans[1] * lows[1] + lows[2] + lows[3], lows[2] + lows[3], lows[3], 0]
-    high_after = [fans[1] * highs[1] + highs[2] + highs[3], highs[2] + highs[3], highs[3], 0]
+        rest_high = plan.channels(highs)
+    caps, lost, missing = (0, 0, 0, 0), 0, need
     if need:
-        caps = (plan.long.choices.embedding.down(embeddable), plan.short.choices.embedding.down(embeddable))
-        lost = [_lost(fans[i], passes[i], lows[i], caps[i]) for i in (0, 1)]
-        least = max(least, need + lost[0] + lost[1])
-        missing = need - high_after[1] - min(passes[1] * highs[1], caps[1])  # what the long tower must pass
-    total, chosen = 0, []
-    for i in (0, 1, 2, 3):
-        fan, low, high = fans[i], (least - total - high_after[i]), (most - total - low_after[i])
-        if fan != 1:
-            low, high = low / fan, high / fan
-        if low < lows[i]:
-            low = lows[i]
-        if high > highs[i]:
-            high = highs[i]
-        if need and i < 2:
-            passing, cap, spare = passes[i], caps[i], most - need - lost[1 - i]  # what this output may lose
-            through = (missing if missing < cap else cap) / passing
-            if low < through:
-                low = through
-            if high > (spare + cap) / fan:
-                high = (spare + cap) / fan
-            if passing < fan and high > spare / (fan - passing):
-                high = spare / (fan - passing)
-        width = pick.width(names[i], ranges[i], low, high)
+        long, short = plan.long.choices.embedding.down(embeddable), plan.short.choices.embedding.down(embeddable)
+        caps = (long, short, 0, 0)
+        passing = [min(n * high, cap) for n, high, cap in zip(plan.passes[:2], highs, caps, strict=False)]
+        missing -= passing[0] + passing[1] + highs[2] + highs[3]
+        for i in (0, 1):
+            lost += plan.fans[i] * lows[i] - min(plan.passes[i] * lows[i], caps[i])
+        least = max(least, need + lost)
+    chosen, total = [], 0
+    for name, widths, fan, passes, is_read, bottom, top, cap in zip(
+        names, plan.ranges, plan.fans, plan.passes, plan.output_is_read, lows, highs, caps, strict=True
+    ):
+        rest_low -= fan * bottom
+        rest_high -= fan * top
+        low, high = (least - total - rest_high) / fan, (most - total - rest_low) / fan
+        if low < bottom:
+            low = bottom
+        if high > top:
+            high = top
+        if cap:  # what the output must pass on, and what it may lose
+            missing += min(passes * top, cap)
+            lost -= fan * bottom - min(passes * bottom, cap)
+            spare = most - need - lost - plan.slack
+            low = max(low, min(missing, cap) / passes)
+            high = min(high, (spare + cap) / fan)
+            if passes < fan:
+                high = min(high, spare / (fan - passes))
+        width = pick.width(name, widths, low, high)
         chosen.append(width)
         total += fan * width
-        if need and i < 2:
-            lost[i] = _lost(fan, passes[i], width, caps[i])
-            least = max(least, need + lost[0] + lost[1])
-            missing = need - high_after[1] - (fan * width - lost[i])
-        if grow and plan.output_is_read[i]:
+        if cap:
+            passed = min(passes * width, cap)
+            missing -= passed
+            lost += fan * width - passed
+            least = max(least, need + lost)
+        if is_read and grow:
             least = max(least, width * grow)
     return chosen
-
-
-def _lost(fan: int, passes: int, width: int, cap: int) -> int:
-    """Channels of an output that its tower's embedding, at most ``cap`` wide, does not pass on."""
-    passed = passes * width
-    return fan * width - (passed if passed < cap else cap)
 
 
 def _embed(

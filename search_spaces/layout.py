@@ -213,12 +213,14 @@ class Segment(NamedTuple):
 class Unit(NamedTuple):
     """A module or reduction in its place, or a step of the stem (``stage`` 0; stages count from 1).
 
-    ``depth``: convolutions on the longest path from the picture to its end. ``read``: the most channels that a spatial
+    ``reduces``: whether it is the reduction that leads to the stage's grid. ``depth``: convolutions on the longest path
+    from the picture to its end. ``read``: the most channels that a spatial
     convolution of it reads. ``special``: whether a rule of factorisation has to look at its towers.
     """
 
     name: str
     stage: int
+    reduces: bool
     source: Shape
     shape: Shape
     params: int
@@ -227,11 +229,6 @@ class Unit(NamedTuple):
     read: int
     special: bool
     towers: Sequence[Facts]
-
-    @property
-    def reduces(self) -> bool:
-        """Whether this is the reduction that leads to the stage's grid."""
-        return self.name.endswith(".reduction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,18 +277,16 @@ def _layout(architecture: Architecture, picture: Shape) -> Layout:
     segments = [*stem_segments]
     at = stem[-1]
     for s, stage in enumerate(architecture.stages, 1):
-        modules = stage.modules if stage.reduction is None else (stage.reduction, *stage.modules)
-        for name, module in zip(_names(s, stage.reduction is not None, len(stage.modules)), modules, strict=True):
-            at = _unit(name, s, module, at.shape, at.depth, segments)
+        names = _names(s, len(stage.modules))
+        if stage.reduction is not None:
+            at = _unit(names[0], s, True, stage.reduction, at.shape, at.depth, segments)
             units.append(at)
-    return Layout(
-        picture,
-        stem,
-        tuple(units),
-        tuple(segments),
-        sum([unit.params for unit in stem]) + sum([unit.params for unit in units]),
-        sum([unit.macs for unit in stem]) + sum([unit.macs for unit in units]),
-    )
+        for name, module in zip(names[1:], stage.modules, strict=True):
+            at = _unit(name, s, False, module, at.shape, at.depth, segments)
+            units.append(at)
+    every = (*stem, *units)
+    params, macs = sum([unit.params for unit in every]), sum([unit.macs for unit in every])
+    return Layout(picture, stem, tuple(units), tuple(segments), params, macs)
 
 
 @lru_cache(maxsize=1024)
@@ -301,18 +296,19 @@ def _stem(steps: tuple[StemStep, ...], picture: Shape) -> tuple[tuple[Unit, ...]
     shape, depth = picture, 0
     for i, step in enumerate(steps):
         module = step if isinstance(step, Module) else Module(((step,),))  # type: ignore[arg-type]  # an LRN too
-        units.append(_unit(f"stem.{i}", 0, module, shape, depth, segments))
+        units.append(_unit(f"stem.{i}", 0, False, module, shape, depth, segments))
         shape, depth = units[-1].shape, units[-1].depth
     return tuple(units), tuple(segments)
 
 
 @lru_cache(maxsize=1024)
-def _names(stage: int, reduces: bool, modules: int) -> tuple[str, ...]:
-    names = tuple(f"stage{stage}.module{m}" for m in range(1, modules + 1))
-    return (f"stage{stage}.reduction", *names) if reduces else names
+def _names(stage: int, modules: int) -> tuple[str, ...]:
+    return (f"stage{stage}.reduction", *(f"stage{stage}.module{m}" for m in range(1, modules + 1)))
 
 
-def _unit(name: str, stage: int, module: Module, source: Shape, depth: int, segments: list[Segment]) -> Unit:
+def _unit(
+    name: str, stage: int, reduces: bool, module: Module, source: Shape, depth: int, segments: list[Segment]
+) -> Unit:
     """Add a module's towers up, and append its segments. Every architecture of a search comes past: C loops do it."""
     channels, height, width = source
     known = grid_facts(height, width)
@@ -358,6 +354,7 @@ def _unit(name: str, stage: int, module: Module, source: Shape, depth: int, segm
     return Unit(
         name,
         stage,
+        reduces,
         source,
         shape,
         params_per * channels + params,
