@@ -63,10 +63,10 @@ def count(architecture: Architecture, layout: Layout, *, classes: int = 1000) ->
 def params_and_macs(architecture: Architecture, layout: Layout, *, classes: int = 1000) -> tuple[int, int]:
     """Count parameters and multiply-adds alone: all that a screen needs, in a fraction of the time of ``count``."""
     channels, *grid = layout.shape
-    sums = head_facts(architecture.dropout, classes, *grid).sums
+    head = head_facts(architecture.dropout, classes, *grid)
     return (
-        layout.params + sums.params_per * channels + sums.params,
-        layout.macs + sums.macs_per * channels + sums.macs,
+        layout.params + head.params_per * channels + head.params,
+        layout.macs + head.macs_per * channels + head.macs,
     )
 
 
@@ -77,7 +77,7 @@ def _aux(architecture: Architecture, layout: Layout, classes: int) -> tuple[int,
     try:
         for head in architecture.aux:
             channels, *grid = ends[f"stage{head.stage}.module{head.module}"]
-            known = aux_facts(head, classes, *grid).sums
+            known = aux_facts(head, classes, *grid)
             params += known.params_per * channels + known.params
             macs += known.macs_per * channels + known.macs
     except ResolutionError:

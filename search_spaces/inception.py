@@ -10,9 +10,10 @@ the intervals of ``inception_widths.py``.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
-from search_spaces.architecture import MAX_RESOLUTION, Architecture, Aux, Module, Stage
+from search_spaces.architecture import MAX_RESOLUTION, Architecture, Aux, HeadStep, Module, Stage
 from search_spaces.errors import RequestError, ResolutionError, nearest
 from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernels, allowed, kernels
 from search_spaces.genes import Choice, Gene, Pick, Value, Widths
@@ -220,7 +221,7 @@ class InceptionSpace:
         plans = [self._stage_plan(pick, s, self.grids[stem][s], padding) for s in range(len(file.stages))]
         aux: tuple[Aux, ...] = ()
         if file.aux is not None:
-            aux = (Aux(file.aux.stage, plans[file.aux.stage - 1].count, file.aux.heads[head[0]]),)
+            aux = _aux(file.aux.stage, plans[file.aux.stage - 1].count, file.aux.heads[head[0]])
         stages = WidthWalk(self.limits, file.tied, self.stems[stem], plans, self.width_names).stages(pick)
         return Architecture(file.name, file.stems[stem], stages, aux, file.dropout, file.norm_eps, file.resolution)
 
@@ -266,3 +267,8 @@ class InceptionSpace:
         n, factorisation, repeats = values
         chain = kernels(int(n), cast(Factorisation, factorisation), int(repeats))
         return cast(SpatialPlan, self._plans.setdefault((choices, chain), SpatialPlan(choices, chain)))
+
+
+@lru_cache(maxsize=1024)
+def _aux(stage: int, module: int, steps: tuple[HeadStep, ...]) -> tuple[Aux, ...]:
+    return (Aux(stage, module, steps),)

@@ -35,22 +35,33 @@ class SpatialPlan:
         return 1 if early and len(self.chain) > 1 else self.fan
 
     @cached_property
-    def towers(self) -> dict[tuple[int, int, bool], Tower]:
-        """The towers made so far: searches ask for the same ones again and again."""
-        return {}
+    def early(self) -> "SpatialTowers":
+        """Its towers by embedding and output if the first convolution goes to the output's width."""
+        return SpatialTowers(self.chain, early=True)
 
-    def tower(self, embedding: int, output: int, early: bool) -> Tower:
-        """Return the tower with its widths; ``early``: its first convolution has the output's width, else its last."""
-        if (found := self.towers.get((embedding, output, early))) is not None:
-            return found
+    @cached_property
+    def late(self) -> "SpatialTowers":
+        """Its towers by embedding and output if the last convolution does."""
+        return SpatialTowers(self.chain, early=False)
+
+
+class SpatialTowers(dict[tuple[int, int], Tower]):
+    """The towers of one chain by embedding and output, each made once: searches ask for them again and again."""
+
+    def __init__(self, chain: Kernels, *, early: bool) -> None:
+        super().__init__()
+        self.chain, self.widens_early = chain, early
+
+    def __missing__(self, widths: tuple[int, int]) -> Tower:
+        embedding, output = widths
         steps: list[Step] = [conv((1, 1), embedding)]
         for i, kernel in enumerate(self.chain):
-            width = output if early or i == len(self.chain) - 1 else embedding
+            width = output if self.widens_early or i == len(self.chain) - 1 else embedding
             if isinstance(kernel[0], tuple):
                 steps.append(Split(tuple(conv(side, width) for side in kernel)))
             else:
                 steps.append(conv(kernel, width))
-        found = self.towers[embedding, output, early] = tuple(steps)
+        found = self[widths] = tuple(steps)
         return found
 
 
@@ -75,7 +86,7 @@ def pool_tower(pool: Pool, width: int) -> Tower:
 @lru_cache(maxsize=1 << 14)
 def reduction_tower(plan: SpatialPlan | None, embedding: int, output: int) -> Tower:
     """Return a tower that ends in a convolution of stride 2, after a spatial tower, a 1x1, or nothing (0 wide)."""
-    before = plan.tower(embedding, output, True) if plan else (conv((1, 1), embedding),) * bool(embedding)
+    before = plan.early[embedding, output] if plan else (conv((1, 1), embedding),) * bool(embedding)
     return (*before, Conv((3, 3), 2, False, output))
 
 
@@ -113,6 +124,16 @@ class ModulePlan:
     def output_is_read(self) -> tuple[bool, bool, bool, bool]:
         """Whether a convolution of the same tower reads a tensor as wide as the output."""
         return (self.early and len(self.long.chain) > 1, self.early and len(self.short.chain) > 1, False, False)
+
+    @cached_property
+    def short_towers(self) -> SpatialTowers:
+        """Its short towers by embedding and output."""
+        return self.short.early if self.early else self.short.late
+
+    @cached_property
+    def long_towers(self) -> SpatialTowers:
+        """Its long towers by embedding and output."""
+        return self.long.early if self.early else self.long.late
 
     @cached_property
     def reads(self) -> bool:
@@ -190,8 +211,8 @@ class ModulePlan:
         return Module(
             (
                 pointwise_tower(pointwise),
-                self.short.tower(embeddings[1], short, self.early),
-                self.long.tower(embeddings[0], long, self.early),
+                self.short_towers[embeddings[1], short],
+                self.long_towers[embeddings[0], long],
                 pool_tower(self.pool, projection),
             )
         )

@@ -324,12 +324,13 @@ def _share(
     caps, lost, missing = (0, 0, 0, 0), 0, need
     if need:
         long, short = plan.long.choices.embedding.down(embeddable), plan.short.choices.embedding.down(embeddable)
-        caps = (long, short, 0, 0)
-        passing = [min(n * high, cap) for n, high, cap in zip(plan.passes[:2], highs, caps, strict=False)]
-        missing -= passing[0] + passing[1] + highs[2] + highs[3]
-        for i in (0, 1):
-            lost += plan.fans[i] * lows[i] - min(plan.passes[i] * lows[i], caps[i])
-        least = max(least, need + lost)
+        through = min(plan.passes[0] * highs[0], long) + min(plan.passes[1] * highs[1], short) + highs[2] + highs[3]
+        if need + rest_high - through > least:  # else enough comes through whatever is chosen
+            caps = (long, short, 0, 0)
+            missing -= through
+            for i in (0, 1):
+                lost += plan.fans[i] * lows[i] - min(plan.passes[i] * lows[i], caps[i])
+            least = max(least, need + lost)
     chosen, total = [], 0
     for name, widths, fan, passes, is_read, bottom, top, cap in zip(
         names, plan.ranges, plan.fans, plan.passes, plan.output_is_read, lows, highs, caps, strict=True

@@ -10,7 +10,7 @@ Tests hold every figure against the whole graph's nodes, its liveness and its mi
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from search_spaces.architecture import Architecture, Aux, Module, StemStep, Tower, add_aux, add_head, chain
 from search_spaces.errors import RequestError
@@ -27,10 +27,18 @@ class Affine(NamedTuple):
     kept: int
 
 
-class Sums(NamedTuple):
-    """What is added up over the towers of a module. Affine counts come as two numbers, per channel read and kept.
+class Facts(NamedTuple):
+    """What is known of one chain of steps on one grid, whatever the channels that it reads.
 
-    ``flow``: elements of the narrowest place, leaving out places as wide as the input.
+    The first ``ADDED`` fields are what a module adds up over its towers; affine counts come as two numbers, per channel
+    read and kept. ``flow``: elements of the narrowest place, leaving out places as wide as the input. ``depth``:
+    convolutions on the longest path. ``read``: the most channels, beside those of the input, that a spatial convolution
+    reads, and its ``kernel``; ``input_kernel``: of one that reads the input itself. ``special``: whether more of the
+    facts has to be looked at, by a rule of factorisation or for the narrowest place. ``grid``: after the last step.
+    ``thin``: places of a grid that the input's channels pass before a convolution, if smaller than the input's, else 0.
+    ``asymmetric``: grid sides under 1 x n and n x 1 convolutions in sequence, with the kernel. ``linear``: convolutions
+    that feed another without an activation. ``nodes``: elements and depth after each step in turn. ``elements``: of all
+    nodes. ``held`` and ``free``: elements alive while the input is still needed, and after.
     """
 
     width_per: int
@@ -41,28 +49,13 @@ class Sums(NamedTuple):
     macs: int
     flow_per: int
     flow: int
-
-
-class Facts(NamedTuple):
-    """What is known of one chain of steps on one grid, whatever the channels that it reads.
-
-    ``depth``: convolutions on the longest path. ``read``: the most channels, beside those of the input, that a spatial
-    convolution reads, and its ``kernel``; ``input_kernel``: of one that reads the input itself. ``special``: whether
-    more of the facts has to be looked at, by a rule of factorisation or for the narrowest place. ``grid``: after the
-    last step. ``thin``: places of a grid that the input's channels pass before a convolution, if smaller than the
-    input's, else 0. ``asymmetric``: grid sides under 1 x n and n x 1 convolutions in sequence, with the kernel.
-    ``linear``: convolutions that feed another without an activation. ``nodes``: elements and depth after each step in
-    turn. ``elements``: of all nodes. ``held`` and ``free``: elements alive while the input is still needed, and after.
-    """
-
-    sums: Sums
     depth: int
     read: int
-    kernel: str
     input_kernel: str
     special: bool
     grid: tuple[int, int]
     thin: int
+    kernel: str
     expanded: bool
     asymmetric: tuple[tuple[int, str], ...]
     linear: int
@@ -73,6 +66,9 @@ class Facts(NamedTuple):
     elements: Affine
     held: tuple[Affine, ...]
     free: tuple[Affine, ...]
+
+
+ADDED: Final = 13  # up to ``grid``
 
 
 class Grid(dict[Tower, Facts]):
@@ -127,13 +123,11 @@ def _note(build: Callable[[Graph], str], height: int, width: int) -> Facts:
     thinnest = min((elements.per for _, elements in chained if elements.per), default=height * width)
     thin = thinnest if narrowest and thinnest < height * width else 0
     return Facts(
-        Sums(
-            *_affine(last.shape.channels, last_two.shape.channels),
-            *_affine(one.params, two.params),
-            *_affine(one.macs, two.macs),
-            flow_per=0 if narrowest else thinnest,
-            flow=narrowest,
-        ),
+        *_affine(last.shape.channels, last_two.shape.channels),
+        *_affine(one.params, two.params),
+        *_affine(one.macs, two.macs),
+        flow_per=0 if narrowest else thinnest,
+        flow=narrowest,
         depth=one.depth[last.name],
         read=widest.input_shapes[0].channels if widest else 0,
         kernel=_kernel(widest) if widest else "",
@@ -235,12 +229,14 @@ class Unit(NamedTuple):
 class Layout:
     """An architecture on pictures of one size, as far as its final representation.
 
-    ``stem`` and ``units`` in order; ``segments``: between all single tensors of the network; counts are totals.
+    ``stem`` and ``units`` in order, and those of both that are ``special``; ``segments``: between all single tensors of
+    the network; counts are totals.
     """
 
     picture: Shape
     stem: tuple[Unit, ...]
     units: tuple[Unit, ...]
+    special: tuple[Unit, ...]
     segments: tuple[Segment, ...]
     params: int
     macs: int
@@ -286,7 +282,8 @@ def _layout(architecture: Architecture, picture: Shape) -> Layout:
             units.append(at)
     every = (*stem, *units)
     params, macs = sum([unit.params for unit in every]), sum([unit.macs for unit in every])
-    return Layout(picture, stem, tuple(units), tuple(segments), params, macs)
+    special = tuple([unit for unit in every if unit.special])
+    return Layout(picture, stem, tuple(units), special, tuple(segments), params, macs)
 
 
 @lru_cache(maxsize=1024)
@@ -318,7 +315,7 @@ def _unit(
     special = False
     grid = towers[0].grid
     for tower in towers:
-        a, b, c, d, e, f, g, h = tower[0]
+        a, b, c, d, e, f, g, h, own_depth, own_read, input_kernel, own_special, own_grid = tower[:ADDED]
         width_per += a
         kept += b
         params_per += c
@@ -327,22 +324,22 @@ def _unit(
         macs += f
         flow_per += g
         flow += h
-        if tower.depth > longest:
-            longest = tower.depth
-        if tower.read > read:
-            read = tower.read
-        if tower.input_kernel and channels > read:
+        if own_depth > longest:
+            longest = own_depth
+        if own_read > read:
+            read = own_read
+        if input_kernel and channels > read:
             read = channels
-        if tower.special:
+        if own_special:
             special = True
-        if tower.grid != grid:
+        if own_grid != grid:
             raise RequestError(f"the towers of {name} end on different grids")  # layout_of says it in full
     shape = Shape(width_per * channels + kept, *grid)
     end, passed = depth + longest, channels * height * width
     if len(towers) > 1:
         flow += flow_per * channels
         if special:
-            flow -= sum([max(0, tower.sums.flow - tower.thin * channels) for tower in towers if tower.thin])
+            flow -= sum([max(0, tower.flow - tower.thin * channels) for tower in towers if tower.thin])
         segments.append(Segment(name, flow if flow < passed else passed, end))
     else:
         nodes = towers[0].nodes
@@ -387,8 +384,7 @@ def peak_elements(layout: Layout, head: Facts) -> int:
                 waiting = 0
             for per, kept in tower.free:
                 peak = max(peak, waiting + done + per * channels + kept)
-            sums = tower.sums
-            done += (sums.width_per * channels + sums.width) * tower.grid[0] * tower.grid[1]
+            done += (tower.width_per * channels + tower.width) * tower.grid[0] * tower.grid[1]
         if last:
             peak = max(peak, 2 * done)  # the towers and what joins them
     return peak

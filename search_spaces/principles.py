@@ -102,8 +102,7 @@ class Finding(NamedTuple):
         }
 
 
-@dataclass(frozen=True)
-class Audit:
+class Audit(NamedTuple):
     """The four principles and the factorisation rules, measured; those that are off are measured and do not count."""
 
     principles: tuple[Finding, ...]
@@ -353,8 +352,8 @@ def asymmetric_factors(layout: Layout, grids: tuple[int, int]) -> Finding:
     """Section 3.2: 1xn and nx1 in sequence only on medium grids; the value is the distance of a grid from the band."""
     low, high = grids
     value, where, sentence = 0, "", f"every n x 1 split stands on a grid from {low} to {high}"
-    for unit in [unit for unit in layout.units if unit.special]:
-        for tower in unit.towers:
+    for unit in layout.special:
+        for tower in unit.towers if unit.stage else ():
             for side, kernel in tower.asymmetric:
                 outside = max(low - side, side - high)
                 if outside > value:
@@ -369,12 +368,12 @@ def asymmetric_factors(layout: Layout, grids: tuple[int, int]) -> Finding:
 def nonlinear_factors(layout: Layout) -> Finding:
     """Section 3.1: a non-linearity between factors; the value counts convolutions that feed another without one."""
     found: list[str] = []
-    units = (*layout.stem, *layout.units)
-    for i, unit in enumerate(units):
-        if unit.special:
-            found += [unit.name] * sum([tower.linear for tower in unit.towers])
-            if len(unit.towers) == 1 and unit.towers[0].ends_linear and unit is not units[-1]:
-                found += [unit.name] * any(tower.starts_conv for tower in units[i + 1].towers)
+    for unit in layout.special:
+        found += [unit.name] * sum([tower.linear for tower in unit.towers])
+        if len(unit.towers) == 1 and unit.towers[0].ends_linear:
+            units = (*layout.stem, *layout.units)
+            after = next((other for other in units[units.index(unit) + 1 :]), None)
+            found += [unit.name] * (after is not None and any(tower.starts_conv for tower in after.towers))
     sentence = (
         f"a convolution of {found[0]} feeds another without an activation: drop 'linear' from it"
         if found
