@@ -20,7 +20,8 @@ from nas.config import SearchConfig
 from nas.progress import Progress
 from results.ablation import Ablation, as_data, compare, read_arm
 from results.outcome import TrialRecord
-from search_spaces.architecture import Architecture, from_data
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError, nearest
 from search_spaces.files import write_files
 from search_spaces.principles import NAMES, RULES, Thresholds, audit

@@ -126,7 +126,7 @@ class Candidate:
     def _begin(self) -> "Fit":
         import torch
 
-        from search_spaces.architecture import from_data
+        from search_spaces.architecture_file import from_data
         from search_spaces.proxy import proxy
         from trainers.data import load
         from trainers.fit import Fit

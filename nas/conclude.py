@@ -9,7 +9,8 @@ from nas.candidate import WEIGHTS
 from nas.config import SearchConfig
 from nas.study import Found, Study
 from results.outcome import TrialRecord
-from search_spaces.architecture import Architecture, from_data
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
 from search_spaces.proxy import proxy

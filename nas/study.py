@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.outcome import Outcome, StudyRecord, TrialRecord
-from search_spaces.architecture import Architecture, from_data, from_file
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_data, from_file
 from search_spaces.errors import RequestError, nearest
 from search_spaces.seeds import seed, seed_names
 
 if TYPE_CHECKING:
     from results.ledger import Ledger
     from results.pareto import Front
+    from search_spaces.space import SearchSpace
 
 LEDGER = "ledger.sqlite"
 
@@ -80,6 +82,29 @@ class Study:
             if trial.number == number:
                 return trial
         raise RequestError(f"study {self.name!r} has no trial {number}: it has 0 to {len(self.trials) - 1}")
+
+    def space(self) -> "SearchSpace":
+        """The space that the study searches, at the resolution of its target; RequestError where its file is gone.
+
+        The ledger keeps its name: a file that was changed since (see ``has_its_space``) is read as it is now.
+        """
+        from search_spaces.space import space
+
+        name = self.record.search["space"]
+        try:
+            return space(name, self.record.search["target"]["resolution"])
+        except RequestError as error:
+            raise RequestError(
+                f"the space {name!r} of study {self.name!r} cannot be read: {error}; go to the folder in which the "
+                "search was started, or name a space ('nas audit ARCH --space SPACE')"
+            ) from None
+
+    @property
+    def has_its_space(self) -> bool:
+        """Whether the space still is what it was when the study ran."""
+        from nas.config import SPACE_DIGEST
+
+        return self.space().digest == self.record.search.get(SPACE_DIGEST)
 
     def outcomes(self) -> Mapping[str, int]:
         """How many trials there are of each outcome, zeros too."""

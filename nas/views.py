@@ -3,10 +3,11 @@
 import random
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.study import LEDGER, Study, open_ledger, trial_data
+from nas.study import LEDGER, Found, Study, open_ledger, trial_data
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import RequestError, ResolutionError, SearchFailed
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from results.profile import Profile
+    from search_spaces.space import SearchSpace
 
 
 def cost_text(counted: Cost) -> str:
@@ -60,37 +62,93 @@ def audit_picture(measured: "Profile", width: int, encoding: str) -> str:
     return draw_profile_text(measured, width=min(width, 110), ascii_only=not encoding.lower().startswith("utf"))
 
 
-def measure_profile(architecture: Architecture, resolution: int | None, found: Audit) -> "Profile":
-    """The measurements behind the audit's first principle."""
+@dataclass(frozen=True)
+class Audited:
+    """An audit with what it went by: pictures of ``resolution`` px, and whose thresholds (empty: the project's own).
+
+    ``outside``: why the architecture is not in the ``space`` that was asked for; None if it is, or none was.
+    """
+
+    audit: Audit
+    profile: "Profile"
+    resolution: int
+    thresholds_of: str
+    space: "SearchSpace | None" = None
+    outside: str | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        data = self.audit.as_data() | self.profile.as_data()
+        if self.space is not None:
+            data["space"] = {"name": self.space.name, "inside": self.outside is None, "reason": self.outside}
+        return data
+
+    def text(self, width: int) -> str:
+        """Return what people read above the picture."""
+        blocks = [audit_text(self.audit, width)]
+        if self.thresholds_of:
+            blocks.insert(0, f"at {self.resolution} px, by the thresholds of {self.thresholds_of}")
+        if self.space is not None:
+            name = f"the space {self.space.name!r}"
+            place = f"outside {name}: {self.outside}" if self.outside else f"inside {name}"
+            blocks.append(textwrap.fill(place, max(40, min(width, 110))))
+        return "\n\n".join(blocks)
+
+
+def audit_found(found: Found, resolution: int | None, space_name: str | None) -> Audited:
+    """Audit by a space, else by that of the trial's study, else by the project's own thresholds.
+
+    The space also gives the resolution where there is none.
+    """
     from results.profile import profile
+    from search_spaces.space import space
 
-    return profile(architecture, resolution, found.principles[0].threshold)
+    architecture, asked, thresholds_of = found.architecture, None, ""
+    if space_name is not None:
+        by = asked = space(space_name, resolution)
+        thresholds_of = f"the space {asked.name!r}"
+    elif found.study is not None:
+        by = found.study.space()
+        changed = "" if found.study.has_its_space else ", which has changed since"
+        thresholds_of = f"the space {by.name!r} of study {found.study.name!r}{changed}"
+    else:
+        by = None
+    side = (by or architecture).resolution if resolution is None else resolution
+    measured = audit(architecture, side, by.thresholds if by else None)
+    outside = asked.why_outside(architecture) if asked else None
+    share = measured.principles[0].threshold
+    return Audited(measured, profile(architecture, side, share), side, thresholds_of, asked, outside)
 
 
-def architecture_text(architecture: Architecture, resolution: int | None, classes: int, width: int) -> str:
-    """The tree, the costs and the audit."""
+def architecture_text(found: Found, resolution: int | None, classes: int, width: int) -> str:
+    """The tree, the costs and the audit; that of a trial by the thresholds of its study's space."""
     from results.tree import draw_text
 
-    side = resolution or architecture.resolution
+    architecture = found.architecture
+    side = architecture.resolution if resolution is None else resolution
     tree = draw_text(_with_heads(architecture, side, classes), width=width)
     counted = cost_text(cost(architecture, side, classes=classes))
     head = f"{architecture.name} at {side} px, {classes} classes, digest {architecture.digest[:16]}"
-    return "\n\n".join((head, tree.rstrip(), counted, audit_text(audit(architecture, side), width)))
+    try:
+        thresholds = found.study.space().thresholds if found.study else None
+    except RequestError as error:
+        return "\n\n".join((head, tree.rstrip(), counted, f"not audited: {error}"))
+    return "\n\n".join((head, tree.rstrip(), counted, audit_text(audit(architecture, side, thresholds), width)))
 
 
 def architecture_svg(architecture: Architecture, resolution: int | None, classes: int) -> str:
     """The picture of an architecture."""
     from results.drawing import draw_svg
 
-    side = resolution or architecture.resolution
+    side = architecture.resolution if resolution is None else resolution
     return draw_svg(_with_heads(architecture, side, classes), title=architecture.name, columns=None)
 
 
-def profile_svg(measured: "Profile", architecture: Architecture, resolution: int | None) -> str:
+def profile_svg(audited: Audited, name: str) -> str:
     """The picture of the representation's size."""
     from results.profile_drawing import draw_profile_svg
 
-    return draw_profile_svg(measured, title=f"{architecture.name} at {resolution or architecture.resolution} px")
+    return draw_profile_svg(audited.profile, title=f"{name} at {audited.resolution} px")
 
 
 def _with_heads(architecture: Architecture, side: int, classes: int) -> Graph:

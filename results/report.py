@@ -12,7 +12,8 @@ from results.figures import REFERENCE, script_json, shown, spoken
 from results.markup import Markup, asset, element, join
 from results.outcome import Outcome, StudyRecord, TrialRecord, now
 from results.view import StudyView, Target, difference, duration, moment, ratio, who
-from search_spaces.architecture import Architecture, from_data
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
 from search_spaces.seeds import seed

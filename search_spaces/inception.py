@@ -70,6 +70,7 @@ class InceptionSpace:
         self.tables = [self._table(s) for s in range(len(file.stages))]
         self.width_names = [table.names for table in self.tables]
         self._plans: dict[tuple[object, ...], ModulePlan | ReductionPlan | SpatialPlan] = {}
+        self._spots: dict[tuple[object, ...], tuple[ModulePlan, Pool]] = {}
         genes = tuple(self._genes())
         self.genes = tuple(gene for gene in genes if len(gene.choices) != 1)
         self._check_fixed(genes)
@@ -238,10 +239,11 @@ class InceptionSpace:
         if table.reduction:
             reduction = self._reduction_plan(s, pick.choices(table.reduction))
         (depth,) = cast(tuple[int], pick.choices((table.depth,)))
-        spots = tuple([self._module_plan(s, padding, pick.choices(spot)) for spot in table.spots[:depth]])
+        pairs = [self._module_plan(s, padding, pick.choices(spot)) for spot in table.spots[:depth]]
         if self.file.tied and depth > 1:
-            spots *= 2
-        return StagePlan(spots, depth, reduction, grid[0] * grid[1])
+            pairs *= 2
+        plans, pools = zip(*pairs, strict=True)
+        return StagePlan(plans, pools, depth, reduction, grid[0] * grid[1])
 
     def _reduction_plan(self, s: int, values: tuple[Value, ...]) -> ReductionPlan:
         if (s, values) not in self._plans:
@@ -252,16 +254,19 @@ class InceptionSpace:
             self._plans[s, values] = ReductionPlan(str(kind), direct == "yes", long, choices)
         return self._plans[s, values]  # type: ignore[return-value]
 
-    def _module_plan(self, s: int, padding: str, values: tuple[Value, ...]) -> ModulePlan:
-        """Return the plan for the values of one spot; the same object every time."""
-        if (s, padding, values) not in self._plans:
-            widen, kind, *chains = values
-            stage = self.file.stages[s]
-            pool = Pool((3, 3), kind="avg" if kind == "avg" else "max", counted=padding == "counted")
-            short = self._spatial_plan(stage.short, chains[:3])
-            long = self._spatial_plan(stage.long, chains[3:])
-            self._plans[s, padding, values] = ModulePlan(stage, widen == "early", pool, short, long)
-        return self._plans[s, padding, values]  # type: ignore[return-value]
+    def _module_plan(self, s: int, padding: str, values: tuple[Value, ...]) -> tuple[ModulePlan, Pool]:
+        """Return the plan and the pool for the values of one spot; the same objects every time."""
+        if (found := self._spots.get((s, padding, values))) is not None:
+            return found
+        widen, kind, *chains = values
+        stage = self.file.stages[s]
+        pool = Pool((3, 3), kind="avg" if kind == "avg" else "max", counted=padding == "counted")
+        short, long = self._spatial_plan(stage.short, chains[:3]), self._spatial_plan(stage.long, chains[3:])
+        key = (s, widen, short.chain, long.chain)
+        if key not in self._plans:
+            self._plans[key] = ModulePlan(stage, widen == "early", short, long)
+        found = self._spots[s, padding, values] = cast(ModulePlan, self._plans[key]), pool
+        return found
 
     def _spatial_plan(self, choices: TowerChoices, values: Sequence[Value]) -> SpatialPlan:
         n, factorisation, repeats = values

@@ -92,7 +92,7 @@ def reduction_tower(plan: SpatialPlan | None, embedding: int, output: int) -> To
 
 @dataclass(frozen=True, eq=False)
 class ModulePlan:
-    """The discrete choices of a module, and the sums over its ranges of widths. Tuples follow PLACES.
+    """The discrete choices of a module, its pool aside, and the sums over its ranges of widths. Tuples follow PLACES.
 
     ``early``: towers widen at their first convolution, else at their last. ``passes``: how often each output's width
     passes the narrowest tensor behind the tower's embedding; ``fans``: how often it leaves the module.
@@ -100,7 +100,6 @@ class ModulePlan:
 
     stage: StageChoices
     early: bool
-    pool: Pool
     short: SpatialPlan
     long: SpatialPlan
 
@@ -205,7 +204,7 @@ class ModulePlan:
         fans = self.fans
         return fans[0] * outputs[0] + fans[1] * outputs[1] + outputs[2] + outputs[3]
 
-    def module(self, embeddings: Sequence[int], outputs: Sequence[int]) -> Module:
+    def module(self, pool: Pool, embeddings: Sequence[int], outputs: Sequence[int]) -> Module:
         """Return the module. ``embeddings``: long, short; ``outputs`` as PLACES."""
         long, short, pointwise, projection = outputs
         return Module(
@@ -213,7 +212,7 @@ class ModulePlan:
                 pointwise_tower(pointwise),
                 self.short_towers[embeddings[1], short],
                 self.long_towers[embeddings[0], long],
-                pool_tower(self.pool, projection),
+                pool_tower(pool, projection),
             )
         )
 
@@ -254,6 +253,7 @@ class StagePlan:
     """A stage of ``count`` modules; ``spots``: the plans of those whose widths are chosen. ``area``: of its grid."""
 
     spots: tuple[ModulePlan, ...]
+    pools: tuple[Pool, ...]
     count: int
     reduction: ReductionPlan | None
     area: int

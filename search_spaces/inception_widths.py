@@ -97,8 +97,8 @@ class WidthWalk:
 
     def stages(self, pick: Pick) -> tuple[Stage, ...]:
         """Ask for every width, outputs first, and return the stages."""
-        final = self._pick_final(pick)
-        needs, ceilings = self._needs(final), self._ceilings(final)
+        final, needs = self._pick_final(pick)
+        ceilings = self._ceilings(final)
         channels = self.stem.channels
         entered = 0
         chosen = []
@@ -119,29 +119,34 @@ class WidthWalk:
 
     # ------------------------------------------------------------------------------------------------ the final width
 
-    def _pick_final(self, pick: Pick) -> int:
-        """Choose the most channels to end with, among those whose line the ranges of widths can follow."""
+    def _pick_final(self, pick: Pick) -> tuple[int, list[list[float]]]:
+        """Choose the most channels to end with, and return with them what the line to them needs.
+
+        More than the ranges of widths can follow is cut off; less than what follows from its own line is raised to it.
+        """
         widths = self.plans[-1].spots[-1].totals
         highest = inf
         if self.limits.least:
             slope, scale = self.stem.slope, 1 / (self.limits.least * self.stem.picture)
-            ceilings = self._ceilings(inf)
-            for plan, depths, most in zip(self.plans, self.depths, ceilings, strict=True):
+            for plan, depths, most in zip(self.plans, self.depths, self._ceilings(inf), strict=True):
                 for module, depth, ceiling in zip(plan.spots, depths[1:], most[1:], strict=False):
                     passing = module.passing_within(ceiling) if module.lost else module.passing
                     slope = min(slope, math.log(passing * plan.area * scale) / depth)
             highest = self.stem.picture * math.exp(self.total * slope) / self.plans[-1].area
         final = pick.width("final", widths, widths.low, highest)
-        while (follows := self._least_final(final)) > final < widths.high:  # what its own line asks for is more
+        while True:
+            needs = self._needs(final)
+            follows = self._least_final(needs)
+            if follows <= final or final == widths.high:
+                return final, needs
             final = widths.up(follows)
-        return final
 
-    def _least_final(self, final: float) -> float:
-        """The fewest channels to end with if every width is the lowest that the line to ``final`` allows."""
+    def _least_final(self, floors: list[list[float]]) -> float:
+        """The fewest channels to end with if every width is the lowest that the floors allow."""
         shrink, last = self.limits.shrink, self.plans[-1]
         channels: float = self.stem.channels
         entered = 0.0
-        for plan, needs in zip(self.plans, self._needs(final), strict=True):
+        for plan, needs in zip(self.plans, floors, strict=True):
             if plan.reduction is not None:
                 channels += plan.reduction.low
                 if plan is last:
@@ -262,9 +267,10 @@ class WidthWalk:
         plans, names, most = self.plans[s].spots, self.names[s].embeddings, self.limits.embedding
         if not self.tied:
             found = []
-            for plan, chosen, source, need, own in zip(plans, outputs, sources, needs[1:], names, strict=False):
+            spots = zip(plans, self.plans[s].pools, outputs, sources, needs[1:], names, strict=False)
+            for plan, pool, chosen, source, need, own in spots:
                 long, short = _embed(pick, (own,), plan, chosen, need, most * source, source)
-                found.append(plan.module((long[0], short[0]), chosen))
+                found.append(plan.module(pool, (long[0], short[0]), chosen))
             return tuple(found)
         # The cut through the first module asks for most: no output narrows along the stage.
         plan, count = plans[0], self.plans[s].count
@@ -274,7 +280,8 @@ class WidthWalk:
             schedule(short[0], short[-1], plan.short.choices.embedding.step, count),
             strict=True,
         )
-        return tuple([plan.module(embeddings, chosen) for embeddings, chosen in zip(along, outputs, strict=True)])
+        pool = self.plans[s].pools[0]
+        return tuple([plan.module(pool, embeddings, chosen) for embeddings, chosen in zip(along, outputs, strict=True)])
 
     def _reduction(self, pick: Pick, s: int, joined: list[int], channels: int) -> Module:
         """Choose the embeddings of a reduction that gives ``channels``, and make it."""

@@ -53,7 +53,7 @@ class Operation(ABC):
         """Return the form that architecture files and drawings use."""
 
 
-def _side(size: int, kernel: int, stride: int, padding: int, ceil: bool = False) -> int:
+def window_side(size: int, kernel: int, stride: int, padding: int, ceil: bool = False) -> int:
     """floor((size + 2 padding - kernel) / stride) + 1; ``ceil`` adds a last window that is not whole.
 
     As in torch, that window must start inside the picture or its left padding.
@@ -83,7 +83,7 @@ class Window(Operation):
     def grid(self, shape: Shape) -> tuple[int, int]:
         """Return height and width after the window has passed."""
         (kh, kw), (ph, pw) = self.kernel, self.padding
-        return _side(shape.height, kh, self.stride, ph), _side(shape.width, kw, self.stride, pw)
+        return window_side(shape.height, kh, self.stride, ph), window_side(shape.width, kw, self.stride, pw)
 
     @property
     def window_text(self) -> str:
@@ -171,8 +171,8 @@ class Pool(Window):
         """Return height and width after the window has passed."""
         (kh, kw), (ph, pw) = self.kernel, self.padding
         return (
-            _side(shape.height, kh, self.stride, ph, self.ceil),
-            _side(shape.width, kw, self.stride, pw, self.ceil),
+            window_side(shape.height, kh, self.stride, ph, self.ceil),
+            window_side(shape.width, kw, self.stride, pw, self.ceil),
         )
 
     def output(self, inputs: Sequence[Shape]) -> Shape:

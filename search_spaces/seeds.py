@@ -3,7 +3,8 @@
 from functools import lru_cache
 from importlib.resources import files
 
-from search_spaces.architecture import Architecture, from_document
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_document
 from search_spaces.errors import RequestError, nearest
 from search_spaces.yaml_files import read_text
 

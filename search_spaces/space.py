@@ -68,6 +68,23 @@ class SearchSpace:
 
     def encode(self, architecture: Architecture) -> Genes:
         """Return a point that decodes to the architecture; raise OutsideSpace, with the reason, where there is none."""
+        try:
+            return self._encode(architecture)
+        except OutsideSpace as reason:
+            raise OutsideSpace(f"{architecture.name} is not in the space {self.name!r}: {reason}") from None
+
+    def why_outside(self, architecture: Architecture) -> str | None:
+        """Say why an architecture is not in the space; None if it is."""
+        try:
+            self._encode(architecture)
+        except OutsideSpace as reason:
+            return str(reason)
+        return None
+
+    def __contains__(self, architecture: Architecture) -> bool:
+        return self.why_outside(architecture) is None
+
+    def _encode(self, architecture: Architecture) -> Genes:
         known = values(self._inception, architecture)
         ends = module_channels(architecture.stages[-1])
         reason: OutsideSpace | None = None
@@ -84,15 +101,7 @@ class SearchSpace:
                 return {gene.name: writer.genes.get(gene.name, _unused(gene)) for gene in self.genes}
             nearest_point = found
             break
-        why = _difference(architecture, nearest_point) if nearest_point else reason
-        raise OutsideSpace(f"{architecture.name} is not in the space {self.name!r}: {why}")
-
-    def __contains__(self, architecture: Architecture) -> bool:
-        try:
-            self.encode(architecture)
-        except OutsideSpace:
-            return False
-        return True
+        raise OutsideSpace(_difference(architecture, nearest_point) if nearest_point else str(reason))
 
     def sample_genes(self, random_source: random.Random) -> Genes:
         """Draw a point uniformly from the box."""

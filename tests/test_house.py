@@ -23,7 +23,7 @@ HOMES = {
     "moocore": ("results/pareto.py",),
     "plotly": ("results/",),
     "yaml": ("search_spaces/yaml_files.py",),
-    "click": ("nas/cli.py",),
+    "click": ("nas/cli",),
     "sklearn": ("trainers/data.py",),
 }
 

@@ -76,6 +76,18 @@ def test_audit_and_what_ships(tmp_path: Path) -> None:
     assert [entry["name"] for entry in _json("spaces", cwd=tmp_path)] == ["inception", "inception-free"]
 
 
+def test_audit_by_a_space(tmp_path: Path) -> None:
+    found = _json("audit", "inception-v3", "--space", "inception", cwd=tmp_path)
+    assert found["space"] == {"name": "inception", "inside": True, "reason": None}
+    outside = _json("audit", "googlenet", "--space", "inception", cwd=tmp_path)["space"]
+    assert outside == {
+        "name": "inception",
+        "inside": False,
+        "reason": "the stem is not one of released, printed, seven",
+    }
+    assert "space" not in _json("audit", "inception-v3", cwd=tmp_path)
+
+
 def test_sample_gives_architectures_that_can_be_read(tmp_path: Path) -> None:
     rows = _json("sample", "inception", "-n", "3", "--random-seed", "5", cwd=tmp_path)
     assert rows == _json("sample", "inception", "-n", "3", "--random-seed", "5", cwd=tmp_path)
@@ -153,6 +165,11 @@ def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:
         (["cost", "inception-v3", "--resolution", "40"], "the smallest side that works is 75"),
         (["cost", "inception-v3", "--resolution", "-4"], "allowed are 1 to 4096"),
         (["cost", "inception-v3", "--resolution", "many"], "not a valid integer"),
+        (["show", "inception-v3", "--resolution", "0"], "allowed are 1 to 4096"),
+        (["audit", "inception-v3", "--resolution", "0"], "allowed are 1 to 4096"),
+        (["audit", "inception-v3", "--space", "inceptoin"], "did you mean 'inception'?"),
+        (["audit", "inception-v3", "--space", "none.yaml"], "there is no file 'none.yaml'"),
+        (["audit", "inception-v3", "--space", "inception", "--resolution", "40"], "too small for the space"),
         (["cost", "none.yaml"], "there is no file 'none.yaml'"),
         (["cost", "tiny:99"], "has no trial 99"),
         (["cost", "tini:0"], "tini"),

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from nas.views import audit_text
-from search_spaces.architecture import from_data
+from nas.config import SPACE_DIGEST
+from nas.study import Found, Study
+from nas.views import architecture_text, audit_found, audit_text
+from results.outcome import StudyRecord
+from search_spaces.architecture_file import from_data
+from search_spaces.errors import RequestError
 from search_spaces.principles import Thresholds, audit
 from search_spaces.seeds import seed
+from search_spaces.space import space
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -55,6 +60,58 @@ def test_the_audit_tells_ok_off_and_fail_apart() -> None:
     assert any(re.fullmatch(r"off +parallel_reduction +1 at most 0 +stage2\.reduction", line) for line in lines)
     assert any(line.startswith("ok   embedding") for line in lines)
     assert lines[-1] == "violated: bottleneck"
+
+
+STRICT = """\
+base: inception
+name: strict
+resolution: 315
+thresholds: {bottleneck: 0.6, off: [balance]}
+"""
+
+
+def test_the_audit_goes_by_a_space_and_says_whether_the_architecture_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "strict.yaml").write_text(STRICT, encoding="utf-8")
+    own = audit_found(Found(seed("inception-v3")), None, None)
+    assert (own.resolution, own.audit, own.space) == (299, audit(seed("inception-v3")), None)
+    assert own.text(200) == audit_text(own.audit, 200)
+    by = audit_found(Found(seed("inception-v3")), None, str(tmp_path / "strict.yaml"))
+    searched = space(str(tmp_path / "strict.yaml"))
+    assert (by.resolution, by.audit, by.audit.off) == (315, searched.audit(seed("inception-v3")), ("balance",))
+    assert by.profile.share == by.audit.principles[0].threshold == 0.6
+    assert by.text(200).startswith("at 315 px, by the thresholds of the space 'strict'\n\nFAIL bottleneck")
+    assert by.outside is not None
+    assert "\nviolated: bottleneck\n\noutside the space 'strict': stage3.reduction.short.output" in by.text(200)
+    assert " ".join(by.text(200).split()).endswith(by.outside)
+    inside = audit_found(Found(searched.sample(random_seed=1)), None, str(tmp_path / "strict.yaml"))
+    assert inside.text(200).endswith("\npassed\n\ninside the space 'strict'")
+    other = audit_found(Found(seed("inception-v3")), 299, str(tmp_path / "strict.yaml"))
+    assert (other.resolution, other.audit) == (299, audit(seed("inception-v3"), 299, searched.thresholds))
+
+
+def test_a_trial_goes_by_the_space_of_its_study(tmp_path: Path) -> None:
+    (tmp_path / "strict.yaml").write_text(STRICT, encoding="utf-8")
+    searched = space(str(tmp_path / "strict.yaml"), 331)
+    search = {"space": str(tmp_path / "strict.yaml"), "target": {"resolution": 331}, SPACE_DIGEST: searched.digest}
+    record = StudyRecord("tried", "", search, "", {"error": "minimize"}, "complete", {})
+    found = Found(seed("inception-v3"), Study(record, (), tmp_path))
+    audited = audit_found(found, None, None)
+    assert (audited.audit, audited.resolution) == (searched.audit(seed("inception-v3")), 331)
+    assert "by the thresholds of the space 'strict' of study 'tried'\n" in audited.text(200)
+    assert "space" not in audited.as_data()
+    assert audit_found(found, None, "inception").audit == space("inception").audit(seed("inception-v3"))
+    shown = architecture_text(found, 331, 10, 110)
+    assert shown.endswith(audit_text(searched.audit(seed("inception-v3")), 110))
+
+    (tmp_path / "strict.yaml").write_text(STRICT.replace("0.6", "0.4"), encoding="utf-8")
+    changed = audit_found(found, None, None)
+    assert changed.audit.principles[0].threshold == 0.4
+    assert "of the space 'strict' of study 'tried', which has changed since\n" in changed.text(200)
+
+    (tmp_path / "strict.yaml").unlink()
+    with pytest.raises(RequestError, match=r"the space '.*strict\.yaml' of study 'tried' cannot be read: there is no"):
+        audit_found(found, None, None)
+    assert "\n\nnot audited: the space '" in architecture_text(found, 331, 10, 110)
 
 
 def test_the_audit_for_programs_carries_the_picture(tmp_path: Path) -> None:

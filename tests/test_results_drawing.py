@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from results.blocks import blocks, folded, quantity, short_text
 from results.drawing import draw_svg
-from search_spaces.architecture import Architecture, from_data
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_data
 from search_spaces.graph import Graph
 from search_spaces.seeds import seed
 

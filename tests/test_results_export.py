@@ -23,7 +23,8 @@ from results.export.names import class_name, module_name
 from results.export.to_python import export_python, to_python
 from results.export.to_yaml import export_yaml
 from results.export.weights import key_map, key_shapes
-from search_spaces.architecture import Architecture, Aux, Module, Split, Stage, from_data, from_file
+from search_spaces.architecture import Architecture, Aux, Module, Split, Stage
+from search_spaces.architecture_file import from_data, from_file
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.files import write_files
 from search_spaces.operations import Conv

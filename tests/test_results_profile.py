@@ -8,7 +8,8 @@ from hypothesis import given
 
 from results.profile import Profile, Region, Segment, draw_profile_text, profile, tick_text, ticks
 from results.profile_drawing import draw_profile_svg
-from search_spaces.architecture import Architecture, from_data
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_data
 from search_spaces.principles import audit
 from search_spaces.seeds import seed, seed_names
 

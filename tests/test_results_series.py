@@ -3,7 +3,8 @@ from hypothesis import given
 
 from results.blocks import Block, blocks
 from results.series import Parallel, Series, block_series
-from search_spaces.architecture import Architecture, from_data
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_data
 from search_spaces.graph import Graph, Node
 from search_spaces.operations import Concat
 from search_spaces.seeds import seed

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from results.tree import draw_text
-from search_spaces.architecture import from_data
+from search_spaces.architecture_file import from_data
 from search_spaces.seeds import seed
 
 

@@ -7,17 +7,8 @@ import pytest
 from architectures import architectures
 from hypothesis import given, settings
 
-from search_spaces.architecture import (
-    Architecture,
-    Module,
-    Split,
-    Stage,
-    StemStep,
-    from_data,
-    from_yaml,
-    modules,
-    stem_modules,
-)
+from search_spaces.architecture import Architecture, Module, Split, Stage, StemStep, modules, stem_modules
+from search_spaces.architecture_file import from_data, from_yaml
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.operations import Conv, LocalNorm, Pool, parse
 from search_spaces.seeds import seed

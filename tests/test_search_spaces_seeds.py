@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from search_spaces.architecture import Architecture, from_yaml, lay_out
+from search_spaces.architecture import Architecture, lay_out
+from search_spaces.architecture_file import from_yaml
 from search_spaces.cost import cost
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.operations import Conv, Pool, Shape

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.architecture import Architecture, from_file, from_yaml
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_file, from_yaml
 from search_spaces.cost import cost
 from search_spaces.errors import RequestError
 from search_spaces.seeds import seed

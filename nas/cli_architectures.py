@@ -1,0 +1,266 @@
+"""Commands that look at architectures and spaces, and take networks away and in."""
+
+from pathlib import Path
+
+import click
+
+from nas.cli_options import ARCH, CLASSES, JSON, RESOLUTION, RUNS, console, print_json
+
+
+@click.command()
+@JSON
+def seeds(as_json: bool) -> None:
+    """List the published networks that ship with the project."""
+    from search_spaces.cost import cost
+    from search_spaces.seeds import seed, seed_names, seed_notes
+
+    rows = [(name, seed(name), seed_notes(name)) for name in seed_names()]
+    if as_json:
+        print_json([{"name": n, "resolution": a.resolution, **cost(a).as_data(), "notes": text} for n, a, text in rows])
+        return
+    for name, architecture, text in rows:
+        counted = cost(architecture)
+        click.echo(
+            f"{name}  {architecture.resolution} px, {counted.params:,} params, {counted.macs:,} MACs\n"
+            + click.wrap_text(text, 100, "    ", "    ")
+        )
+
+
+@click.command()
+@JSON
+def spaces(as_json: bool) -> None:
+    """List the search spaces that ship with the project."""
+    from search_spaces.space import space, space_names
+
+    found = [space(name) for name in space_names()]
+    if as_json:
+        print_json(
+            [{"name": s.name, "resolution": s.resolution, "genes": len(s.genes), "notes": s.notes} for s in found]
+        )
+        return
+    for item in found:
+        click.echo(
+            f"{item.name}  {len(item.genes)} genes, for {item.resolution} px\n"
+            + click.wrap_text(item.notes, 100, "    ", "    ")
+        )
+    click.echo("\n'nas space NAME' explains one: its genes, and how many architectures it holds.")
+
+
+@click.command("space")
+@click.argument("space_name", metavar="SPACE")
+@JSON
+def explain_space(space_name: str, as_json: bool) -> None:
+    """Explain a search space: its genes, their choices, and how many architectures it holds.
+
+    SPACE is a name from 'nas spaces', or a YAML file. Few architectures are counted; many are estimated by random walks
+    through the choices, with a 95 % interval (search_spaces/counting.py says how). A gene is one choice of a search;
+    the width of a tower is a position in the interval that is left to it by the principles and by the widths before it.
+
+    In --json, low and high are powers of ten as log10 is, and the range of a width that follows from others is null.
+
+    \b
+    Examples:
+      nas space inception
+      nas space my-space.yaml --json
+    """
+    from nas.space_view import explain
+    from search_spaces.space import space
+
+    found = explain(space(space_name), console(error=True))
+    if as_json:
+        print_json(found.as_data())
+    else:
+        click.echo(found.text(console().width))
+
+
+@click.command()
+@ARCH
+@RESOLUTION
+@CLASSES
+@click.option(
+    "--svg", type=click.Path(path_type=Path), metavar="FILE.svg", help="Also draw the architecture into this file."
+)
+@RUNS
+def show(arch: str, resolution: int | None, classes: int | None, svg: Path | None, runs: Path) -> None:
+    """Show an architecture: its modules, its costs and its audit.
+
+    \b
+    Examples:
+      nas show inception-v3
+      nas show digits:7 --svg best.svg
+    """
+    from nas import views
+    from nas.study import find
+
+    views.check_svg(svg)
+    found = find(arch, runs)
+    classes = classes or found.classes
+    text = views.architecture_text(found, resolution, classes, console().width)
+    if svg is not None:
+        views.write_svg(svg, views.architecture_svg(found.architecture, resolution, classes))
+        text += f"\n\ndrawing: {svg}"
+    click.echo(f"{found.standing}\n\n{text}" if found.standing else text)
+
+
+@click.command()
+@ARCH
+@RESOLUTION
+@CLASSES
+@JSON
+@RUNS
+def cost(arch: str, resolution: int | None, classes: int | None, as_json: bool, runs: Path) -> None:
+    """Count parameters, multiply-adds and memory exactly.
+
+    \b
+    Examples:
+      nas cost inception-v3 --resolution 299 --json
+      nas cost my.yaml --classes 10
+    """
+    from nas import views
+    from nas.study import find
+    from search_spaces.cost import cost as count
+
+    found = find(arch, runs)
+    counted = count(found.architecture, resolution, classes=classes or found.classes)
+    if as_json:
+        print_json(counted.as_data())
+    else:
+        click.echo(views.cost_text(counted))
+
+
+@click.command()
+@ARCH
+@click.option(
+    "--resolution",
+    type=int,
+    help="Side of the pictures in pixels; by default that of the space or of the study's target, else the "
+    "architecture's own.",
+)
+@click.option(
+    "--space",
+    "space_name",
+    metavar="SPACE",
+    help="Go by this space's thresholds and say whether ARCH lies in it. Trials go by their study's space.",
+)
+@click.option(
+    "--svg",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also draw the representation's size along the depth into this file.",
+)
+@JSON
+@RUNS
+def audit(
+    arch: str, resolution: int | None, space_name: str | None, svg: Path | None, as_json: bool, runs: Path
+) -> None:
+    """Measure the four design principles: value, threshold, and where it is worst.
+
+    Below them is a picture of the first one: how many elements get through at each depth, next to the gentle decrease
+    from input to output that the paper asks for.
+
+    \b
+    Examples:
+      nas audit inception-v3
+      nas audit my.yaml --space inception       also says whether it lies in the space
+      nas audit digits:7 --svg bottleneck.svg
+    """
+    from nas import views
+    from nas.study import find
+
+    views.check_svg(svg)
+    found = find(arch, runs)
+    audited = views.audit_found(found, resolution, space_name)
+    if svg is not None:
+        views.write_svg(svg, views.profile_svg(audited, found.architecture.name))
+    if as_json:
+        print_json(audited.as_data())
+        return
+    terminal = console()
+    click.echo(audited.text(terminal.width))
+    click.echo("\n" + views.audit_picture(audited.profile, terminal.width, terminal.encoding))
+    if svg is not None:
+        click.echo(f"\ndrawing: {svg}")
+
+
+@click.command()
+@click.argument("space_name", metavar="SPACE")
+@click.option("-n", "count", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="How many.")
+@click.option(
+    "--random-seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same ones."
+)
+@JSON
+def sample(space_name: str, count: int, random_seed: int, as_json: bool) -> None:
+    """Draw random architectures of a space (a name from 'nas spaces', or a YAML file)."""
+    from nas import views
+
+    rows = views.samples(space_name, count, random_seed)
+    if as_json:
+        print_json(list(rows))
+        return
+    for row in rows:
+        click.echo(f"{row['digest'][:12]}  {row['params'] / 1e6:7.2f} M params  {row['macs'] / 1e9:6.2f} G MACs")
+
+
+@click.command()
+@ARCH
+@click.option("--to", type=click.Choice(["python", "yaml"]), required=True, help="The form to write.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder for the files."
+)
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights of a trial or a training to take along.")
+@click.option(
+    "--classes", type=click.IntRange(2), help="Classes of the last layer; those of the weights by default, or 1000."
+)
+@click.option("--full", is_flag=True, help="A trial's architecture at full width, without the weights of its proxy.")
+@RUNS
+def export(arch: str, to: str, output: Path, weights: Path | None, classes: int | None, full: bool, runs: Path) -> None:
+    """Write an architecture as plain PyTorch or as YAML.
+
+    A complete trial of a study comes with the weights of its proxy.
+
+    \b
+    Examples:
+      nas export inception-v3 --to python -o out
+      nas export digits:7 --to python -o out           the proxy that was trained, with its weights
+      nas export digits:7 --to python --full -o out    the architecture at full width
+    """
+    from nas.conclude import PROXY_NOTE, export_found
+    from nas.study import find
+
+    found = find(arch, runs)
+    files = export_found(found, to, output, weights, classes, full=full)
+    for path in files:
+        click.echo(str(path))
+    if any(path.suffix == ".safetensors" for path in files) and found.trial is not None and weights is None:
+        click.echo(f"note: {PROXY_NOTE}", err=True)
+
+
+@click.command("import-weights")
+@ARCH
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="A state dict, as safetensors or by torch.save.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.safetensors", help="What to write."
+)
+@RUNS
+def import_weights(arch: str, source: Path, output: Path, runs: Path) -> None:
+    """Take over weights of torchvision's or timm's networks.
+
+    They are checked whole and renamed; nothing in the file is executed. torchvision's released weights were trained on
+    pictures scaled to -1 to 1 (its transform_input): scale pictures so for the network that loads them.
+
+    \b
+    Examples:
+      nas import-weights inception-v3 --from inception_v3.pth -o inception-v3.safetensors
+      nas export inception-v3 --to python --weights inception-v3.safetensors -o out
+    """
+    from nas.import_weights import import_weights as take
+
+    click.echo(take(arch, source, output, runs).sentence, err=True)
+    click.echo(str(output))

@@ -1,0 +1,36 @@
+"""What the commands share: options, and how answers are printed."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RUNS = click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where studies lie."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+RESOLUTION = click.option(
+    "--resolution", type=int, help="Side of the pictures in pixels; the architecture's own by default."
+)
+ARCH = click.argument("arch", metavar="ARCH")
+CLASSES = click.option(
+    "--classes",
+    type=click.IntRange(2, 1_000_000),
+    help="Classes of the last layer; a study's own for its trials, else 1000.",
+)
+
+
+def console(*, error: bool = False) -> "Console":
+    """Return what prints for people: on standard output, or on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=error, highlight=False)
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(data, indent=1, allow_nan=False))

@@ -1,0 +1,174 @@
+"""Commands that run searches and read what they found."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from nas.cli_options import JSON, RUNS, console, print_json
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
+@RUNS
+def search(file: Path, settings: tuple[str, ...], runs: Path) -> None:
+    """Run a search, or go on with it: nothing is trained twice.
+
+    Ctrl-C once ends it after the running epochs, twice at once; the same command goes on (exit status 130 meanwhile).
+
+    \b
+    Examples:
+      nas search examples/digits.yaml
+      nas search examples/digits.yaml --set trials=48 --set executor.workers=4
+    """
+    from nas import views
+    from nas.config import parse_overrides, read_search
+    from nas.driver import run
+    from nas.progress import Shown
+
+    config = read_search(file, parse_overrides(settings))
+    study = run(config, runs, progress=Shown(console(error=True)))
+    for block in views.after_search(study):
+        console().print(block, soft_wrap=isinstance(block, str))
+    if study.record.state != "complete":
+        sys.exit(130)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
+@click.option("--principle", required=True, metavar="NAME", help="The principle to switch off, as in 'nas audit'.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
+@click.option(
+    "--repeats", type=click.IntRange(1, 1000), default=1, show_default=True, help="Runs of each arm, by random seed."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="The page; runs/STUDY-NAME.html if not.",
+)
+@JSON
+@RUNS
+def ablate(
+    file: Path,
+    principle: str,
+    settings: tuple[str, ...],
+    repeats: int,
+    output: Path | None,
+    as_json: bool,
+    runs: Path,
+) -> None:
+    """Ask whether a principle helps: run a search with it and without, and compare errors at equal MACs.
+
+    Each arm trains the file's number of trials: random architectures, whatever sampler the file names, and no seeds.
+    The arms are studies, FILE's with -NAME-on and -NAME-off; the same command goes on where it was stopped.
+
+    \b
+    Examples:
+      nas ablate examples/digits.yaml --principle embedding
+      nas ablate examples/digits.yaml --principle bottleneck --set trials=48 --repeats 3
+    """
+    from nas.ablate import answer, plan
+    from nas.config import parse_overrides, read_search
+    from nas.progress import Shown
+
+    planned = plan(read_search(file, parse_overrides(settings)), principle, repeats)
+    terminal = console(error=True)
+    found = answer(
+        planned, runs, output, progress=lambda: Shown(terminal), tell=lambda text: click.echo(text, err=True)
+    )
+    if found is None:
+        sys.exit(130)
+    if as_json:
+        print_json(found.as_data())
+        return
+    for block in found.blocks(console().width):
+        console().print(block, soft_wrap=isinstance(block, str), markup=False)
+
+
+@click.command()
+@JSON
+@RUNS
+def studies(as_json: bool, runs: Path) -> None:
+    """List the studies of the ledger."""
+    from nas import views
+
+    rows = views.study_rows(runs)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        click.echo(f"no studies in {str(runs)!r}", err=True)
+    for row in rows:
+        click.echo(f"{row['name']}  {row['state']}, {row['trials']} trials, {row['front_size']} on the front")
+
+
+@click.command()
+@click.argument("study")
+@JSON
+@RUNS
+def status(study: str, as_json: bool, runs: Path) -> None:
+    """Count a study's trials by outcome."""
+    from nas.study import Study
+    from results.outcome import Outcome
+
+    opened = Study.open(study, runs)
+    counts = opened.outcomes()
+    if as_json:
+        print_json(dict(counts))
+        return
+    click.echo(f"{opened.name}: {opened.record.state}, {len(opened.trials)} trials")
+    for outcome in Outcome:
+        if counts[str(outcome)]:
+            click.echo(f"{counts[str(outcome)]:>6}  {outcome}: {outcome.sentence}")
+
+
+@click.command()
+@click.argument("study")
+@JSON
+@RUNS
+def pareto(study: str, as_json: bool, runs: Path) -> None:
+    """Show a study's front, relative to Inception-v3."""
+    from nas import views
+    from nas.study import Study
+
+    opened = Study.open(study, runs)
+    if as_json:
+        print_json(views.pareto_data(opened))
+    else:
+        for block in views.front_blocks(opened):
+            console().print(block)
+
+
+@click.command()
+@click.argument("study")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.html", help="Where to write it."
+)
+@RUNS
+def report(study: str, output: Path, runs: Path) -> None:
+    """Write a study as one self-contained HTML file."""
+    from nas.conclude import write_study_report
+    from nas.study import Study
+
+    write_study_report(Study.open(study, runs), output)
+    click.echo(str(output))
+
+
+@click.command()
+@JSON
+@RUNS
+def doctor(as_json: bool, runs: Path) -> None:
+    """Say what this machine has, and what a search would use."""
+    from nas import views
+    from nas.doctor import examine
+
+    found = examine(runs)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(views.doctor_text(found))
+    if found["problems"]:
+        sys.exit(1)
