@@ -45,7 +45,11 @@ _check_siblings()
 
 
 def load(arch: str, *, runs: str | Path = "runs") -> "Architecture":
-    """Return an architecture by a seed's name, a YAML file or ``STUDY:NUMBER`` (a trial of a ledger under ``runs``)."""
+    """Return an architecture by a seed's name, a YAML file or ``STUDY:NUMBER`` (a trial of a ledger under ``runs``).
+
+    ``@N`` after any of these gives it a stem for pictures of N px, whose stages see the same grids (Table 2 of
+    1512.00567).
+    """
     from nas.study import load_architecture
 
     return load_architecture(arch, Path(runs))

@@ -10,7 +10,6 @@ for independent, is then too wide rather than too narrow.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,8 @@ from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError, nearest
 from search_spaces.files import write_files
 from search_spaces.principles import NAMES, RULES, Thresholds, audit
-from search_spaces.space import SearchSpace, space
-from search_spaces.yaml_files import read_file, read_text, write_text
+from search_spaces.space import SearchSpace, space, space_document
+from search_spaces.yaml_files import write_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -214,10 +213,8 @@ def _arm_config(planned: Plan, runs: Path, name: str, repeat: int, *, on: bool) 
 
 
 def _without(name_or_path: str, principle: str) -> str:
-    """The text of a space's file with one more principle switched off."""
-    shipped = files("search_spaces") / "spaces" / f"{name_or_path}.yaml"
-    read = read_text(shipped.read_text(encoding="utf-8")) if shipped.is_file() else read_file(Path(name_or_path))
-    data = read.data
+    """The text of a space's file, what it is based on included, with one more principle switched off."""
+    data = space_document(name_or_path).data
     thresholds = data.get("thresholds") or {}
     switched = {**thresholds, "off": [*thresholds.get("off", []), principle]}
     return write_text({**data, "name": f"{data['name'][:31]}-without-{principle}", "thresholds": switched})

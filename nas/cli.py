@@ -32,7 +32,8 @@ class _Group(click.Group):
 def nas(verbose: bool) -> None:
     """Neural architecture search over the Inception family.
 
-    ARCH is a seed's name (nas seeds), a YAML file, or STUDY:NUMBER (a trial of a study).
+    ARCH is a seed's name (nas seeds), a YAML file, or STUDY:NUMBER (a trial of a study). ARCH@N is the same with a stem
+    for pictures of N px, whose stages see the same grids (Table 2 of the paper: inception-v3@151, inception-v3@79).
 
     \b
     Examples:

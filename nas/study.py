@@ -10,6 +10,7 @@ from results.outcome import Outcome, StudyRecord, TrialRecord
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data, from_file
 from search_spaces.errors import RequestError, nearest
+from search_spaces.proxy import low_resolution
 from search_spaces.seeds import seed, seed_names
 
 if TYPE_CHECKING:
@@ -138,9 +139,18 @@ class Found:
 
 
 def find(arch: str, runs: Path) -> Found:
-    """Resolve ARCH: a seed's name, a YAML file, or ``STUDY:NUMBER``."""
+    """Resolve ARCH: a seed's name, a YAML file, or ``STUDY:NUMBER``; ``@N`` after it gives it the stem for N px."""
     if arch in seed_names():
         return Found(seed(arch))
+    base, at, side = arch.rpartition("@")
+    if at and side.isdecimal() and not Path(arch).is_file():
+        whole = find(base, runs).architecture
+        if not 1 <= int(side) <= whole.resolution:
+            raise RequestError(
+                f"{arch!r} asks for a stem for pictures of {side[:20]} px: from 1 to the {whole.resolution} px of "
+                f"{base} is allowed; --resolution runs the same network on larger ones"
+            )
+        return Found(low_resolution(whole, int(side)).named(f"{whole.name}-{side}px"))
     name, colon, number = arch.rpartition(":")
     if colon and number.isdecimal():
         study = Study.open(name, runs)
@@ -150,7 +160,8 @@ def find(arch: str, runs: Path) -> Found:
     if arch.endswith((".yaml", ".yml")) or Path(arch).is_file():
         return Found(from_file(Path(arch)))
     raise RequestError(
-        f"there is no architecture {arch!r}: name a seed ({', '.join(seed_names())}), a YAML file or STUDY:NUMBER"
+        f"there is no architecture {arch!r}: name a seed ({', '.join(seed_names())}), a YAML file or STUDY:NUMBER; "
+        "@N after any of them gives it the stem for pictures of N px"
         f"{nearest(arch, seed_names())}"
     )
 

@@ -106,6 +106,15 @@ class Architecture:
     def _structure(self) -> tuple[object, ...]:
         return self.stem, self.stages, self.aux, self.dropout, self.norm_eps
 
+    def sides(self, resolution: int | tuple[int, int] | None) -> tuple[int, int]:
+        """Return height and width of the pictures, its own by default; RequestError beyond what is allowed."""
+        sides = (resolution, resolution) if isinstance(resolution, int) else resolution or (self.resolution,) * 2
+        if not all(1 <= side <= MAX_RESOLUTION for side in sides):
+            raise RequestError(
+                f"a resolution of {sides[0]} x {sides[1]} is not possible: allowed are 1 to {MAX_RESOLUTION}"
+            )
+        return sides
+
     def graph(
         self,
         resolution: int | tuple[int, int] | None = None,
@@ -119,11 +128,7 @@ class Architecture:
         ``aux`` adds the auxiliary heads. Raises ResolutionError, with the nearest sides that work, if the pictures are
         too small or their size leaves parallel towers on different grids.
         """
-        sides = (resolution, resolution) if isinstance(resolution, int) else resolution or (self.resolution,) * 2
-        if not all(1 <= side <= MAX_RESOLUTION for side in sides):
-            raise RequestError(
-                f"a resolution of {sides[0]} x {sides[1]} is not possible: allowed are 1 to {MAX_RESOLUTION}"
-            )
+        sides = self.sides(resolution)
         try:
             return lay_out(self, Shape(channels, *sides), classes, aux)
         except ResolutionError as error:

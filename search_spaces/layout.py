@@ -259,7 +259,7 @@ def layout_of(
 
     Raises ResolutionError, with the smallest side that works, where they are too small.
     """
-    sides = (resolution, resolution) if isinstance(resolution, int) else resolution or (architecture.resolution,) * 2
+    sides = architecture.sides(resolution)
     try:
         return _layout(architecture, Shape(channels, *sides))
     except RequestError:

@@ -151,13 +151,13 @@ def space_names() -> tuple[str, ...]:
 
 def space(name_or_path: str, resolution: int | None = None) -> SearchSpace:
     """Return a space by name or from a YAML file, at its own or another target resolution in pixels."""
-    document = _document(name_or_path)
+    document = space_document(name_or_path)
     if resolution is not None and isinstance(document.data, dict):
         document = Document({**document.data, "resolution": resolution}, document.file, document.lines)
     return SearchSpace(validate(SpaceFile, document, "a space file"))
 
 
-def _document(name_or_path: str, readers: tuple[str, ...] = ()) -> Document:
+def space_document(name_or_path: str, readers: tuple[str, ...] = ()) -> Document:
     """Read a space's file; one with a ``base`` is laid over the space that it names (``readers``: who led here)."""
     if name_or_path in space_names():
         document = read_text((_FOLDER / f"{name_or_path}.yaml").read_text(encoding="utf-8"), f"{name_or_path}.yaml")
@@ -178,7 +178,7 @@ def _document(name_or_path: str, readers: tuple[str, ...] = ()) -> Document:
     if base in readers or len(readers) > 8:
         document.fail(("base",), f"base is {base!r}, which is based on this file again: name another space")
     try:
-        below = _document(base, (*readers, name_or_path))
+        below = space_document(base, (*readers, name_or_path))
     except RequestError as error:
         document.fail(("base",), str(error))
     return _laid_over(document, below)

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,19 @@ def test_what_is_off_already_stays_off(tmp_path: Path) -> None:
     assert 0 < found.breaking <= PROBE
     with pytest.raises(RequestError, match="has balance switched off already"):
         plan(_config(space=str(own)), "balance")
+
+
+def test_what_a_base_says_holds_in_both_arms(tmp_path: Path) -> None:
+    (tmp_path / "below.yaml").write_text(
+        "base: inception\nname: below\nthresholds: {off: [balance], bottleneck: 0.4}", encoding="utf-8"
+    )
+    own = tmp_path / "own.yaml"
+    own.write_text("base: below.yaml\nname: own\ntied: false", encoding="utf-8")
+    found = plan(_config(space=str(own)), "parallel_reduction")
+    (tmp_path / "off.yaml").write_text(found.off, encoding="utf-8")
+    off = space(str(tmp_path / "off.yaml"))
+    assert off.thresholds == replace(space(str(own)).thresholds, off=("balance", "parallel_reduction"))
+    assert not off.file.tied
 
 
 def test_a_complete_ablation_trains_nothing_again(tmp_path: Path, planned: Plan, worker: type[Fake]) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from nas.config import SPACE_DIGEST
-from nas.study import Found, Study
+from nas.study import Found, Study, load_architecture
 from nas.views import architecture_text, audit_found, audit_text
 from results.outcome import StudyRecord
 from search_spaces.architecture_file import from_data
+from search_spaces.cost import cost
 from search_spaces.errors import RequestError
 from search_spaces.principles import Thresholds, audit
 from search_spaces.seeds import seed
@@ -181,3 +182,22 @@ def test_where_a_drawing_cannot_go(tmp_path: Path, command: str, file: str, sent
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_stem_for_small_pictures_is_part_of_the_name(tmp_path: Path) -> None:
+    """Table 2 of 1512.00567: 151 and 79 px at the cost of 299, up to the borders of the grids."""
+    found = load_architecture("inception-v3@151", tmp_path)
+    assert (found.name, found.resolution) == ("inception-v3-151px", 151)
+    assert cost(found).macs == cost(seed("inception-v3")).macs
+    assert [step.text() for step in load_architecture("inception-v3@79", tmp_path).stem[:3]] == [
+        "conv 3x3 32 valid",
+        "conv 3x3 32 valid",
+        "conv 3x3 64",
+    ]
+    for wrong, sentence in (
+        ("inception-v3@300", "from 1 to the 299 px of inception-v3 is allowed"),
+        ("inception-v3@0", "from 1 to the 299 px"),
+        ("incepton-v3@79", "did you mean 'inception-v3'"),
+    ):
+        with pytest.raises(RequestError, match=sentence):
+            load_architecture(wrong, tmp_path)
