@@ -226,13 +226,16 @@ class InceptionSpace:
         stages = WidthWalk(self.limits, file.tied, self.stems[stem], plans, self.width_names).stages(pick)
         return Architecture(file.name, file.stems[stem], stages, aux, file.dropout, file.norm_eps, file.resolution)
 
-    def finals(self, channels: int) -> range:
-        """The final widths, from ``channels`` up, that any network of the space may have."""
+    def finals(self, channels: int) -> tuple[int, ...]:
+        """The final widths that a network may have been made for: from the ``channels`` that it ends with up.
+
+        Where thresholds leave the ranges of widths no room, rounding may exceed the final width: smaller ones follow.
+        """
         stage = self.file.stages[-1]
         long, short, others = stage.long.output, stage.short.output, (stage.pointwise, stage.pool.projection)
         step = math.gcd(*(widths.step for widths in (long, short, *others)))
         highest = 2 * (long.high + short.high) + sum(widths.high for widths in others)  # with expanded filter banks
-        return range(channels, highest + 1, step)
+        return (*range(channels, highest + 1, step), *range(channels - step, 0, -step))
 
     def _stage_plan(self, pick: Pick, s: int, grid: tuple[int, int], padding: str) -> StagePlan:
         table, reduction = self.tables[s], None

@@ -187,6 +187,8 @@ def space_document(name_or_path: str, readers: tuple[str, ...] = ()) -> Document
 def _laid_over(document: Document, base: Document) -> Document:
     """Replace what a file says in the space that it is based on; its ``stages`` name those that differ."""
     own = {key: value for key, value in document.data.items() if key != "base"}
+    if "name" not in own:
+        document.fail((), f"a space that is based on {base.data.get('name')!r} has no 'name' of its own: add it")
     lines = dict(document.lines)
     stages = own.get("stages")
     if isinstance(stages, dict):

@@ -54,6 +54,15 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Odd = Annotated[int, Field(ge=3, le=15), AfterValidator(_odd)]
 
 
+Depth = Annotated[int, Field(ge=1, le=32)]
+
+
+def _in_order(value: tuple[int, int]) -> tuple[int, int]:
+    if value[0] > value[1]:
+        raise ValueError(f"a depth of {list(value)} is not possible: write [fewest, most] modules")
+    return value
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -94,7 +103,7 @@ class ReductionChoices(_Strict):
 class StageChoices(_Strict):
     """One stage: its reduction (none for the first), its number of modules, and their four towers."""
 
-    depth: tuple[Annotated[int, Field(ge=1, le=32)], Annotated[int, Field(ge=1, le=32)]]
+    depth: Annotated[tuple[Depth, Depth], AfterValidator(_in_order)]
     widen: tuple[Literal["early", "late"], ...] = Field(default=("early", "late"), min_length=1)
     reduction: ReductionChoices | None = None
     pointwise: WidthsField

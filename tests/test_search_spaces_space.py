@@ -280,6 +280,7 @@ def test_genes_can_be_fixed(tmp_path: Path) -> None:
         ("fixed: {stage1.pointwise.first: 64}", r"fixes stage1\.pointwise\.first, a width: narrow its range instead"),
         ("stages: {stage4: {depth: [1, 2]}}", r"narrow\.yaml:3: there is no 'stage4' in inception\.yaml"),
         ("stages:\n  stage2:\n    depht: [1, 2]", r"narrow\.yaml:5: unknown key 'depht'.*did you mean 'depth'"),
+        ("stages:\n  stage2:\n    depth: [6, 4]", r"narrow\.yaml:5: a depth of \[6, 4\] is not possible"),
         ("stages:\n  stage2:\n    depth: [1, 99]", r"narrow\.yaml:5: stages\.1\.depth"),
     ],
 )
@@ -295,6 +296,9 @@ def test_a_base_must_exist_and_end(tmp_path: Path) -> None:
         space(str(path))
     path.write_text("base: incepton\nname: round", encoding="utf-8")
     with pytest.raises(RequestError, match=r"round\.yaml:1: there is no space 'incepton'.*did you mean 'inception'"):
+        space(str(path))
+    path.write_text("base: inception\n", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"round\.yaml:1: .* has no 'name' of its own: add it"):
         space(str(path))
     path.write_text("base: 3\nname: round", encoding="utf-8")
     with pytest.raises(RequestError, match=r"base is .3.: the name of a space or a YAML file is allowed"):
