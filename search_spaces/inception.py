@@ -60,6 +60,10 @@ class InceptionSpace:
         self.file = file
         self.off = set(file.thresholds.off)
         self.limits = Limits.of(file.thresholds)
+        if file.aux is not None and file.aux.stage > len(file.stages):
+            raise RequestError(
+                f"the space {file.name!r} puts an auxiliary head on stage {file.aux.stage}: it has {len(file.stages)} stages"
+            )
         self.grids = {name: self._grids(name) for name in file.stems}
         self.stems = {name: self._stem(name) for name in file.stems}
         heads = tuple(file.aux.heads) if file.aux else ()
