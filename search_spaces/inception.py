@@ -62,7 +62,8 @@ class InceptionSpace:
         self.limits = Limits.of(file.thresholds)
         if file.aux is not None and file.aux.stage > len(file.stages):
             raise RequestError(
-                f"the space {file.name!r} puts an auxiliary head on stage {file.aux.stage}: it has {len(file.stages)} stages"
+                f"the space {file.name!r} puts an auxiliary head on stage {file.aux.stage}: it has "
+                f"{len(file.stages)} stages"
             )
         self.grids = {name: self._grids(name) for name in file.stems}
         self.stems = {name: self._stem(name) for name in file.stems}
