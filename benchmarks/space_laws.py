@@ -20,16 +20,10 @@ from typing import Any
 
 from search_spaces.architecture import Architecture, Module
 from search_spaces.genes import Gene
+from search_spaces.principles import NAMES, RULES
 from search_spaces.space import SearchSpace, space
 
-BUILT_IN = {
-    "bottleneck",
-    "local_processing",
-    "embedding",
-    "asymmetric_factors",
-    "nonlinear_factors",
-    "parallel_reduction",
-}
+BUILT_IN = {*NAMES, *RULES} - {"balance"}
 
 
 def turned(architecture: Architecture, source: random.Random) -> Architecture:

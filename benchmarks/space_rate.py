@@ -56,8 +56,8 @@ def of_space(searched: SearchSpace) -> dict[str, Part]:
             drawn = [searched.sample(source) for _ in range(min(BATCH, times - first))]
             laid_out = [layout_of(architecture, searched.resolution) for architecture in drawn]
             macs = [params_and_macs(*pair)[1] for pair in zip(drawn, laid_out, strict=True)]
-            audits = [measure(layout, searched.thresholds) for layout in laid_out]
-            fine += sum(audit.passed and count <= LIMIT_MACS for audit, count in zip(audits, macs, strict=True))
+            audits = [measure(each, searched.thresholds) for each in laid_out]
+            fine += sum(audit.passed and number <= LIMIT_MACS for audit, number in zip(audits, macs, strict=True))
         return fine
 
     def with_memory(times: int) -> int:
@@ -66,7 +66,7 @@ def of_space(searched: SearchSpace) -> dict[str, Part]:
             drawn = [searched.sample(source) for _ in range(min(BATCH, times - first))]
             laid_out = [layout_of(architecture, searched.resolution) for architecture in drawn]
             costs = [count(*pair) for pair in zip(drawn, laid_out, strict=True)]
-            audits = [measure(layout, searched.thresholds) for layout in laid_out]
+            audits = [measure(each, searched.thresholds) for each in laid_out]
             fine += sum(audit.passed and cost.macs <= LIMIT_MACS for audit, cost in zip(audits, costs, strict=True))
         return fine
 

@@ -42,7 +42,8 @@ class StageTable:
     names: Names
 
 
-def chains(choices: Sequence[Choice]) -> Chains:
+@lru_cache(maxsize=1024)
+def chains(choices: tuple[Choice, ...]) -> Chains:
     """Every chain of kernels that three choices (CHOICES) allow, with the first values that give it."""
     (_, sizes), (_, factorisations), (_, repeats) = choices
     found: Chains = {}

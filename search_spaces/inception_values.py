@@ -1,6 +1,5 @@
 """The way back: every gene's value, read off an architecture. What lies outside a space is told by name."""
 
-from collections.abc import Sequence
 from typing import cast
 
 from search_spaces.architecture import Architecture, Module, Split, Stage, StemStep, Tower
@@ -75,7 +74,7 @@ def _padding(architecture: Architecture, default: str) -> str:
     return default
 
 
-def _module_values(module: Module, spot: Sequence[Choice], at: str) -> dict[str, Value]:
+def _module_values(module: Module, spot: tuple[Choice, ...], at: str) -> dict[str, Value]:
     match module.towers:
         case (
             (Conv(kernel=(1, 1)) as pointwise,),

@@ -1,7 +1,7 @@
 """The four design principles of "Rethinking the Inception Architecture" (arXiv 1512.00567, section 2) as measurements.
 
 Each gives a number, a threshold and the place where it is worst. The paper gives no numbers: the thresholds are this
-project's choice, set where Inception-v3 and BN-Inception pass and the paper's own bad examples (Figure 9
+project's choice, set where Inception-v2, Inception-v3 and BN-Inception pass and the paper's own bad examples (Figure 9
 left: pool, then widen; asymmetric factors on early grids) fail. Beside the principles stand the factorisation rules of
 sections 3 and 5.
 """

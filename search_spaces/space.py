@@ -103,10 +103,6 @@ class SearchSpace:
             break
         raise OutsideSpace(_difference(architecture, nearest_point) if nearest_point else str(reason))
 
-    def sample_genes(self, random_source: random.Random) -> Genes:
-        """Draw a point uniformly from the box."""
-        return {gene.name: gene.sample(random_source) for gene in self.genes}
-
     def sample(self, random_seed: int | random.Random = 0) -> Architecture:
         """Draw an architecture, uniformly in the genes."""
         source = random_seed if isinstance(random_seed, random.Random) else random.Random(random_seed)

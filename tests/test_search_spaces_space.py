@@ -12,20 +12,14 @@ from hypothesis import strategies as st
 from search_spaces.errors import RequestError
 from search_spaces.factorisation import kernels
 from search_spaces.genes import Gene
+from search_spaces.principles import NAMES, RULES
 from search_spaces.seeds import seed
 from search_spaces.space import OutsideSpace, SearchSpace, space
 from search_spaces.yaml_files import read_file, write_text
 
 INCEPTION, FREE = space("inception"), space("inception-free")
 V3 = seed("inception-v3")
-BUILT_IN = {
-    "bottleneck",
-    "local_processing",
-    "embedding",
-    "asymmetric_factors",
-    "nonlinear_factors",
-    "parallel_reduction",
-}
+BUILT_IN = {*NAMES, *RULES} - {"balance"}
 
 
 def _values(gene: Gene) -> st.SearchStrategy[Any]:
