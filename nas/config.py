@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from search_spaces.errors import RequestError
 from search_spaces.yaml_files import Document, read_file, read_text, validate
+from trainers.named_recipes import with_recipe
 from trainers.recipe import Recipe
 
 Objective = Literal["error", "macs", "params"]
@@ -112,7 +113,7 @@ def read_search(path: Path, overrides: Mapping[str, object] | None = None) -> Se
         if isinstance(named := data.get("space"), str) and not Path(named).exists() and (path.parent / named).is_file():
             data = {**data, "space": str(path.parent / named)}  # a space file beside the search file
         document = Document(data, document.file, document.lines)
-    return validate(SearchConfig, document, "a search file")
+    return validate(SearchConfig, with_recipe(document), "a search file")
 
 
 def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:
