@@ -9,7 +9,8 @@ import click
 from nas import __version__
 from nas.cli_architectures import audit, cost, explain_space, export, import_weights, sample, seeds, show, spaces
 from nas.cli_studies import ablate, doctor, pareto, report, search, status, studies
-from search_spaces.errors import RequestError, SearchFailed, nearest
+from nas.cli_training import train
+from search_spaces.errors import RequestError, RunFailed, nearest
 
 
 class _Group(click.Group):
@@ -61,6 +62,7 @@ IN_ORDER_OF_USE = (
     status,
     pareto,
     report,
+    train,
     export,
     import_weights,
     doctor,
@@ -94,5 +96,5 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as 'nas ... | head' does
         sys.exit(0)
-    except SearchFailed as error:
+    except RunFailed as error:
         _end(str(error), 1)

@@ -20,7 +20,9 @@ MAY_DIFFER = ("trials", "executor")
 SPACE_DIGEST = "space_digest"  # stored beside the file's keys: what stands in the space's file must not change either
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a file: unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -28,7 +30,7 @@ def _by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-class SamplerConfig(_Strict):
+class SamplerConfig(Strict):
     """Who is tried next. ``population``: of nsga2; ``startup``: random trials before tpe models."""
 
     name: Literal["random", "tpe", "nsga2"] = "nsga2"
@@ -36,7 +38,7 @@ class SamplerConfig(_Strict):
     startup: Annotated[int, Field(ge=1, le=10_000)] = 16
 
 
-class TargetConfig(_Strict):
+class TargetConfig(Strict):
     """The full-size setting in which costs are counted. ``classes``: those of the data by default."""
 
     resolution: Annotated[int, Field(ge=32, le=4096)] = 299
@@ -44,14 +46,14 @@ class TargetConfig(_Strict):
     channels: Annotated[int, Field(ge=1, le=64)] = 3
 
 
-class ProxyConfig(_Strict):
+class ProxyConfig(Strict):
     """The cheap training that stands for the full one: pictures of ``resolution`` px, widths times ``width``."""
 
     resolution: Annotated[int, Field(ge=4, le=4096)] = 32
     width: Annotated[float, Field(gt=0, le=1)] = 0.125
 
 
-class ExecutorConfig(_Strict):
+class ExecutorConfig(Strict):
     """Where trials run. ``workers``: trials at once, by default as many as the machine's CPUs (or GPU shares) carry."""
 
     name: Literal["ray_tune", "inline"] = "ray_tune"
@@ -61,7 +63,7 @@ class ExecutorConfig(_Strict):
     address: str | None = None
 
 
-class SearchConfig(_Strict):
+class SearchConfig(Strict):
     """A whole search file."""
 
     study: Name
@@ -105,15 +107,21 @@ class SearchConfig(_Strict):
 
 def read_search(path: Path, overrides: Mapping[str, object] | None = None) -> SearchConfig:
     """Read a search file; ``overrides`` set dotted keys (``proxy.width``) to values before it is checked."""
-    document = read_file(path)
-    if isinstance(document.data, dict):
-        data = document.data
-        for key, value in (overrides or {}).items():
-            data = _set(data, key.split("."), value, key)
+    document = with_overrides(read_file(path), overrides)
+    if isinstance(data := document.data, dict):
         if isinstance(named := data.get("space"), str) and not Path(named).exists() and (path.parent / named).is_file():
             data = {**data, "space": str(path.parent / named)}  # a space file beside the search file
         document = Document(data, document.file, document.lines)
     return validate(SearchConfig, with_recipe(document), "a search file")
+
+
+def with_overrides(document: Document, overrides: Mapping[str, object] | None) -> Document:
+    """Return a document with dotted keys set to other values."""
+    data = document.data
+    if isinstance(data, dict):
+        for key, value in (overrides or {}).items():
+            data = _set(data, key.split("."), value, key)
+    return Document(data, document.file, document.lines)
 
 
 def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:

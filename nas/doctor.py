@@ -45,7 +45,8 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _gpus() -> list[dict[str, Any]]:
+def gpus() -> list[dict[str, Any]]:
+    """Name and memory of each GPU that this process sees."""
     import torch
 
     found = []
@@ -63,7 +64,7 @@ def examine(runs: Path) -> dict[str, Any]:
             packages[package] = version(package)
         except PackageNotFoundError:
             packages[package] = None
-    gpus = _gpus() if packages["torch"] else []
+    found_gpus = gpus() if packages["torch"] else []
     place = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK | os.X_OK)
@@ -81,13 +82,13 @@ def examine(runs: Path) -> dict[str, Any]:
         "processor": _processor(),
         "cpus": usable_cpus(),
         "memory_bytes": _memory_bytes(),
-        "gpus": gpus,
+        "gpus": found_gpus,
         "runs": {"folder": str(runs), "writable": writable, "free_bytes": free},
         "will_use": {
             "executor": "ray_tune" if packages["ray"] else "inline",
-            "device": "cuda" if gpus else "cpu",
-            "precision": "bfloat16" if gpus else "float32",
-            "trials_at_once": 4 * len(gpus) if gpus else usable_cpus(),
+            "device": "cuda" if found_gpus else "cpu",
+            "precision": "bfloat16" if found_gpus else "float32",
+            "trials_at_once": 4 * len(found_gpus) if found_gpus else usable_cpus(),
         },
         "problems": problems,
     }

@@ -5,13 +5,9 @@ executor as a job, and records every report in the ledger before the sampler lea
 driver that starts on an old study reads it, takes over what was interrupted, and goes on.
 """
 
-import fcntl
 import logging
 import os
 import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +17,7 @@ from nas.config import MAY_DIFFER, SPACE_DIGEST, SearchConfig
 from nas.doctor import hardware
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
+from nas.lock import sole_process
 from nas.progress import Progress
 from nas.samplers.contract import Sampler
 from nas.study import LEDGER, Study
@@ -57,7 +54,7 @@ def run(
     config = config.with_classes(len(data.classes))
     searched = space(config.space, config.target.resolution)
     seeds = _check_seeds(config)
-    with _ledger(runs) as ledger, _sole_driver(runs / config.study):
+    with _ledger(runs) as ledger, sole_process(runs / config.study, f"study {config.study!r} is being searched"):
         _create(ledger, config, searched, data)
         driver = Driver(config, ledger, runs, searched, data, seeds, progress or Progress())
         try:
@@ -358,30 +355,3 @@ def _create(ledger: Ledger, config: SearchConfig, searched: SearchSpace, data: D
         data.digest,
         may_differ=MAY_DIFFER,
     )
-
-
-@contextmanager
-def _sole_driver(folder: Path) -> Iterator[None]:
-    """Hold the study's lock; a second driver is refused with the first one's host and process."""
-    path = folder / "driver.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        opened = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise RequestError(
-            f"the study's folder {str(folder)!r} cannot be used ({error.strerror}): move what is in its place, "
-            "or choose another study name or --runs"
-        ) from None
-    with opened as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise RequestError(
-                f"study {folder.name!r} is being searched by {lock.read().strip() or 'another process'}: "
-                "wait for it, or stop it"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-        lock.flush()
-        yield

@@ -308,13 +308,13 @@ def check_same_study(
     may_differ: Collection[str],
 ) -> None:
     """StudyMismatch at the first key (dotted) that differs from the known study and is not in `may_differ`."""
-    differences = [*_differences(known.search, search, ""), *_differences(known.objectives, objectives, "objectives")]
+    found = [*differences(known.search, search), *differences(known.objectives, objectives, "objectives")]
     if known.data_digest is not None and data_digest is not None:
-        differences += _differences(known.data_digest, data_digest, "data_digest")
-    for key, before, after in differences:
+        found += differences(known.data_digest, data_digest, "data_digest")
+    for key, before, after in found:
         if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in may_differ):
             raise StudyMismatch(
-                f"study {known.name!r} was started with {key} {_shown(before)}, and now {key} is {_shown(after)}: "
+                f"study {known.name!r} was started with {key} {shown(before)}, and now {key} is {shown(after)}: "
                 f"choose another study name, or restore {key}"
             )
 
@@ -322,19 +322,20 @@ def check_same_study(
 _ABSENT = object()
 
 
-def _differences(old: object, new: object, key: str) -> Iterator[tuple[str, object, object]]:
+def differences(old: object, new: object, key: str = "") -> Iterator[tuple[str, object, object]]:
     """Each dotted key whose values differ, in the order of the old data; an absent mapping counts as an empty one."""
     mappings = [side for side in (old, new) if isinstance(side, dict)]
     if mappings and all(isinstance(side, dict) or side is _ABSENT for side in (old, new)):
         before, after = (side if isinstance(side, dict) else {} for side in (old, new))
         for name in dict.fromkeys([*before, *after]):
             inner = f"{key}.{name}" if key else str(name)
-            yield from _differences(before.get(name, _ABSENT), after.get(name, _ABSENT), inner)
+            yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), inner)
     elif old is _ABSENT or new is _ABSENT or _canonical(old) != _canonical(new):
         yield key, old, new
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value of a file as sentences quote it."""
     if value is _ABSENT:
         return "not set"
     text = json.dumps(value, ensure_ascii=False)

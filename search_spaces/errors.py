@@ -16,8 +16,16 @@ class UnevenGrids(ResolutionError):
     """Towers of one module end on different grids: larger pictures, and smaller ones, may work."""
 
 
-class SearchFailed(RuntimeError):
-    """A search ran and failed: the command line answers with the sentence alone and exit status 1."""
+class RunFailed(RuntimeError):
+    """A run began and failed: the command line answers with the sentence alone and exit status 1."""
+
+
+class SearchFailed(RunFailed):
+    """A search failed."""
+
+
+class TrainingFailed(RunFailed):
+    """A full training failed."""
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ MAY_IMPORT = {
 HOMES = {
     "networkx": ("search_spaces/",),
     "torch": ("trainers/", "results/export/", "nas/conclude.py", "nas/candidate.py", "nas/doctor.py"),
-    "ray": ("nas/executors/ray_tune.py",),
+    "ray": ("nas/executors/ray_",),
     "optuna": ("nas/samplers/",),
     "sqlalchemy": ("results/ledger.py",),
     "moocore": ("results/pareto.py",),

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from trainers.data import DataSet, test_part
 from trainers.network import Network
 from trainers.precision import Precision
+from trainers.world import World
 
 BATCH = 256  # pictures at once: small proxies are quickest so, and Inception-v3 at 299 px still fits
 
@@ -23,12 +24,18 @@ class Score:
 
 
 @torch.inference_mode()
-def score(network: Network, pictures: Tensor, labels: Tensor, precision: Precision) -> Score:
-    """Score a network on pictures, float32 (N, C, H, W), in evaluation mode; its mode is put back afterwards."""
+def score(
+    network: Network, pictures: Tensor, labels: Tensor, precision: Precision, world: World | None = None
+) -> Score:
+    """Score a network on pictures, float32 (N, C, H, W), in evaluation mode; its mode is put back afterwards.
+
+    The processes of a ``world`` share the pictures, and all return the score of the whole.
+    """
+    world, count = world or World(), len(labels)
+    pictures, labels = pictures[world.rank :: world.size], labels[world.rank :: world.size]
     training = network.training
     network.eval()
-    wrong = torch.zeros((), device=labels.device)
-    loss = torch.zeros((), device=labels.device)
+    wrong, loss = (torch.zeros((), device=labels.device) for _ in range(2))
     try:
         for batch, truth in zip(torch.split(pictures, BATCH), torch.split(labels, BATCH), strict=True):
             with precision.context():
@@ -37,7 +44,7 @@ def score(network: Network, pictures: Tensor, labels: Tensor, precision: Precisi
             loss += F.cross_entropy(logits.float(), truth, reduction="sum")
     finally:
         network.train(training)
-    return Score(wrong.item() / len(labels), loss.item() / len(labels), len(labels))
+    return Score(world.total(wrong).item() / count, world.total(loss).item() / count, count)
 
 
 def final(network: Network, data: DataSet, precision: Precision) -> Score:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from trainers.flat import Flat
 from trainers.network import Network
 from trainers.precision import chosen
 from trainers.recipe import Recipe
+from trainers.world import World
 
 # A loss that is not finite never comes back, so looking later loses nothing but time. Looking means waiting for the
 # device: every hundredth step costs nothing measurable, and wastes at most a hundred steps of a long epoch.
@@ -76,12 +77,23 @@ class Fit:
     The network is moved to the device and trained in place. All randomness of an epoch (order, shifts, dropout) comes
     from ``random_seed`` and the epoch's number alone, so a resumed training needs no generator's state and ends with
     the same weights, bit for bit on the CPU, as one that was never interrupted.
+
+    In a ``world`` of several processes each takes its share of every batch and of the validation, and all hold the same
+    weights; the statistics that a batch norm trains with are those of a process's own share.
     """
 
     def __init__(
-        self, network: Network, data: DataSet, recipe: Recipe, *, device: torch.device | str = "cpu", random_seed: int
+        self,
+        network: Network,
+        data: DataSet,
+        recipe: Recipe,
+        *,
+        device: torch.device | str = "cpu",
+        random_seed: int,
+        world: World | None = None,
     ) -> None:
         self.network, self.data, self.recipe, self.random_seed = network, data, recipe, random_seed
+        self.world = world or World()
         self.device = torch.device(device)
         self.precision = chosen(recipe, self.device)
         self.precision.place(network)
@@ -107,18 +119,18 @@ class Fit:
         """The network to evaluate, export and keep: the averaged one where the recipe averages."""
         return self.network if self.average is None else self.average.network
 
-    def epoch(self) -> EpochResult | Diverged:
-        """Train for one epoch and validate. After Diverged the weights are of no use."""
+    def epoch(self, told: Callable[[int, int], None] = lambda step, steps: None) -> EpochResult | Diverged:
+        """Train for one epoch and validate; ``told`` hears of each step. After Diverged the weights are of no use."""
         started = time.perf_counter()
         epoch = self.epochs_done + 1
-        losses = self._train_epoch(epoch)
+        losses = self._train_epoch(epoch, told)
         if isinstance(losses, Diverged):
             return losses
         trained = time.perf_counter()
         if self.average is not None:
             sample = self._train[0][:: -(-len(self.data.train) // STATISTICS_PICTURES)]
             measure_statistics(self.average.network, sample, STATISTICS_BATCH, self.precision)
-        validation = score(self.result, *self._validation, self.precision)
+        validation = score(self.result, *self._validation, self.precision, self.world)
         if not math.isfinite(validation.loss):
             return Diverged(epoch, self._steps + 1, validation.loss)
         result = EpochResult(
@@ -133,27 +145,32 @@ class Fit:
         self.history.append(result)
         return result
 
-    def _train_epoch(self, epoch: int) -> list[float] | Diverged:
+    def _train_epoch(self, epoch: int, told: Callable[[int, int], None]) -> list[float] | Diverged:
         """Return the loss of every step."""
         recipe, losses = self.recipe, torch.zeros(self._steps, device=self.device)
         self.network.train()
-        with _seeded(_seed(self.random_seed, epoch), self.device) as generator:
+        world = self.world
+        with _seeded(_seed(self.random_seed, epoch), world.rank, self.device) as generator:
             shuffled = batches(*self._train, batch_size=recipe.batch_size, generator=generator, shift=recipe.shift)
             for step, (pictures, labels) in enumerate(shuffled):
                 rate = optimizer.learning_rate(recipe, epoch - 1 + (step + 0.5) / self._steps)
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                loss = self._loss(pictures, labels)
+                loss = self._loss(pictures[world.rank :: world.size], labels[world.rank :: world.size])
                 self.optimizer.zero_grad(set_to_none=False)  # gradients are views of long ones, and stay
                 loss.backward()  # type: ignore[no-untyped-call]
+                world.average(self._flat.gradients)
                 if recipe.gradient_clip is not None:
                     torch.nn.utils.clip_grad_norm_(self._flat.both, recipe.gradient_clip)
                 self.optimizer.step()
                 if self.average is not None:
                     self.average.update()
                 losses[step] = loss.detach()
-                if (step + 1) % LOOK_EVERY == 0 and (diverged := _first_bad(losses, epoch)):
+                told(step + 1, self._steps)
+                # One that leaves the loop leaves the others waiting for its gradients: together they look at the end.
+                if world.size == 1 and (step + 1) % LOOK_EVERY == 0 and (diverged := _first_bad(losses, epoch)):
                     return diverged
+        world.average([losses])
         return _first_bad(losses, epoch) or losses.tolist()
 
     def _loss(self, pictures: Tensor, labels: Tensor) -> Tensor:
@@ -243,8 +260,11 @@ def _seed(random_seed: int, epoch: int) -> int:
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
-    """Yield a seeded generator, and seed torch's global ones (dropout draws from them) until the end of the block."""
+def _seeded(seed: int, rank: int, device: torch.device) -> Iterator[torch.Generator]:
+    """Yield a seeded generator, and seed torch's global ones (dropout draws from them) until the end of the block.
+
+    The generator is the same in all processes of a training, which agree on the order; dropout is each one's own.
+    """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + rank)
         yield torch.Generator().manual_seed(seed)

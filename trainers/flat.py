@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 _ALIGN = 16  # float32 elements in 64 bytes, where vector units like their operands to start
 
@@ -25,6 +25,13 @@ class Flat:
     def both(self) -> tuple[nn.Parameter, nn.Parameter]:
         """Weights, and norms and biases."""
         return self.weights, self.others
+
+    @property
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        """Those of both."""
+        assert self.weights.grad is not None
+        assert self.others.grad is not None
+        return self.weights.grad, self.others.grad
 
 
 def _joined(params: Sequence[nn.Parameter]) -> nn.Parameter:

@@ -1,4 +1,4 @@
-"""Trials on Ray Tune: this machine or a cluster. The only file that imports ray.
+"""Trials on Ray Tune: this machine or a cluster.
 
 Ray Tune keeps the actors, the resources and the retries after a lost process; what is tried and what is recorded is the
 driver's business, so its own experiment state is scratch.
@@ -6,33 +6,19 @@ driver's business, so its own experiment state is scratch.
 
 import json
 import logging
-import os
 import shutil
 import tempfile
 from dataclasses import asdict
 from typing import Any
 
-# Before ray is imported: no usage statistics, and none of Tune's own loggers, status tables or signal handlers.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_SYNCER", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("TUNE_WARN_THRESHOLD_S", "60")
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a trial without a share of a GPU sees none
+from nas.executors.ray_cluster import connect, has  # its settings come before Ray
 
-try:
-    import ray
-    from ray import tune
-    from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-    from ray.tune.search import Searcher
-except ImportError as error:
-    from search_spaces.errors import RequestError
+# isort: split
 
-    raise RequestError(
-        f"the executor 'ray_tune' needs the package ray[tune] ({error}): install it, or use --set executor=inline"
-    ) from None
+import ray
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 
 from nas.candidate import Job, Report, Worker
 from nas.config import ExecutorConfig
@@ -88,22 +74,14 @@ class RayTuneExecutor:
 
     def _connect(self) -> bool:
         """Start Ray on this machine, or join the cluster at the address; return whether we started it."""
-        if ray.is_initialized():
-            return False
-        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-        if self.config.address:
-            ray.init(address=self.config.address, **quiet)
-            return False
         cpus = usable_cpus()
         if self.config.workers != "auto":
             cpus = max(cpus, int(self.config.workers * self.config.cpus_per_trial + 0.999))
-        ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=200 * 1024**2, **quiet)
-        return True
+        return connect(self.config.address, cpus)
 
     def _resources(self) -> tuple[float, int]:
         """GPUs per trial, and trials at once; a request that can never be met is refused with what there is."""
-        has = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        cpus, all_gpus = has.get("CPU", 0.0), has.get("GPU", 0.0)
+        cpus, all_gpus = has()
         wanted = self.config.gpus_per_trial
         gpus = (GPU_SHARE if all_gpus else 0.0) if wanted == "auto" else wanted
         if gpus > all_gpus or self.config.cpus_per_trial > cpus:

@@ -1,0 +1,133 @@
+"""One full training in several processes, by Ray Train: on this machine or a cluster, a GPU each where there are GPUs.
+
+The processes keep their own checkpoints in the training's folder, which all of them must see; Ray Train starts them,
+joins them to one process group, and starts all of them again after one was lost. Its own experiment state is scratch.
+"""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nas.executors.ray_cluster import connect, has  # its settings come before Ray
+
+# isort: split
+
+import ray
+from ray import train as ray_train
+from ray.train.torch import TorchTrainer
+
+from nas.doctor import usable_cpus
+from search_spaces.errors import RequestError, TrainingFailed
+from trainers.training import TrainingJob
+from trainers.watch import Watch
+
+STOP = "stop"  # a file in the training's folder: end after the running epoch
+LOST_WORKERS = 3  # times that all processes are started again after one was lost
+LOOK_SECONDS = 0.2
+
+
+def train_together(
+    job: TrainingJob, workers: int, address: str | None, look: Callable[[], None], stopping: Callable[[], bool]
+) -> None:
+    """Train a job in several processes; ``look`` is called again and again meanwhile, and asks the folder for news.
+
+    Raises RequestError where the cluster can never run so many, TrainingFailed where the training fails.
+    """
+    started = connect(address, max(usable_cpus(), workers))
+    scratch = tempfile.mkdtemp(prefix="nas-ray-")
+    stop = Path(job.folder) / STOP
+    stop.unlink(missing_ok=True)
+    try:
+        trainer = TorchTrainer(
+            _work,  # type: ignore[arg-type]  # the stubs forget what it may return
+            train_loop_config=asdict(job),
+            scaling_config=_scaling(workers),
+            run_config=ray_train.RunConfig(
+                name="scratch",
+                storage_path=scratch,
+                failure_config=ray_train.FailureConfig(max_failures=LOST_WORKERS),
+            ),
+        )
+        ended = _Ended(trainer)
+        while ended.pending:
+            look()
+            if stopping():
+                stop.touch()
+            time.sleep(LOOK_SECONDS)
+        look()
+        ended.raise_failure()
+    finally:
+        stop.unlink(missing_ok=True)
+        if started:
+            ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scaling(workers: int) -> ray_train.ScalingConfig:
+    cpus, gpus = has()
+    if workers > (gpus or cpus):
+        raise RequestError(
+            f"{workers} workers need {'a GPU' if gpus else 'a CPU'} each, but Ray has {cpus:g} CPUs and {gpus:g} GPUs: "
+            "set workers to what there is, or add machines"
+        )
+    each = {"CPU": max(1, int(cpus / workers)) if not gpus else 1}
+    return ray_train.ScalingConfig(num_workers=workers, use_gpu=bool(gpus), resources_per_worker=each)
+
+
+class _Ended:
+    """A training that runs in a thread, since Ray Train would take Ctrl-C for itself in the main one."""
+
+    def __init__(self, trainer: TorchTrainer) -> None:
+        self.sentence: str | None = None
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(trainer,), daemon=True)
+        self._thread.start()
+
+    def _run(self, trainer: TorchTrainer) -> None:
+        try:
+            self.sentence = trainer.fit().return_value  # type: ignore[attr-defined]
+        except Exception as error:  # noqa: BLE001 - raised again in the main thread
+            self.error = error
+
+    @property
+    def pending(self) -> bool:
+        """Whether it still runs."""
+        return self._thread.is_alive()
+
+    def raise_failure(self) -> None:
+        """Raise what ended it, if that was a failure."""
+        if self.error is not None:
+            raise TrainingFailed(
+                f"the workers failed {LOST_WORKERS + 1} times, the last time by {self.error}"
+            ) from self.error
+        if self.sentence is not None:
+            raise TrainingFailed(self.sentence)
+
+
+class _StopFile(Watch):
+    """Ends the training after the running epoch once the file is there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def stopping(self) -> bool:  # type: ignore[override]  # looked for each time
+        return self.path.exists()
+
+
+def _work(config: dict[str, Any]) -> str | None:
+    """Be one process of the training; return the sentence of a failure that another try would only repeat."""
+    from trainers.training import train
+    from trainers.world import World
+
+    job = TrainingJob(**config)
+    try:
+        train(job, World.joined(), _StopFile(Path(job.folder) / STOP))
+    except (RequestError, TrainingFailed) as error:
+        return str(error)
+    return None

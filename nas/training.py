@@ -1,0 +1,181 @@
+"""A full training by command: what is asked, what the folder holds already, where it runs, and what it came to."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.interrupt import Interrupt
+from nas.lock import sole_process
+from nas.study import Found
+from nas.training_file import MAY_DIFFER, TrainingConfig
+from nas.training_view import TrainingView
+from results.outcome import differences, shown
+from search_spaces.errors import RequestError
+from search_spaces.files import write_files
+from trainers.watch import Watch
+
+if TYPE_CHECKING:
+    from trainers.training import TrainingJob
+
+TRAININGS = "training"  # the folder under runs
+ABOUT, ARCHITECTURE = "training.json", "architecture.yaml"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a training stands: ``metrics``, one mapping an epoch, and the epoch (from 1) whose weights are the best."""
+
+    name: str
+    folder: Path
+    epochs: int
+    metrics: tuple[dict[str, Any], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all epochs are done."""
+        return len(self.metrics) >= self.epochs
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The epoch with the lowest validation error; None before the first."""
+        return min(self.metrics, key=lambda epoch: (epoch["validation_error"], epoch["epoch"]), default=None)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        best = self.best
+        return {
+            "training": self.name,
+            "folder": str(self.folder),
+            "state": "complete" if self.complete else "stopped",
+            "epochs": self.epochs,
+            "epochs_done": len(self.metrics),
+            "best": best,
+            "weights": str(self.folder / "best.safetensors") if best else None,
+        }
+
+    def text(self) -> str:
+        """Return what people read at the end."""
+        if (best := self.best) is None:
+            return f"training {self.name} stopped before its first epoch was done; the same command goes on"
+        done = f"stopped with {len(self.metrics)} of {self.epochs} epochs done; the same command goes on"
+        lines = [
+            f"training {self.name} {f'is complete: {self.epochs} epochs' if self.complete else done}",
+            f"best: epoch {best['epoch']}, validation error {best['validation_error']:.2%}; the test part was not read",
+            *(f"  {self.folder / name}" for name in ("best.safetensors", "metrics.jsonl", "architecture.yaml")),
+        ]
+        return "\n".join(lines)
+
+
+def train_found(
+    found: Found, config: TrainingConfig, runs: Path, *, file: str, view: TrainingView | None = None
+) -> Trained:
+    """Run or resume a training until it is complete, or Ctrl-C; return how it stands.
+
+    ``file``: the stem of the training file's name, for a training without a name of its own. Raises RequestError,
+    before anything is written, where the request is wrong; TrainingFailed where the training fails.
+    """
+    architecture = found.architecture
+    name = config.name or f"{architecture.name}-{file}"[:64]
+    config = config.model_copy(update={"name": name, "resolution": config.resolution or architecture.resolution})
+    architecture.graph(config.resolution, aux=config.recipe.aux_weight > 0)  # refuses pictures that are too small
+    folder = runs / TRAININGS / name
+    job = _job(found, config, folder)
+    workers = _workers(config)
+    view = view or TrainingView()
+    with sole_process(folder, f"training {name!r} is run"):
+        _same_training(folder, config, architecture.digest)
+        write_files(folder, {ARCHITECTURE: architecture.to_yaml().encode(), ABOUT: _about(config, architecture.digest)})
+        with view, Interrupt(view.stop):
+            if workers == 1 and config.address is None:
+                _alone(job, view)
+            else:
+                _together(job, workers, config.address, view)
+    return Trained(name, folder, config.recipe.epochs, read_metrics(folder))
+
+
+def _alone(job: "TrainingJob", watch: Watch) -> None:
+    from trainers.training import train
+
+    train(job, watch=watch)
+
+
+def _together(job: "TrainingJob", workers: int, address: str | None, watch: Watch) -> None:
+    """Tell the watch what the processes write into the folder."""
+    from nas.executors.ray_train import train_together
+
+    folder = Path(job.folder)
+    told = len(read_metrics(folder))
+    watch.begin(told, job.recipe["epochs"])
+
+    def look() -> None:
+        nonlocal told
+        for metrics in read_metrics(folder)[told:]:
+            watch.epoch(metrics)
+            told += 1
+
+    train_together(job, workers, address, look, lambda: watch.stopping)
+
+
+def read_metrics(folder: Path) -> tuple[dict[str, Any], ...]:
+    """Return what a training measured after every epoch; a line that is still being written is left out."""
+    try:
+        text = (folder / "metrics.jsonl").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ()
+    return tuple(json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n"))
+
+
+# ------------------------------------------------------------------------------------------------------- what is asked
+
+
+def _job(found: Found, config: TrainingConfig, folder: Path) -> "TrainingJob":
+    from trainers.training import TrainingJob
+
+    about = {"architecture": found.architecture.digest, "name": found.architecture.name}
+    assert config.resolution is not None
+    return TrainingJob(
+        architecture=found.architecture.as_data(),
+        resolution=config.resolution,
+        data=config.data,
+        recipe=asdict(config.recipe),
+        random_seed=config.random_seed,
+        folder=str(folder.resolve()),
+        threads=config.threads,
+        about=about,
+    )
+
+
+def _workers(config: TrainingConfig) -> int:
+    from trainers.training import check_shares
+
+    if config.workers == "auto":
+        from nas.doctor import gpus
+
+        workers = max(1, len(gpus()))
+    else:
+        workers = config.workers
+    check_shares(config.recipe, workers)
+    return workers
+
+
+def _about(config: TrainingConfig, digest: str) -> bytes:
+    return json.dumps({"architecture": digest, "file": config.as_data()}, indent=1).encode()
+
+
+def _same_training(folder: Path, config: TrainingConfig, digest: str) -> None:
+    """Raise RequestError, with what differs, where the folder holds another training."""
+    if not (folder / ABOUT).is_file():
+        return
+    before = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    if before["architecture"] != digest:
+        raise RequestError(
+            f"training {config.name!r} was begun with another architecture: give this one a name (--set name=...)"
+        )
+    for key, old, new in differences(before["file"], config.as_data()):
+        if key.split(".")[0] in MAY_DIFFER or (key == "recipe.epochs" and config.recipe.schedule != "cosine"):
+            continue
+        raise RequestError(
+            f"training {config.name!r} was begun with {key} {shown(old)}, and now it is {shown(new)}: put it back, or "
+            "give this training a name of its own (--set name=...)"
+        )

@@ -1,0 +1,44 @@
+"""The YAML file of a full training as a strict model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from nas.config import Name, Strict, with_overrides
+from search_spaces.yaml_files import read_file, validate
+from trainers.named_recipes import with_recipe
+from trainers.recipe import Recipe
+
+Workers = Annotated[int, Field(ge=1, le=10_000)]
+MAY_DIFFER = ("workers", "threads", "address")  # between two runs of one training: where it runs
+
+
+class TrainingConfig(Strict):
+    """A whole training file.
+
+    ``name``: of the folder under ``runs/training``, by default that of the architecture and of the file.
+    ``resolution``: of the pictures in pixels, by default the architecture's own. ``workers``: processes that share
+    every batch, each with a GPU where there are GPUs (``auto``: as many as GPUs, else one); more than one run through
+    Ray Train, here or on the cluster at ``address``. ``threads``: of the CPU for each, by default torch's own choice.
+    """
+
+    name: Name | None = None
+    data: str
+    resolution: Annotated[int, Field(ge=4, le=4096)] | None = None
+    recipe: Recipe = Recipe()
+    random_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    workers: Workers | Literal["auto"] = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    address: str | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the resolved file as plain data."""
+        return self.model_dump(mode="json")
+
+
+def read_training(path: Path, overrides: Mapping[str, object] | None = None) -> TrainingConfig:
+    """Read a training file; ``overrides`` set dotted keys (``recipe.epochs``) to values before it is checked."""
+    document = with_overrides(read_file(path), overrides)
+    return validate(TrainingConfig, with_recipe(document), "a training file")

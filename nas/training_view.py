@@ -1,0 +1,88 @@
+"""What a full training shows while it runs, on standard error: a live view on a terminal, a line an epoch elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from trainers.watch import Watch
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+
+class TrainingView(Watch):
+    """Shows nothing, and remembers whether an end was asked for: for programs and tests."""
+
+    def stop(self) -> None:
+        """Ask for an end after the running epoch."""
+        self.stopping = True
+
+    def __enter__(self) -> "TrainingView":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the show."""
+
+
+class TrainingShown(TrainingView):
+    """Epochs done, the last and the best error, the rate and the time left."""
+
+    def __init__(self, console: "Console", name: str) -> None:
+        self.console, self.name = console, name
+        self.best: tuple[float, int] | None = None
+        self._bars: Progress | None = None
+        self._epochs: TaskID | None = None
+        self._steps: TaskID | None = None
+        self._since, self._first = time.monotonic(), 0
+
+    def begin(self, done: int, epochs: int) -> None:
+        """Learn how many of how many epochs are done."""
+        self._since, self._first, self._of = time.monotonic(), done, epochs
+        if not self.console.is_terminal:
+            self._line(f"training {self.name}: {done} of {epochs} epochs done")
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bars = Progress(*columns, console=self.console, transient=True)
+        self._epochs = self._bars.add_task("epochs", total=epochs, completed=done)
+        self._steps = self._bars.add_task("steps", total=None)
+        self._bars.start()
+
+    def step(self, done: int, steps: int) -> None:
+        """A step of the running epoch is done."""
+        if self._bars is not None and self._steps is not None:
+            self._bars.update(self._steps, completed=done, total=steps)
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """An epoch is done and saved."""
+        number, error = metrics["epoch"], metrics["validation_error"]
+        if self.best is None or error < self.best[0]:
+            self.best = (error, number)
+        left = (time.monotonic() - self._since) / (number - self._first) * (self._of - number)
+        self._line(
+            f"epoch {number} of {self._of}: loss {metrics['train_loss']:.3f}, validation error {error:.2%} "
+            f"(best {self.best[0]:.2%} after {self.best[1]}), {metrics['pictures_per_second']:,.0f} pictures/s, "
+            + (f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left")
+        )
+        if self._bars is not None and self._epochs is not None:
+            self._bars.update(self._epochs, completed=number)
+
+    def stop(self) -> None:
+        """Ask for an end after the running epoch."""
+        super().stop()
+        self._line("stopping after the running epoch; press Ctrl-C again to stop at once")
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
