@@ -32,13 +32,12 @@ def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs:
     from nas.config import parse_overrides
     from nas.study import find
     from nas.training import train_found
-    from nas.training_file import read_training
+    from nas.training_file import for_architecture, read_training
     from nas.training_view import TrainingShown
 
-    config = read_training(file, parse_overrides(settings))
-    found = find(arch, runs)
-    view = TrainingShown(console(error=True), config.name or found.architecture.name)
-    trained = train_found(found, config, runs, file=file.stem, view=view)
+    config, found = read_training(file, parse_overrides(settings)), find(arch, runs)
+    config = for_architecture(config, found.architecture, file.stem)
+    trained = train_found(found, config, runs, view=TrainingShown(console(error=True), str(config.name)))
     if as_json:
         print_json(trained.as_data())
     else:

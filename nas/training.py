@@ -67,37 +67,32 @@ class Trained:
         return "\n".join(lines)
 
 
-def train_found(
-    found: Found, config: TrainingConfig, runs: Path, *, file: str, view: TrainingView | None = None
-) -> Trained:
+def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: TrainingView | None = None) -> Trained:
     """Run or resume a training until it is complete, or Ctrl-C; return how it stands.
 
-    ``file``: the stem of the training file's name, for a training without a name of its own. Raises RequestError,
-    before anything is written, where the request is wrong; TrainingFailed where the training fails.
+    ``config``: with name and resolution (``for_architecture``). Raises RequestError, before anything is written, where
+    the request is wrong; TrainingFailed where the training fails.
     """
-    architecture = found.architecture
-    name = config.name or f"{architecture.name}-{file}"[:64]
-    config = config.model_copy(update={"name": name, "resolution": config.resolution or architecture.resolution})
+    architecture, name = found.architecture, config.name
+    assert name is not None
     architecture.graph(config.resolution, aux=config.recipe.aux_weight > 0)  # refuses pictures that are too small
+    from trainers.data import load
+    from trainers.training import train
+
     folder = runs / TRAININGS / name
     job = _job(found, config, folder)
     workers = _workers(config)
+    data = load(config.data, random_seed=config.random_seed, resolution=config.resolution)
     view = view or TrainingView()
     with sole_process(folder, f"training {name!r} is run"):
         _same_training(folder, config, architecture.digest)
         write_files(folder, {ARCHITECTURE: architecture.to_yaml().encode(), ABOUT: _about(config, architecture.digest)})
         with view, Interrupt(view.stop):
             if workers == 1 and config.address is None:
-                _alone(job, view)
+                train(job, data, watch=view)
             else:
                 _together(job, workers, config.address, view)
     return Trained(name, folder, config.recipe.epochs, read_metrics(folder))
-
-
-def _alone(job: "TrainingJob", watch: Watch) -> None:
-    from trainers.training import train
-
-    train(job, watch=watch)
 
 
 def _together(job: "TrainingJob", workers: int, address: str | None, watch: Watch) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from nas.config import Name, Strict, with_overrides
+from search_spaces.architecture import Architecture
 from search_spaces.yaml_files import read_file, validate
 from trainers.named_recipes import with_recipe
 from trainers.recipe import Recipe
@@ -42,3 +43,9 @@ def read_training(path: Path, overrides: Mapping[str, object] | None = None) -> 
     """Read a training file; ``overrides`` set dotted keys (``recipe.epochs``) to values before it is checked."""
     document = with_overrides(read_file(path), overrides)
     return validate(TrainingConfig, with_recipe(document), "a training file")
+
+
+def for_architecture(config: TrainingConfig, architecture: Architecture, file: str) -> TrainingConfig:
+    """Fill in the name (of the architecture and the ``file``) and the resolution where a file leaves them open."""
+    name = config.name or f"{architecture.name}-{file}"[:64]
+    return config.model_copy(update={"name": name, "resolution": config.resolution or architecture.resolution})

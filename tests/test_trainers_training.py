@@ -109,9 +109,9 @@ def test_a_training_that_diverges_says_where(tmp_path, monkeypatch):
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
     with pytest.raises(RequestError, match="a batch of 64 cannot be shared evenly by 3 workers"):
-        train(job(tmp_path), World(0, 3))
+        train(job(tmp_path), world=World(0, 3))
     with pytest.raises(RequestError, match=r"set recipe\.batch_size to a multiple of 64, 128 or more"):
-        train(job(tmp_path), World(0, 64))
+        train(job(tmp_path), world=World(0, 64))
 
 
 WORKER = """
@@ -121,7 +121,7 @@ from trainers.training import TrainingJob, train
 from trainers.world import World
 rank, folder = int(sys.argv[1]), sys.argv[2]
 distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-train(TrainingJob(**json.load(open(folder + "/job.json"))), World.joined())
+train(TrainingJob(**json.load(open(folder + "/job.json"))), world=World.joined())
 distributed.barrier()
 distributed.destroy_process_group()
 """

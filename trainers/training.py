@@ -40,8 +40,12 @@ class TrainingJob:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def train(job: TrainingJob, world: World | None = None, watch: Watch | None = None) -> tuple[EpochResult, ...]:
+def train(
+    job: TrainingJob, data: DataSet | None = None, *, world: World | None = None, watch: Watch | None = None
+) -> tuple[EpochResult, ...]:
     """Train until the recipe's epochs are done, or the watch asks for an end; return all epochs so far.
+
+    ``data``: what the job names, where that is loaded already.
 
     Raises TrainingFailed, with its reason, where the training diverges; CheckpointError where the folder holds another
     training's checkpoints.
@@ -49,7 +53,7 @@ def train(job: TrainingJob, world: World | None = None, watch: Watch | None = No
     world, watch = world or World(), watch or Watch()
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    data = load(job.data, random_seed=job.random_seed, resolution=job.resolution)
+    data = data or load(job.data, random_seed=job.random_seed, resolution=job.resolution)
     fit = _fit(job, data, world)
     folder = Path(job.folder)
     fit.restore(folder / CHECKPOINTS)

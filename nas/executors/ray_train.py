@@ -19,6 +19,7 @@ from nas.executors.ray_cluster import connect, has  # its settings come before R
 
 import ray
 from ray import train as ray_train
+from ray.train import WorkerGroupError
 from ray.train.torch import TorchTrainer
 
 from nas.doctor import usable_cpus
@@ -101,10 +102,14 @@ class _Ended:
 
     def raise_failure(self) -> None:
         """Raise what ended it, if that was a failure."""
-        if self.error is not None:
+        if isinstance(self.error, WorkerGroupError):
+            last = str(next(iter(self.error.worker_failures.values()), self.error)).strip().splitlines()[-1]
             raise TrainingFailed(
-                f"the workers failed {LOST_WORKERS + 1} times, the last time by {self.error}"
+                f"the workers failed {LOST_WORKERS + 1} times, the last time by: {last}; mend it, and the same command "
+                "goes on"
             ) from self.error
+        if self.error is not None:
+            raise self.error
         if self.sentence is not None:
             raise TrainingFailed(self.sentence)
 
@@ -127,7 +132,7 @@ def _work(config: dict[str, Any]) -> str | None:
 
     job = TrainingJob(**config)
     try:
-        train(job, World.joined(), _StopFile(Path(job.folder) / STOP))
+        train(job, world=World.joined(), watch=_StopFile(Path(job.folder) / STOP))
     except (RequestError, TrainingFailed) as error:
         return str(error)
     return None
