@@ -44,6 +44,9 @@ def from_data(data: Any) -> Architecture:
 
 def from_document(document: Document) -> Architecture:
     """Build the architecture that a document describes, and check that it can be laid out."""
+    if isinstance(document.data, dict) and _is_space(document.data):
+        sentence = f"'nas space {document.file}' explains it, 'nas sample {document.file}' draws architectures from it"
+        document.fail((), f"this is a space, not an architecture: {sentence}")
     reader = _Fields(document)
     data = reader.mapping((), document.data, _KEYS, required=("format", "name", "stem", "stages"))
     if data["format"] != FORMAT:
@@ -76,6 +79,12 @@ def from_document(document: Document) -> Architecture:
         sentence = f"{name} cannot run at {side} x {side}: {error}; change that, or the resolution"
         document.fail(_place(str(error).split(" ")[0]), f"{sentence}: {advice(architecture, [side])}")
     return architecture
+
+
+def _is_space(data: dict[str, Any]) -> bool:
+    if "format" in data:
+        return str(data["format"]).startswith("space/")
+    return "base" in data or "stems" in data
 
 
 def _place(node: str) -> tuple[str | int, ...]:

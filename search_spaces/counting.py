@@ -135,7 +135,7 @@ class _Course:
     @classmethod
     def of(cls, space: SearchSpace) -> "_Course":
         """Lay the course: depths are drawn in proportion to the choices, widths aside, that they lead to."""
-        walk, ways = space._inception.walk, Ways(space.file)
+        walk, ways = space._inception.walk, Ways()
 
         def outline(**depths: Value) -> _Outline:
             found = _Outline(ways, depths)

@@ -5,7 +5,14 @@ from collections.abc import Iterable
 
 
 class RequestError(ValueError):
-    """The request was wrong: the command line answers with the sentence alone and exit status 2."""
+    """The request was wrong: the command line answers with the sentence alone and exit status 2.
+
+    ``at``: the entry of a file that is wrong, where one is: who read the file adds its name and the line.
+    """
+
+    def __init__(self, sentence: str = "", at: tuple[str | int, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.at = at
 
 
 class ResolutionError(RequestError):

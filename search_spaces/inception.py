@@ -8,9 +8,10 @@ the intervals of ``inception_widths.py``.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import cast
 
 from search_spaces.architecture import MAX_RESOLUTION, Architecture, Aux, HeadStep, Module, Stage
@@ -19,7 +20,7 @@ from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernels, 
 from search_spaces.genes import Choice, Gene, Pick, Value, Widths
 from search_spaces.inception_plans import PLACES, STRIDE_POOL, ModulePlan, ReductionPlan, SpatialPlan, StagePlan
 from search_spaces.inception_widths import Limits, Names, StemPlan, WidthWalk
-from search_spaces.layout import layout_of
+from search_spaces.layout import aux_facts, layout_of
 from search_spaces.operations import Pool
 from search_spaces.space_file import ReductionChoices, SpaceFile, TowerChoices
 
@@ -64,15 +65,18 @@ class InceptionSpace:
         if file.aux is not None and file.aux.stage > len(file.stages):
             raise RequestError(
                 f"the space {file.name!r} puts an auxiliary head on stage {file.aux.stage}: it has "
-                f"{len(file.stages)} stages"
+                f"{len(file.stages)} stages",
+                at=("aux", "stage"),
             )
-        self.grids = {name: self._grids(name) for name in file.stems}
-        self.stems = {name: self._stem(name) for name in file.stems}
         heads = tuple(file.aux.heads) if file.aux else ()
         of_all = (("stem", tuple(file.stems)), ("padding", file.padding), ("aux", heads))
         self.whole = [
             self._choice(name, allowed) for name, allowed in of_all if allowed
         ]  # choices of the whole network
+        drawn = cast(tuple[str, ...], self.whole[0][1])  # a stem that is fixed leaves the others no say
+        self.grids = {name: self._grids(name) for name in drawn}
+        self.stems = {name: self._stem(name) for name in drawn}
+        self._check_heads()
         self.tables = [self._table(s) for s in range(len(file.stages))]
         self.width_names = [table.names for table in self.tables]
         self._plans: dict[tuple[object, ...], ModulePlan | ReductionPlan | SpatialPlan] = {}
@@ -92,7 +96,8 @@ class InceptionSpace:
         except ResolutionError as error:
             raise ResolutionError(
                 f"pictures of {side} px are too small for the space {self.file.name!r}: {error}; "
-                "choose a larger resolution, or stems with fewer strides"
+                "choose a larger resolution, or stems with fewer strides",
+                at=("stems", stem),
             ) from None
         return [unit.shape[1:] for unit in (layout.stem[-1], *layout.units)]
 
@@ -114,24 +119,72 @@ class InceptionSpace:
     # ------------------------------------------------------------------------------------------------- the choices
 
     def factorisations(
-        self, choices: TowerChoices, stage: int, *, reduction: bool = False
+        self, choices: TowerChoices, stage: int, tower: str, *, reduction: bool = False
     ) -> tuple[Factorisation, ...]:
         """Return those that may stand in a stage (from 0): asymmetric on medium grids, expanded on the last."""
-        at = stage - 1 if reduction else stage  # a reduction convolves on the grid before it
+        grid = stage - 1 if reduction else stage  # a reduction convolves on the grid before it
         last = (stage == len(self.file.stages) - 1 and not reduction) or "local_processing" in self.off
-        sides = [grids[at][0] for grids in self.grids.values()]
-        bands = self.file.thresholds.asymmetric_grids if "asymmetric_factors" not in self.off else (0, MAX_RESOLUTION)
-        fine = [f for f in choices.factorisation if all(allowed(f, side, bands, last) for side in sides)]
-        return tuple(fine) or ("none",)
+        shapes = {stem: grids[grid] for stem, grids in self.grids.items()}
+        sides = {side for shape in shapes.values() for side in shape}
+        low, high = self.file.thresholds.asymmetric_grids
+        band = (low, high) if "asymmetric_factors" not in self.off else (0, MAX_RESOLUTION)
+        fine = tuple(f for f in choices.factorisation if all(allowed(f, side, band, last) for side in sides))
+        if fine:
+            return fine
+        found = ", ".join(
+            f"{height} x {width} with the stem {stem}"
+            for stem, (height, width) in shapes.items()
+            if not low <= min(height, width) <= max(height, width) <= high
+        )
+        reasons = {
+            "asymmetric": f"asymmetric is for grids from {low} to {high}, not for {found} (asymmetric_factors)",
+            "expanded": "expanded is for the last grid (local_processing)",
+        }
+        off = ("asymmetric_factors",) if "asymmetric" in choices.factorisation else ("local_processing",)
+        key = ("stages", stage, *(("reduction",) if reduction else ()), tower, "factorisation")
+        raise self._nothing_left(key, choices.factorisation, [reasons[f] for f in choices.factorisation], "none", off)
 
-    def reductions(self, choices: ReductionChoices) -> tuple[str, ...]:
-        """Return the kinds that the principles leave."""
-        forbidden = set()
-        if "parallel_reduction" not in self.off:
-            forbidden |= {"convolve_first", "pool_first"}
-        if "bottleneck" not in self.off:
-            forbidden.add("pool_first")
-        return tuple(kind for kind in choices.kind if kind not in forbidden) or ("parallel",)
+    def reductions(self, choices: ReductionChoices, stage: int) -> tuple[str, ...]:
+        """Return the kinds that the principles leave in a stage (from 0)."""
+        by = {"pool_first": ("parallel_reduction", "bottleneck"), "convolve_first": ("parallel_reduction",)}
+        forbidden = {kind: tuple(name for name in by.get(kind, ()) if name not in self.off) for kind in choices.kind}
+        fine = tuple(kind for kind in choices.kind if not forbidden[kind])
+        if fine:
+            return fine
+        reasons = [f"{kind} breaks {' and '.join(names)}" for kind, names in forbidden.items()]
+        off = min(forbidden.values(), key=len)
+        raise self._nothing_left(("stages", stage, "reduction", "kind"), choices.kind, reasons, "parallel", off)
+
+    def _nothing_left(
+        self, at: tuple[str | int, ...], allowed: Sequence[str], reasons: Sequence[str], other: str, off: Sequence[str]
+    ) -> RequestError:
+        key = ".".join(f"stage{part + 1}" if isinstance(part, int) else part for part in at)
+        switch = f"thresholds: {{off: [{', '.join((*self.file.thresholds.off, *off))}]}}"
+        return RequestError(
+            f"{key} allows {', '.join(allowed)}, and the principles leave nothing of it: {'; '.join(reasons)}; add "
+            f"another choice, {other} say, or write '{switch}'",
+            at=at,
+        )
+
+    def _check_heads(self) -> None:
+        """Refuse an auxiliary head that can be drawn and does not fit the grid of its stage."""
+        if self.file.aux is None:
+            return
+        stage, heads = self.file.aux.stage, self.file.aux.heads
+        for name in cast(tuple[str, ...], self.whole[-1][1]):
+            head = heads[name]
+            for stem, grids in self.grids.items():
+                height, width = grids[stage - 1]
+                if _fits(head, height, width):
+                    continue
+                least = bisect_left(range(MAX_RESOLUTION), True, lo=1, key=partial(_square_fits, head))
+                needed = f"it needs {least} x {least}" if least < MAX_RESOLUTION else "it fits no grid"
+                raise RequestError(
+                    f"aux.heads.{name} does not fit the grid of stage{stage}, which is {height} x {width} with the "
+                    f"stem {stem} and pictures of {self.file.resolution} px: {needed}; give it smaller windows, fix "
+                    "another head ('fixed: {aux: NAME}'), choose a larger resolution, or write 'aux: null'",
+                    at=("aux", "heads", name),
+                )
 
     # --------------------------------------------------------------------------------------------------- the genes
 
@@ -144,7 +197,7 @@ class InceptionSpace:
         if stage.reduction is not None:
             flags = tuple("yes" if flag else "no" for flag in stage.reduction.short.direct)
             reduction = [
-                self._choice(f"{at}.reduction.kind", self.reductions(stage.reduction)),
+                self._choice(f"{at}.reduction.kind", self.reductions(stage.reduction, s)),
                 self._choice(f"{at}.reduction.direct", flags),
                 *self._tower_choices(f"{at}.reduction.long", stage.reduction.long, s, reduction=True),
             ]
@@ -173,7 +226,7 @@ class InceptionSpace:
         )
 
     def _tower_choices(self, at: str, choices: TowerChoices, stage: int, *, reduction: bool = False) -> list[Choice]:
-        factorisations = self.factorisations(choices, stage, reduction=reduction)
+        factorisations = self.factorisations(choices, stage, at.rpartition(".")[2], reduction=reduction)
         values = (choices.kernel, factorisations, choices.repeats)
         return [self._choice(f"{at}.{name}", tuple(of)) for name, of in zip(CHOICES, values, strict=True)]
 
@@ -185,10 +238,13 @@ class InceptionSpace:
                 continue
             if name in {gene.name for gene in genes}:
                 raise RequestError(
-                    f"the space {self.file.name!r} fixes {name}, a width: narrow its range instead, to [64, 64, 16] say"
+                    f"the space {self.file.name!r} fixes {name}, a width: narrow its range instead, to [64, 64, 16] "
+                    "say",
+                    at=("fixed", name),
                 )
             raise RequestError(
-                f"the space {self.file.name!r} fixes {name!r}, which is no gene of it{nearest(name, choices)}"
+                f"the space {self.file.name!r} fixes {name!r}, which is no gene of it{nearest(name, choices)}",
+                at=("fixed", name),
             )
 
     def _choice(self, name: str, allowed: tuple[Value, ...]) -> Choice:
@@ -198,7 +254,8 @@ class InceptionSpace:
         value = self.file.fixed[name]
         if value not in allowed:
             raise RequestError(
-                f"the space {self.file.name!r} fixes {name} at {value!r}: allowed are {', '.join(map(str, allowed))}"
+                f"the space {self.file.name!r} fixes {name} at {value!r}: allowed are {', '.join(map(str, allowed))}",
+                at=("fixed", name),
             )
         return name, (value,)
 
@@ -281,6 +338,19 @@ class InceptionSpace:
         n, factorisation, repeats = values
         chain = kernels(int(n), cast(Factorisation, factorisation), int(repeats))
         return cast(SpatialPlan, self._plans.setdefault((choices, chain), SpatialPlan(choices, chain)))
+
+
+def _fits(head: tuple[HeadStep, ...], height: int, width: int) -> bool:
+    """Whether an auxiliary head accepts a grid."""
+    try:
+        aux_facts(Aux(1, 1, head), 1000, height, width)
+    except ResolutionError:
+        return False
+    return True
+
+
+def _square_fits(head: tuple[HeadStep, ...], side: int) -> bool:
+    return _fits(head, side, side)
 
 
 @lru_cache(maxsize=1024)

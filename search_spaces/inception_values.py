@@ -1,9 +1,10 @@
 """The way back: every gene's value, read off an architecture. What lies outside a space is told by name."""
 
+from collections.abc import Collection
 from typing import cast
 
 from search_spaces.architecture import Architecture, Module, Split, Stage, StemStep, Tower
-from search_spaces.factorisation import step_kernels
+from search_spaces.factorisation import Kernel, step_kernels
 from search_spaces.genes import Choice, OutsideSpace, Value
 from search_spaces.inception import Chains, InceptionSpace, chains
 from search_spaces.operations import Conv, Pool
@@ -14,16 +15,20 @@ SCHEDULED = ("pointwise", "short.embedding", "short.output", "long.embedding", "
 def values(space: InceptionSpace, architecture: Architecture) -> dict[str, Value]:
     """Read every gene's value, the final width aside, off an architecture; raise OutsideSpace where there is none."""
     file = space.file
+    allowed = dict(space.whole)
     stems: dict[tuple[StemStep, ...], str] = {steps: name for name, steps in file.stems.items()}
     if architecture.stem not in stems:
-        raise OutsideSpace(f"the stem is not one of {', '.join(file.stems)}")
+        raise OutsideSpace(f"the stem is not {_one_of(space.stems)}")
     if len(architecture.stages) != len(file.stages):
         raise OutsideSpace(f"there are {len(architecture.stages)} stages: this space has {len(file.stages)}")
-    found: dict[str, Value] = {"stem": stems[architecture.stem], "padding": _padding(architecture, file.padding[0])}
+    found: dict[str, Value] = {
+        "stem": stems[architecture.stem],
+        "padding": _padding(architecture, str(allowed["padding"][0])),
+    }
     if file.aux is not None:
         heads = {steps: name for name, steps in file.aux.heads.items()}
         if len(architecture.aux) != 1 or architecture.aux[0].steps not in heads:
-            raise OutsideSpace(f"there is no single auxiliary head that is one of {', '.join(file.aux.heads)}")
+            raise OutsideSpace(f"there is no single auxiliary head that is {_one_of(allowed['aux'])}")
         found["aux"] = heads[architecture.aux[0].steps]
     for s, (stage, choices) in enumerate(zip(architecture.stages, file.stages, strict=True)):
         at = f"stage{s + 1}"
@@ -32,13 +37,14 @@ def values(space: InceptionSpace, architecture: Architecture) -> dict[str, Value
                 f"{at} has {'no' if stage.reduction is None else 'a'} reduction: this space differs there"
             )
         if choices.reduction is not None and stage.reduction is not None:
-            allowed = chains(space.tables[s].reduction[2:])
-            known = _reduction_values(stage.reduction, allowed, module_channels(architecture.stages[s - 1]), at)
+            before = module_channels(architecture.stages[s - 1])
+            known = _reduction_values(stage.reduction, space.tables[s].reduction, before, at)
             found |= {f"{at}.reduction.{name}": value for name, value in known.items()}
         found[f"{at}.depth"] = len(stage.modules)
         spots = space.tables[s].spots * (choices.depth[1] if file.tied else 1)
-        if len(stage.modules) > len(spots):
-            raise OutsideSpace(f"{at} has {len(stage.modules)} modules: this space has up to {len(spots)}")
+        depths = space.tables[s].depth[1]
+        if len(stage.modules) not in depths:
+            raise OutsideSpace(f"{at}.depth is {len(stage.modules)}: this space allows {', '.join(map(str, depths))}")
         modules = [
             _module_values(module, spot, f"{at}.module{m}")
             for m, (module, spot) in enumerate(zip(stage.modules, spots, strict=False), 1)
@@ -114,19 +120,29 @@ def _tower_values(tower: Tower, allowed: Chains, name: str, at: str) -> dict[str
                 f"{name}.embedding": embedding.width,
                 f"{name}.output": output,
             }
-    raise OutsideSpace(
-        f"the {name} tower of {at} is not a 1x1 and one of the chains of convolutions that this space has there"
-    )
+    chained = "; ".join(" - ".join(map(_kernel_text, chain)) for chain in allowed if chain)
+    raise OutsideSpace(f"the {name} tower of {at} is not a 1x1 and one of the chains that this space allows: {chained}")
 
 
-def _reduction_values(module: Module, allowed: Chains, before: int, at: str) -> dict[str, Value]:
+def _kernel_text(kernel: Kernel | tuple[Kernel, ...]) -> str:
+    """``3x3``, or ``1x3 | 3x1`` of those side by side."""
+    return " | ".join(f"{height}x{width}" for height, width in (kernel if isinstance(kernel[0], tuple) else (kernel,)))
+
+
+def _one_of(names: Collection[Value]) -> str:
+    return ("one of " if len(names) > 1 else "") + ", ".join(map(str, names))
+
+
+def _reduction_values(module: Module, choices: tuple[Choice, ...], before: int, at: str) -> dict[str, Value]:
+    _, (_, direct), *long_tower = choices
+    allowed = chains(tuple(long_tower))
     n, factorisation, repeats = next(iter(allowed.values()))
     found: dict[str, Value] = {"direct": "yes", "kind": "parallel"}
     match module.towers:
         case ((Pool(), Conv() as conv),) | ((Conv() as conv, Pool()),):
             found["kind"] = "pool_first" if isinstance(module.towers[0][0], Pool) else "convolve_first"
             unused = {"long.kernel": n, "long.factorisation": factorisation, "long.repeats": repeats}
-            return found | unused | {"short.output": conv.width - before}
+            return found | unused | {"direct": direct[0], "short.output": conv.width - before}
         case (
             (*embedding, Conv(kernel=(3, 3), stride=2) as short),
             (*long, Conv(kernel=(3, 3), stride=2) as last),

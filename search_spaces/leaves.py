@@ -15,7 +15,6 @@ from search_spaces.genes import Choice, OutsideSpace, Value, Widths
 from search_spaces.inception import CHOICES, TOWERS
 from search_spaces.inception_values import values
 from search_spaces.space import SearchSpace
-from search_spaces.space_file import SpaceFile
 
 Leaf = Mapping[str, Value]  # the values that were chosen on the way, by gene
 Option = TypeVar("Option")
@@ -24,8 +23,7 @@ Option = TypeVar("Option")
 class Ways:
     """The ways in which the choices of a batch can be made; of those that mean the same the first."""
 
-    def __init__(self, file: SpaceFile) -> None:
-        self.file = file
+    def __init__(self) -> None:
         self.known: dict[tuple[Choice, ...], list[tuple[Value, ...]]] = {}
 
     def of(self, choices: Sequence[Choice]) -> list[tuple[Value, ...]]:
@@ -51,10 +49,7 @@ class Ways:
             case ["kind", *_], (kind, direct, *chain):
                 # A reduction in sequence has neither a short nor a long tower.
                 return (kind, direct, _kernels(chain)) if kind == "parallel" else kind
-            case ["stem", *_], (stem, padding, *head):
-                heads = self.file.aux.heads if self.file.aux else {}
-                return (self.file.stems[str(stem)], padding, *(heads[str(name)] for name in head))
-        return way  # a depth
+        return way  # a depth, or the choices of the whole network
 
 
 def _kernels(chain: Sequence[Value]) -> Kernels:
@@ -68,8 +63,8 @@ def _kernels(chain: Sequence[Value]) -> Kernels:
 class _Odometer:
     """A pick that goes to the next leaf in each walk: the last choice turns first."""
 
-    def __init__(self, file: SpaceFile) -> None:
-        self.ways = Ways(file)
+    def __init__(self) -> None:
+        self.ways = Ways()
         self.digits: list[int] = []
         self.sizes: list[int] = []
         self.leaf: dict[str, Value] = {}
@@ -105,7 +100,7 @@ class _Odometer:
 
 def all_leaves(space: SearchSpace) -> Iterator[tuple[Leaf, Architecture]]:
     """Walk to every leaf; an architecture comes up once for each of its ``copies``."""
-    pick = _Odometer(space.file)
+    pick = _Odometer()
     while True:
         architecture = space._inception.walk(pick)
         yield pick.leaf, architecture

@@ -9,12 +9,13 @@ sections 3 and 5.
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, nearest
 from search_spaces.layout import Layout, Unit, layout_of
 from search_spaces.operations import Conv, Pool
+from search_spaces.seeds import seed, seed_names
 
 NAMES = ("bottleneck", "local_processing", "embedding", "balance")
 RULES = ("asymmetric_factors", "nonlinear_factors", "parallel_reduction")
@@ -44,30 +45,32 @@ class Thresholds:
     off: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, low, high in (("bottleneck", 0.0, 1.0), ("shrink", 0.0, 1.0), ("embedding", 0.0, 1.0)):
-            if not low < getattr(self, name) <= high:
-                raise RequestError(
-                    f"thresholds.{name} is {getattr(self, name):g}: more than {low:g} to {high:g} is allowed"
-                )
-        if not (1 <= self.coarsest <= 8 and 0 < self.balance <= 16):
-            raise RequestError(
-                f"thresholds.coarsest is {self.coarsest:g} and balance {self.balance:g}: 1 to 8 and more than 0 to 16 "
-                "are allowed"
-            )
+        for name, most in (("bottleneck", 1), ("shrink", 1), ("embedding", 1), ("balance", 16)):
+            if not 0 < getattr(self, name) <= most:
+                self._refuse(name, f"more than 0 to {most} is allowed")
+        if not 1 <= self.coarsest <= 8:
+            self._refuse("coarsest", "1 to 8 is allowed")
         if not 0 <= self.share[0] < self.share[1] <= 1:
-            raise RequestError(
-                f"thresholds.share is {list(self.share)}: two shares from 0 to 1 are allowed, least first"
-            )
+            self._refuse("share", "two shares from 0 to 1 are allowed, least first")
         if not 1 <= self.asymmetric_grids[0] <= self.asymmetric_grids[1]:
-            raise RequestError(
-                f"thresholds.asymmetric_grids is {list(self.asymmetric_grids)}: two sides are allowed, least first"
-            )
-        for name in self.off:
+            self._refuse("asymmetric_grids", "two sides are allowed, least first")
+        if self.reference not in seed_names():
+            allowed = f"{', '.join(seed_names())} are allowed{nearest(self.reference, seed_names())}"
+            self._refuse("reference", allowed)
+        for i, name in enumerate(self.off):
             if name not in NAMES + RULES:
                 raise RequestError(
                     f"there is no principle {name!r} to switch off: allowed are {', '.join(NAMES + RULES)}"
-                    f"{nearest(name, NAMES + RULES)}"
+                    f"{nearest(name, NAMES + RULES)}",
+                    at=("off", i),
                 )
+            if name in self.off[:i]:
+                raise RequestError(f"thresholds.off lists {name} twice: keep it once", at=("off", i))
+
+    def _refuse(self, name: str, allowed: str) -> NoReturn:
+        value = getattr(self, name)
+        shown = list(value) if isinstance(value, tuple) else value
+        raise RequestError(f"thresholds.{name} is {shown!r}: {allowed}", at=(name,))
 
 
 class Finding(NamedTuple):
@@ -298,8 +301,6 @@ def embedding(layout: Layout, most: float) -> Finding:
 @lru_cache(maxsize=64)
 def _reference(name: str) -> tuple[float, int]:
     """Width and depth of the reference, which do not depend on the picture."""
-    from search_spaces.seeds import seed
-
     layout = layout_of(seed(name))
     return _width(layout), layout.depth
 

@@ -17,9 +17,11 @@ from search_spaces.inception import InceptionSpace
 from search_spaces.inception_values import module_channels, values
 from search_spaces.principles import Audit, Thresholds, audit
 from search_spaces.space_file import SpaceFile
-from search_spaces.yaml_files import Document, read_file, read_text, validate
+from search_spaces.yaml_files import Document, Place, read_file, read_text, validate
 
 _FOLDER = files("search_spaces") / "spaces"
+_KIND, _ALSO = "a space file", ("base",)
+MOST_BASES = 8
 
 
 class SearchSpace:
@@ -148,47 +150,92 @@ def space_names() -> tuple[str, ...]:
 def space(name_or_path: str, resolution: int | None = None) -> SearchSpace:
     """Return a space by name or from a YAML file, at its own or another target resolution in pixels."""
     document = space_document(name_or_path)
-    if resolution is not None and isinstance(document.data, dict):
-        document = Document({**document.data, "resolution": resolution}, document.file, document.lines)
-    return SearchSpace(validate(SpaceFile, document, "a space file"))
+    if resolution is not None:
+        document = replace(document, data={**document.data, "resolution": resolution})
+    file = validate(SpaceFile, document, _KIND, _ALSO)
+    try:
+        return SearchSpace(file)
+    except RequestError as error:
+        if name_or_path in space_names():  # nothing is wrong with those that ship: another resolution is
+            raise
+        document.fail(error.at, str(error))
 
 
-def space_document(name_or_path: str, readers: tuple[str, ...] = ()) -> Document:
-    """Read a space's file; one with a ``base`` is laid over the space that it names (``readers``: who led here)."""
+def space_document(name_or_path: str, above: tuple[str, ...] = ()) -> Document:
+    """Read a space's file; one with a ``base`` is laid over the space that it names (``above``: what is based on it).
+
+    RequestError where it is no mapping, or an architecture; or where what it is based on is no space in itself.
+    """
+    _check_name(name_or_path)
+    shipped = name_or_path in space_names()
+    document = _shipped(name_or_path) if shipped else read_file(Path(name_or_path))
+    if not isinstance(document.data, dict):
+        validate(SpaceFile, document, _KIND, _ALSO)  # refuses it
+    if _is_architecture(document.data):
+        document.fail((), f"this is an architecture, not a space: 'nas show {name_or_path}' shows it")
+    if "base" in document.data:
+        return _laid_over(document, _base(document, name_or_path, above))
+    return replace(document, names=_stage_names(document.data.get("stages")))
+
+
+def _is_architecture(data: Mapping[str, Any]) -> bool:
+    if "format" in data:
+        return str(data["format"]).startswith("architecture/")
+    return "stem" in data and "base" not in data
+
+
+def _stage_names(stages: Any) -> dict[Place, str]:
+    """What people call the entries of a list of stages."""
+    return {("stages", s): f"stage{s + 1}" for s in range(len(stages))} if isinstance(stages, list) else {}
+
+
+def _shipped(name: str) -> Document:
+    return read_text((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml")
+
+
+def _check_name(name_or_path: str) -> None:
+    """Refuse what is neither a space that ships nor a file."""
     if name_or_path in space_names():
-        document = read_text((_FOLDER / f"{name_or_path}.yaml").read_text(encoding="utf-8"), f"{name_or_path}.yaml")
-    elif name_or_path.endswith((".yaml", ".yml")):
-        document = read_file(Path(name_or_path))
-    else:
+        return
+    if not name_or_path.endswith((".yaml", ".yml")):
         raise RequestError(
             f"there is no space {name_or_path!r}: allowed are {', '.join(space_names())} or a YAML file"
             f"{nearest(name_or_path, space_names())}"
         )
-    if not isinstance(document.data, dict) or "base" not in document.data:
-        return document
+    if not Path(name_or_path).is_file():
+        raise RequestError(f"there is no file {name_or_path!r}: check the name and the current folder")
+
+
+def _base(document: Document, path: str, above: tuple[str, ...]) -> Document:
+    """Read what a file is based on: a space in itself, which is not based on that file again."""
     base = document.data["base"]
     if not isinstance(base, str):
         document.fail(("base",), f"base is {str(base)[:60]!r}: the name of a space or a YAML file is allowed")
     if base.endswith((".yaml", ".yml")):  # beside the file that names it
-        base = str(Path(document.file).parent / base)
-    if base in readers or len(readers) > 8:
-        document.fail(("base",), f"base is {base!r}, which is based on this file again: name another space")
+        base = str(Path(path).parent / base)
     try:
-        below = space_document(base, (*readers, name_or_path))
+        _check_name(base)
     except RequestError as error:
         document.fail(("base",), str(error))
-    return _laid_over(document, below)
+    above = (*above, str(Path(path).resolve()))
+    if str(Path(base).resolve()) in above:
+        document.fail(("base",), f"base is {base!r}, which is based on this file again: name another space")
+    if len(above) > MOST_BASES:
+        document.fail(("base",), f"more than {MOST_BASES} spaces are based on each other: name an earlier one")
+    below = space_document(base, above)
+    validate(SpaceFile, below, _KIND, _ALSO)
+    return below
 
 
 def _laid_over(document: Document, base: Document) -> Document:
     """Replace what a file says in the space that it is based on; its ``stages`` name those that differ."""
     own = {key: value for key, value in document.data.items() if key != "base"}
     if "name" not in own:
-        document.fail((), f"a space that is based on {base.data.get('name')!r} has no 'name' of its own: add it")
+        document.fail((), f"a space that is based on {base.data['name']!r} has no 'name' of its own: add it")
     lines = dict(document.lines)
     stages = own.get("stages")
     if isinstance(stages, dict):
-        names = [f"stage{s + 1}" for s in range(len(base.data["stages"]))]
+        names = list(_stage_names(base.data["stages"]).values())
         for name in stages:
             if name not in names:
                 sentence = f"there is no {str(name)[:60]!r} in {base.file}: allowed are {', '.join(names)}"
@@ -199,7 +246,8 @@ def _laid_over(document: Document, base: Document) -> Document:
         for path, line in document.lines.items():
             if len(path) > 1 and path[0] == "stages" and path[1] in names:
                 lines["stages", names.index(str(path[1])), *path[2:]] = line
-    return Document(_merged(base.data, own), document.file, lines)
+    data = _merged(base.data, own)
+    return Document(data, document.file, lines, _stage_names(data["stages"]))
 
 
 def _merged(below: Any, own: Any) -> Any:

@@ -1,47 +1,89 @@
 """What a space's YAML file may say: strict models, one field for every key."""
 
+import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from search_spaces.architecture import Aux, HeadStep
+from search_spaces.errors import RequestError
 from search_spaces.factorisation import Factorisation
 from search_spaces.genes import Widths
-from search_spaces.operations import Conv, LocalNorm, Plain, Pool, parse
+from search_spaces.operations import Conv, LocalNorm, Pool, parse
 from search_spaces.principles import Thresholds
+
+WIDEST = 4096  # of one tower: what towers and reductions add up to stays a convolution's width
+
+# A ValueError of a validator reads on after the key of its entry, a RequestError names what is wrong itself.
 
 
 def _widths(value: Any) -> Any:
-    if isinstance(value, list) and len(value) == 3 and all(isinstance(item, int) and item > 0 for item in value):
+    if isinstance(value, list) and len(value) == 3 and all(type(item) is int and 0 < item <= WIDEST for item in value):
         low, high, step = value
         if low <= high and (high - low) % step == 0:
             return Widths(low, high, step)
     raise ValueError(
-        f"{value!r} is not a range of widths: write [lowest, highest, step], the step dividing the difference"
+        f"{str(value)[:60]} is not a range of widths: write [lowest, highest, step], whole numbers from 1 to {WIDEST}, "
+        "the step dividing the difference"
     )
 
 
-def _operations(value: Any) -> Any:
-    return tuple(parse(item) for item in value) if isinstance(value, list) else value
+def _steps(value: Any, allows: Callable[[Any], bool], sentence: str) -> Any:
+    """Read a list of operations; ``sentence`` says what is allowed where ``allows`` refuses one."""
+    if not isinstance(value, list):
+        raise ValueError(f"{str(value)[:60]!r} is not a list: write one of operations, [conv 3x3 64] say")
+    found = []
+    for i, item in enumerate(value):
+        try:
+            found.append(parse(item))
+        except RequestError as error:
+            raise RequestError(str(error), at=(i,)) from None
+        if not allows(found[-1]):
+            raise RequestError(f"{item!r} is not for {sentence}", at=(i,))
+    return tuple(found)
 
 
-def _stem(value: tuple[Plain, ...]) -> tuple[Plain, ...]:
-    for step in value:
-        if not isinstance(step, Conv | Pool | LocalNorm):
-            raise ValueError(f"{step.text()!r} is not for the stem of a space: it holds conv, max, avg and lrn")
+def _stem(value: Any) -> Any:
+    return _steps(
+        value,
+        lambda step: isinstance(step, Conv | Pool | LocalNorm),
+        "the stem of a space: it holds conv, max, avg and lrn",
+    )
+
+
+def _head(value: Any) -> Any:
+    steps = _steps(
+        value,
+        lambda step: not isinstance(step, LocalNorm),
+        "an auxiliary head: it holds conv, max, avg, adaptive, linear and dropout",
+    )
+    Aux(1, 1, steps)  # refuses what cannot follow a linear layer
+    return steps
+
+
+def _named(pattern: str, sentence: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value[:60]!r} is not a name: {sentence}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _once(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    for i, item in enumerate(value):
+        if item in value[:i]:
+            raise ValueError(f"{str(item).lower()} stands twice: keep it once")
     return value
 
 
-def _head(value: tuple[Plain, ...]) -> tuple[Plain, ...]:
-    Aux(1, 1, value)  # type: ignore[arg-type]  # refuses what cannot stand in a head
+def _different(value: dict[str, Any]) -> dict[str, Any]:
+    names: dict[Any, str] = {}
+    for name, steps in value.items():
+        if (other := names.setdefault(steps, name)) != name:
+            raise ValueError(f"{name} is the same as {other}: keep one of them")
     return value
-
-
-WidthsField = Annotated[Widths, BeforeValidator(_widths)]
-Stem = Annotated[
-    tuple[Conv | Pool | LocalNorm, ...], AfterValidator(_stem), BeforeValidator(_operations), Field(min_length=1)
-]
-Head = Annotated[tuple[HeadStep, ...], AfterValidator(_head), BeforeValidator(_operations), Field(min_length=1)]
 
 
 def _odd(value: int) -> int:
@@ -50,17 +92,26 @@ def _odd(value: int) -> int:
     return value
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-Odd = Annotated[int, Field(ge=3, le=15), AfterValidator(_odd)]
-
-
-Depth = Annotated[int, Field(ge=1, le=32)]
-
-
 def _in_order(value: tuple[int, int]) -> tuple[int, int]:
     if value[0] > value[1]:
         raise ValueError(f"a depth of {list(value)} is not possible: write [fewest, most] modules")
     return value
+
+
+WidthsField = Annotated[Widths, BeforeValidator(_widths)]
+Stem = Annotated[tuple[Conv | Pool | LocalNorm, ...], BeforeValidator(_stem), Field(min_length=1)]
+Head = Annotated[tuple[HeadStep, ...], BeforeValidator(_head), Field(min_length=1)]
+Name = Annotated[str, _named(r"[a-z][a-z0-9_]{0,31}", "use 1 to 32 small letters, digits and '_', a letter first")]
+SpaceName = Annotated[
+    str,
+    _named(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "use 1 to 64 letters, digits, '.', '_' or '-', a letter or a digit first"
+    ),
+]
+Odd = Annotated[int, Field(ge=3, le=15), AfterValidator(_odd)]
+Depth = Annotated[int, Field(ge=1, le=32)]
+Repeats = Annotated[int, Field(ge=1, le=4)]
+Once = AfterValidator(_once)
 
 
 class _Strict(BaseModel):
@@ -70,9 +121,9 @@ class _Strict(BaseModel):
 class TowerChoices(_Strict):
     """What a spatial tower may be: a 1x1 embedding, then ``repeats`` n x n convolutions under a factorisation."""
 
-    kernel: tuple[Odd, ...] = Field(min_length=1)
-    factorisation: tuple[Factorisation, ...] = Field(min_length=1)
-    repeats: tuple[Annotated[int, Field(ge=1, le=4)], ...] = Field(default=(1,), min_length=1)
+    kernel: Annotated[tuple[Odd, ...], Once] = Field(min_length=1)
+    factorisation: Annotated[tuple[Factorisation, ...], Once] = Field(min_length=1)
+    repeats: Annotated[tuple[Repeats, ...], Once] = Field(default=(1,), min_length=1)
     embedding: WidthsField
     output: WidthsField
 
@@ -80,7 +131,7 @@ class TowerChoices(_Strict):
 class DirectChoices(_Strict):
     """The short tower of a reduction: a stride-2 convolution, on the input itself (``direct``) or on an embedding."""
 
-    direct: tuple[bool, ...] = (True, False)
+    direct: Annotated[tuple[bool, ...], Once] = Field(default=(True, False), min_length=1)
     embedding: WidthsField
     output: WidthsField
 
@@ -88,14 +139,16 @@ class DirectChoices(_Strict):
 class PoolChoices(_Strict):
     """The pool tower: its kind, and the width of the 1x1 after it."""
 
-    kind: tuple[Literal["avg", "max"], ...] = Field(default=("avg", "max"), min_length=1)
+    kind: Annotated[tuple[Literal["avg", "max"], ...], Once] = Field(default=("avg", "max"), min_length=1)
     projection: WidthsField
 
 
 class ReductionChoices(_Strict):
     """How a grid is halved: in parallel (section 5), or by a pool and a 1x1, or by a 3x3 and a pool."""
 
-    kind: tuple[Literal["parallel", "pool_first", "convolve_first"], ...] = Field(default=("parallel",), min_length=1)
+    kind: Annotated[tuple[Literal["parallel", "pool_first", "convolve_first"], ...], Once] = Field(
+        default=("parallel",), min_length=1
+    )
     short: DirectChoices
     long: TowerChoices
 
@@ -104,7 +157,7 @@ class StageChoices(_Strict):
     """One stage: its reduction (none for the first), its number of modules, and their four towers."""
 
     depth: Annotated[tuple[Depth, Depth], AfterValidator(_in_order)]
-    widen: tuple[Literal["early", "late"], ...] = Field(default=("early", "late"), min_length=1)
+    widen: Annotated[tuple[Literal["early", "late"], ...], Once] = Field(default=("early", "late"), min_length=1)
     reduction: ReductionChoices | None = None
     pointwise: WidthsField
     short: TowerChoices
@@ -112,11 +165,28 @@ class StageChoices(_Strict):
     pool: PoolChoices
 
 
+def _reduced(stages: tuple[StageChoices, ...]) -> tuple[StageChoices, ...]:
+    """Refuse a reduction before the first stage, and none before any other: every stage has a grid of its own."""
+    for s, stage in enumerate(stages):
+        key = f"stages.stage{s + 1}"
+        if s == 0 and stage.reduction is not None:
+            raise RequestError(
+                f"{key} has a reduction: the stem leads to the first stage, so take it out and put the steps there",
+                at=(s, "reduction"),
+            )
+        if s > 0 and stage.reduction is None:
+            raise RequestError(
+                f"{key} has no 'reduction': every stage after the first stands on a smaller grid, so add one",
+                at=(s, "reduction"),
+            )
+    return stages
+
+
 class AuxChoices(_Strict):
     """The auxiliary head on the last module of ``stage``: the steps of each that may stand there, by name."""
 
     stage: Annotated[int, Field(ge=1)]
-    heads: dict[Name, Head] = Field(min_length=1)
+    heads: Annotated[dict[Name, Head], AfterValidator(_different)] = Field(min_length=1)
 
 
 class SpaceFile(_Strict):
@@ -127,15 +197,15 @@ class SpaceFile(_Strict):
     """
 
     format: Literal["space/1"]
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    name: SpaceName
     notes: str = ""
     resolution: Annotated[int, Field(ge=32, le=4096)] = 299
     tied: bool = True
-    stems: dict[Name, Stem] = Field(min_length=1)
-    stages: tuple[StageChoices, ...] = Field(min_length=2)
+    stems: Annotated[dict[Name, Stem], AfterValidator(_different)] = Field(min_length=1)
+    stages: Annotated[tuple[StageChoices, ...], AfterValidator(_reduced)] = Field(min_length=2)
     aux: AuxChoices | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     norm_eps: Annotated[float, Field(gt=0)] = 1e-3
-    padding: tuple[Literal["counted", "uncounted"], ...] = Field(default=("counted",), min_length=1)
+    padding: Annotated[tuple[Literal["counted", "uncounted"], ...], Once] = Field(default=("counted",), min_length=1)
     thresholds: Thresholds = Thresholds()
     fixed: dict[str, int | str] = Field(default_factory=dict)

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args, get_type_hints
 
@@ -26,6 +26,8 @@ MAX_BYTES = 250_000  # a hundred times Inception-v3: what is allowed is read wit
 MAX_ENTRIES = 10_000
 MAX_DEPTH = 40
 
+Place = tuple[str | int, ...]  # keys and indices that lead to an entry
+
 _SCALARS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("null", re.compile(r"null|Null|NULL|~|")),
     ("bool", re.compile(r"true|True|TRUE|false|False|FALSE")),
@@ -41,13 +43,21 @@ _SCALARS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 @dataclass(frozen=True)
 class Document:
-    """What a YAML file says (``data``: plain dicts, lists and scalars) and at which line each entry stands."""
+    """What a YAML file says (``data``: plain dicts, lists and scalars) and at which line each entry stands.
+
+    ``names``: what people call an entry that its place in ``data`` does not tell, as ``stage2`` of a list.
+    """
 
     data: Any
     file: str
-    lines: Mapping[tuple[str | int, ...], int]
+    lines: Mapping[Place, int]
+    names: Mapping[Place, str] = field(default_factory=dict)
 
-    def fail(self, path: tuple[str | int, ...], sentence: str) -> NoReturn:
+    def key(self, path: Place) -> str:
+        """Return the dotted key of an entry as people write it."""
+        return ".".join(self.names.get(path[: i + 1], str(part)) for i, part in enumerate(path))
+
+    def fail(self, path: Place, sentence: str) -> NoReturn:
         """Raise RequestError with the file, the line of ``path`` (or of its nearest parent) and the sentence."""
         while path and path not in self.lines:
             path = path[:-1]
@@ -63,7 +73,7 @@ class _Reader:
 
     def __init__(self, text: str, file: str) -> None:
         self.file = file
-        self.lines: dict[tuple[str | int, ...], int] = {}
+        self.lines: dict[Place, int] = {}
         self.entries = 0
         self.loader = yaml.SafeLoader(text)
         self.events: Iterator[yaml.Event] = iter(self.loader.get_event, None)
@@ -86,7 +96,7 @@ class _Reader:
             )
         return data
 
-    def value(self, event: yaml.Event, path: tuple[str | int, ...]) -> Any:
+    def value(self, event: yaml.Event, path: Place) -> Any:
         self.lines[path] = _line(event)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             self.fail(event, "anchors and aliases are not allowed: write the value out where it is used")
@@ -107,7 +117,7 @@ class _Reader:
         assert isinstance(event, yaml.ScalarEvent)
         return self.text(event) if event.style in ("'", '"', "|", ">") else self.scalar(event)
 
-    def mapping(self, path: tuple[str | int, ...]) -> dict[str, Any]:
+    def mapping(self, path: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}
         while not isinstance(key_event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(key_event, yaml.ScalarEvent) or key_event.anchor or key_event.tag:
@@ -213,42 +223,89 @@ def write_text(data: Any) -> str:
     return yaml.dump(data, Dumper=_Writer, sort_keys=False, width=120, allow_unicode=True)
 
 
-def validate(model: "type[M]", document: Document, kind: str) -> "M":
+def validate(model: "type[M]", document: Document, kind: str, also: tuple[str, ...] = ()) -> "M":
     """Build a pydantic model from a document; every mistake becomes one sentence with file, line and the nearest name.
 
-    ``kind`` names the file in the sentence: "a search file", "a space file".
+    ``kind`` names the file in the sentence: "a search file", "a space file"; ``also``: keys that such a file may have
+    beside the model's. Validators raise a ValueError that reads on after the key, or a RequestError that names it.
     """
     from pydantic import ValidationError
 
     if not isinstance(document.data, dict):
-        document.fail((), f"{kind} must be a mapping with the keys {', '.join(model.model_fields)}")
+        document.fail((), f"{kind} must be a mapping with the keys {', '.join((*also, *model.model_fields))}")
     try:
         # Through JSON, where strict types still take a list for a tuple and a mapping for a dataclass.
         return model.model_validate_json(json.dumps(document.data), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        # Names of the branches of a union, "constrained-int" say, are pydantic's and not the file's.
-        path = tuple(part for part in first["loc"] if isinstance(part, int) or re.fullmatch(r"[a-z0-9_]+", part))
-        document.fail(path, _sentence(model, path, first, kind))
+        found = [(_place(each["loc"], document.data), each) for each in error.errors(include_url=False)]
+        # An unknown key is often what a missing one should have been.
+        path, first = next((each for each in found if each[1]["type"] in _UNKNOWN), found[0])
+        if first["type"] in _UNKNOWN:
+            allowed = [*(also if len(path) == 1 else ()), *_fields_at(model, path[:-1])]
+            inside, word = document.key(path[:-1]) or kind, str(path[-1])
+            sentence = (
+                f"unknown key {word[:60]!r} in {inside}: allowed are {', '.join(allowed)}{nearest(word, allowed)}"
+            )
+        elif first["type"] == "missing":
+            inside, missing = document.key(path) or kind, first["loc"][-1]
+            if isinstance(missing, int):  # of a list with a fixed number of entries
+                needed = len(first["input"]) + sum(at == path for at, _ in found)
+                sentence = f"{inside} is {_short(first['input'])}: {needed} entries are needed"
+            else:
+                or_base = f", or a {also[0]!r} that has it" if also and not path else ""
+                sentence = f"{inside} has no {missing!r}: add it{or_base}"
+        elif isinstance(inner := first.get("ctx", {}).get("error"), RequestError):
+            path, sentence = (*path, *inner.at), str(inner)
+        elif inner is not None:
+            sentence = ": ".join(filter(None, (document.key(path), str(inner))))
+        else:  # of a union each branch has its own error at the same place
+            words = dict.fromkeys(_allowed(each, _fields_at(model, path)) for at, each in found if at == path)
+            sentence = f"{document.key(path)} is {_short(first['input'])}: {' or '.join(words)} is allowed"
+        document.fail(path, sentence)
 
 
-def _sentence(model: Any, path: tuple[str | int, ...], error: Any, kind: str) -> str:
-    where = ".".join(map(str, path))
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        fields = _fields_at(model, path[:-1])
-        inside = f"in {'.'.join(map(str, path[:-1]))}" if path[:-1] else f"in {kind}"
-        return f"unknown key {str(path[-1])[:60]!r} {inside}: allowed are {', '.join(fields)}" + nearest(
-            str(path[-1]), fields
-        )
-    if error["type"] == "missing":
-        return f"{kind} has no {where!r}: add it"
-    found = repr(error.get("input"))
-    found = found if len(found) <= 60 else found[:57] + "..."
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-    return f"{where} is {found}: {message}" if error["type"] != "value_error" else message
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "a list"}
+_BOUNDS = {
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
+    "literal_error": "{expected}",
+    "string_pattern_mismatch": "text of the form {pattern}",
+}
 
 
-def _fields_at(model: Any, path: tuple[str | int, ...]) -> list[str]:
+def _allowed(error: Any, keys: list[str]) -> str:
+    """Say in our words what pydantic asks for; ``keys``: of the mapping that may stand there."""
+    kind, facts = error["type"], error.get("ctx", {})
+    if kind in _BOUNDS:
+        return _BOUNDS[kind].format(**facts)
+    if kind in ("too_short", "too_long"):
+        number = f"at least {facts['min_length']}" if kind == "too_short" else f"at most {facts['max_length']}"
+        return f"a {'mapping' if isinstance(error['input'], dict) else 'list'} of {number}"
+    if (word := _KINDS.get(kind.split("_")[0])) is not None:
+        return word
+    return f"a mapping with the keys {', '.join(keys)}" if keys and not kind.startswith("dict") else "a mapping"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _place(loc: Place, data: Any) -> Place:
+    """The part of a pydantic location that leads through the data; the rest are names of branches of a union."""
+    path: list[str | int] = []
+    for part in loc:
+        entries: dict[Any, Any] = dict(enumerate(data)) if isinstance(data, list) else data
+        if isinstance(entries, dict) and part in entries:
+            path.append(part)
+            data = entries[part]
+    return tuple(path)
+
+
+def _fields_at(model: Any, path: Place) -> list[str]:
     """The field names of the model or dataclass that stands at a path."""
     from pydantic import BaseModel
 
@@ -260,7 +317,7 @@ def _fields_at(model: Any, path: tuple[str | int, ...]) -> list[str]:
         elif is_dataclass(model):
             annotation = get_type_hints(model).get(str(part))
         else:
-            continue  # the name of a branch of a union
+            return []
         inner = [kind for kind in _types_in(annotation) if is_dataclass(kind) or issubclass(kind, BaseModel)]
         model = inner[0] if inner else None
     if isinstance(model, type) and issubclass(model, BaseModel):
