@@ -1,8 +1,9 @@
 """The search file as strict models: unknown keys, wrong types and impossible values are refused with a sentence."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -103,16 +104,64 @@ class SearchConfig(_Strict):
 
 
 def read_search(path: Path, overrides: Mapping[str, object] | None = None) -> SearchConfig:
-    """Read a search file; ``overrides`` set dotted keys (``proxy.width``) to values before it is checked."""
-    document = read_file(path)
-    if isinstance(document.data, dict):
-        data = document.data
-        for key, value in (overrides or {}).items():
+    """Read a search file; ``overrides`` set dotted keys (``proxy.width``) to values before it is checked.
+
+    A mistake that they bring is told with their keys, one of the file with its line.
+    """
+    document, settings = read_file(path), overrides or {}
+    try:
+        return _merged(document, settings, path.parent)
+    except _Mistake as mistake:
+        blamed = [key for key in settings if _brings(key, mistake, document, settings, path.parent)]
+        if blamed:
+            raise RequestError(f"{' '.join(f'--set {key}' for key in blamed)}: {mistake.sentence}") from None
+        document.fail(mistake.path, mistake.sentence)
+
+
+class _Mistake(Exception):
+    """What is wrong in a search file with its settings, and at which keys."""
+
+    def __init__(self, path: tuple[str | int, ...], sentence: str) -> None:
+        super().__init__(sentence)
+        self.path, self.sentence = path, sentence
+
+
+class _Merged(Document):
+    """A search file in which settings have replaced keys: whether a line is to blame is not known."""
+
+    def fail(self, path: tuple[str | int, ...], sentence: str) -> NoReturn:
+        raise _Mistake(path, sentence)
+
+
+def _merged(document: Document, settings: Mapping[str, object], folder: Path) -> SearchConfig:
+    """Put the settings into a search file that lies in ``folder``, and check the whole."""
+    data = document.data
+    if isinstance(data, dict):
+        for key, value in settings.items():
             data = _set(data, key.split("."), value, key)
-        if isinstance(named := data.get("space"), str) and not Path(named).exists() and (path.parent / named).is_file():
-            data = {**data, "space": str(path.parent / named)}  # a space file beside the search file
-        document = Document(data, document.file, document.lines)
-    return validate(SearchConfig, document, "a search file")
+        if isinstance(named := data.get("space"), str) and not Path(named).exists() and (folder / named).is_file():
+            data = {**data, "space": str(folder / named)}  # a space file beside the search file
+    return validate(SearchConfig, _Merged(data, document.file, document.lines), "a search file")
+
+
+def _brings(key: str, mistake: _Mistake, document: Document, settings: Mapping[str, object], folder: Path) -> bool:
+    """Whether a setting has a part in a mistake: it is in its value, or in a whole that is right without it."""
+    at, setting = tuple(map(str, mistake.path)), tuple(key.split("."))
+    if at[: len(setting)] == setting:
+        return True
+    if setting[: len(at)] != at:
+        return False
+    without = _wrong(document, {other: value for other, value in settings.items() if other != key}, folder)
+    return not without or (without != mistake.sentence and not _wrong(document, {}, folder))
+
+
+def _wrong(document: Document, settings: Mapping[str, object], folder: Path) -> str:
+    """What is wrong first; nothing if all is right."""
+    try:
+        _merged(document, settings, folder)
+    except (RequestError, _Mistake) as error:
+        return str(error)
+    return ""
 
 
 def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:
@@ -122,7 +171,10 @@ def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise RequestError(f"--set {setting!r} is not KEY=VALUE: write for instance --set trials=48")
-        found[key] = read_text(value, f"--set {key}").data
+        try:
+            found[key] = read_text(value, f"--set {key}").data
+        except RequestError as error:  # a value has no lines
+            raise RequestError(re.sub(r":\d+: ", ": ", str(error), count=1)) from None
     return found
 
 
