@@ -125,7 +125,7 @@ def ablate(
         config = _arm_config(planned, runs, name, repeat, on=on)
         study = run(config, runs, executor=executor, progress=progress(), make=make)
         if study.record.state != "complete":
-            tell(f"stopped in study {name} with {len(study.trials)} trials; the same command goes on")
+            tell(study.stopped)
             return None
         done.append((study, on))
 

@@ -23,7 +23,8 @@ class _Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            ctx.fail(f"there is no command {args[0]!r}{nearest(args[0], self.commands)}. 'nas --help' lists them.")
+            near = nearest(args[0], self.commands) or ";"
+            ctx.fail(f"there is no command {args[0]!r}{near} 'nas --help' lists them")
         return super().resolve_command(ctx, args)
 
 

@@ -1,16 +1,28 @@
 """Commands that look at architectures and spaces, and take networks away and in."""
 
+import sys
 from pathlib import Path
 
 import click
 
-from nas.cli_options import ARCH, CLASSES, JSON, RESOLUTION, RUNS, console, print_json
+from nas.cli_options import (
+    ARCH,
+    CLASSES,
+    JSON,
+    RESOLUTION,
+    RUNS,
+    console,
+    files_in,
+    print_json,
+    tell_replaced,
+)
 
 
 @click.command()
 @JSON
 def seeds(as_json: bool) -> None:
     """List the published networks that ship with the project."""
+    from nas import views
     from search_spaces.cost import cost
     from search_spaces.seeds import seed, seed_names, seed_notes
 
@@ -20,16 +32,15 @@ def seeds(as_json: bool) -> None:
         return
     for name, architecture, text in rows:
         counted = cost(architecture)
-        click.echo(
-            f"{name}  {architecture.resolution} px, {counted.params:,} params, {counted.macs:,} MACs\n"
-            + click.wrap_text(text, 100, "    ", "    ")
-        )
+        head = f"{name}  {architecture.resolution} px, {counted.params:,} params, {counted.macs:,} MACs"
+        click.echo(views.entry_text(head, text, console().width))
 
 
 @click.command()
 @JSON
 def spaces(as_json: bool) -> None:
     """List the search spaces that ship with the project."""
+    from nas import views
     from search_spaces.space import space, space_names
 
     found = [space(name) for name in space_names()]
@@ -39,11 +50,10 @@ def spaces(as_json: bool) -> None:
         )
         return
     for item in found:
-        click.echo(
-            f"{item.name}  {len(item.genes)} genes, for {item.resolution} px\n"
-            + click.wrap_text(item.notes, 100, "    ", "    ")
-        )
-    click.echo("\n'nas space NAME' explains one: its genes, and how many architectures it holds.")
+        head = f"{item.name}  {len(item.genes)} genes, for {item.resolution} px"
+        click.echo(views.entry_text(head, item.notes, console().width))
+    last = "'nas space NAME' explains one: its genes, and how many architectures it holds."
+    click.echo("\n" + views.filled(last, console().width))
 
 
 @click.command("space")
@@ -63,10 +73,13 @@ def explain_space(space_name: str, as_json: bool) -> None:
       nas space inception
       nas space my-space.yaml --json
     """
+    from nas.progress import working
     from nas.space_view import explain
     from search_spaces.space import space
 
-    found = explain(space(space_name), console(error=True))
+    searched, terminal = space(space_name), console(error=True)
+    with working(terminal, "counting architectures", slow=not terminal.is_terminal):  # on one, explain draws a bar
+        found = explain(searched, terminal)
     if as_json:
         print_json(found.as_data())
     else:
@@ -125,7 +138,7 @@ def cost(arch: str, resolution: int | None, classes: int | None, as_json: bool, 
     if as_json:
         print_json(counted.as_data())
     else:
-        click.echo(views.cost_text(counted))
+        click.echo(views.cost_text(counted, console().width))
 
 
 @click.command()
@@ -148,10 +161,17 @@ def cost(arch: str, resolution: int | None, classes: int | None, as_json: bool, 
     metavar="FILE.svg",
     help="Also draw the representation's size along the depth into this file.",
 )
+@click.option("--check", is_flag=True, help="End with exit status 1 if anything that counts is violated.")
 @JSON
 @RUNS
 def audit(
-    arch: str, resolution: int | None, space_name: str | None, svg: Path | None, as_json: bool, runs: Path
+    arch: str,
+    resolution: int | None,
+    space_name: str | None,
+    svg: Path | None,
+    check: bool,
+    as_json: bool,
+    runs: Path,
 ) -> None:
     """Measure the four design principles: value, threshold, and where it is worst.
 
@@ -163,6 +183,7 @@ def audit(
       nas audit inception-v3
       nas audit my.yaml --space inception       also says whether it lies in the space
       nas audit digits:7 --svg bottleneck.svg
+      nas audit my.yaml --check                 in CI: the step fails if the audit does
     """
     from nas import views
     from nas.study import find
@@ -171,15 +192,17 @@ def audit(
     found = find(arch, runs)
     audited = views.audit_found(found, resolution, space_name)
     if svg is not None:
-        views.write_svg(svg, views.profile_svg(audited, found.architecture.name))
+        views.write_svg(svg, views.profile_svg(audited))
     if as_json:
         print_json(audited.as_data())
-        return
-    terminal = console()
-    click.echo(audited.text(terminal.width))
-    click.echo("\n" + views.audit_picture(audited.profile, terminal.width, terminal.encoding))
-    if svg is not None:
-        click.echo(f"\ndrawing: {svg}")
+    else:
+        terminal = console()
+        click.echo(audited.text(terminal.width))
+        click.echo("\n" + views.audit_picture(audited.profile, terminal.width, terminal.encoding))
+        if svg is not None:
+            click.echo(f"\ndrawing: {svg}")
+    if check and not audited.audit.passed:
+        sys.exit(1)
 
 
 @click.command()
@@ -188,17 +211,46 @@ def audit(
 @click.option(
     "--random-seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same ones."
 )
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write each into a YAML file of this folder, named for the space and the digest.",
+)
 @JSON
-def sample(space_name: str, count: int, random_seed: int, as_json: bool) -> None:
-    """Draw random architectures of a space (a name from 'nas spaces', or a YAML file)."""
-    from nas import views
+def sample(space_name: str, count: int, random_seed: int, output: Path | None, as_json: bool) -> None:
+    """Draw random architectures of a space (a name from 'nas spaces', or a YAML file).
 
-    rows = views.samples(space_name, count, random_seed)
-    if as_json:
-        print_json(list(rows))
+    With -o all files are written or none, and their paths are printed; with --json too, each entry has its file.
+
+    \b
+    Examples:
+      nas sample inception -n 5
+      nas sample my-space.yaml -n 5 --random-seed 1 --json
+      nas sample inception -n 5 -o drawn
+    """
+    from nas.progress import working
+    from nas.samples import MANY, samples, write_samples
+
+    rows = samples(space_name, count, random_seed)
+    if not as_json and output is None:
+        for row in rows:
+            figures = f"{row.params / 1e6:7.2f} M params  {row.macs / 1e9:6.2f} G MACs"
+            click.echo(f"{row.architecture.digest[:12]}  {figures}")
         return
-    for row in rows:
-        click.echo(f"{row['digest'][:12]}  {row['params'] / 1e6:7.2f} M params  {row['macs'] / 1e9:6.2f} G MACs")
+    with working(console(error=True), f"drawing {count:,} architectures", slow=count >= MANY):
+        drawn = list(rows)
+        before = files_in(output) if output else frozenset()
+        written = write_samples(drawn, output) if output else []
+    tell_replaced(written, before)
+    if as_json:
+        print_json([row.as_data(output) for row in drawn])
+        return
+    for path in written:
+        click.echo(str(path))
+    if len(written) < count:
+        click.echo(f"of {count:,} draws {count - len(written):,} repeat another", err=True)
 
 
 @click.command()
@@ -225,12 +277,18 @@ def export(arch: str, to: str, output: Path, weights: Path | None, classes: int 
       nas export digits:7 --to python --full -o out    the architecture at full width
     """
     from nas.conclude import PROXY_NOTE, export_found
+    from nas.import_weights import read_weights
+    from nas.progress import working
     from nas.study import find
 
-    found = find(arch, runs)
-    files = export_found(found, to, output, weights, classes, full=full)
+    found, before = find(arch, runs), files_in(output)
+    slow = to == "python" and (weights is not None or (found.trial is not None and not full))
+    with working(console(error=True), f"exporting {found.architecture.name} with its weights", slow=slow):
+        state = read_weights(arch, found.architecture, weights).tensors if weights is not None else None
+        files = export_found(found, to, output, state, classes, full=full)
     for path in files:
         click.echo(str(path))
+    tell_replaced(files, before)
     if any(path.suffix == ".safetensors" for path in files) and found.trial is not None and weights is None:
         click.echo(f"note: {PROXY_NOTE}", err=True)
 
@@ -261,6 +319,11 @@ def import_weights(arch: str, source: Path, output: Path, runs: Path) -> None:
       nas export inception-v3 --to python --weights inception-v3.safetensors -o out
     """
     from nas.import_weights import import_weights as take
+    from nas.progress import working
 
-    click.echo(take(arch, source, output, runs).sentence, err=True)
+    before = files_in(output.parent)
+    with working(console(error=True), f"reading and checking {source}"):
+        imported = take(arch, source, output, runs)
+    click.echo(imported.sentence, err=True)
+    tell_replaced([output], before)
     click.echo(str(output))

@@ -1,6 +1,7 @@
 """What the commands share: options, and how answers are printed."""
 
 import json
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ CLASSES = click.option(
     help="Classes of the last layer; a study's own for its trials, else 1000.",
 )
 
+MOST_NAMED = 8  # files in one sentence
+
 
 def console(*, error: bool = False) -> "Console":
     """Return what prints for people: on standard output, or on standard error."""
@@ -34,3 +37,18 @@ def console(*, error: bool = False) -> "Console":
 def print_json(data: Any) -> None:
     """Print one JSON document."""
     click.echo(json.dumps(data, indent=1, allow_nan=False))
+
+
+def files_in(folder: Path) -> frozenset[Path]:
+    """The files that lie in a folder: those that a command may replace; none where it cannot be read."""
+    try:
+        return frozenset(folder.iterdir())
+    except OSError:  # no folder, or not ours: whoever writes there will say so
+        return frozenset()
+
+
+def tell_replaced(written: Iterable[Path], before: Collection[Path]) -> None:
+    """Say on standard error which of the files that were written lay there before."""
+    if replaced := [str(path) for path in written if path in before]:
+        more = f" and {len(replaced) - MOST_NAMED} more" if len(replaced) > MOST_NAMED else ""
+        click.echo(f"replaced: {', '.join(replaced[:MOST_NAMED])}{more}", err=True)

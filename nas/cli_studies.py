@@ -24,12 +24,14 @@ def search(file: Path, settings: tuple[str, ...], runs: Path) -> None:
     """
     from nas import views
     from nas.config import parse_overrides, read_search
-    from nas.driver import run
-    from nas.progress import Shown
+    from nas.progress import Shown, working
 
-    config = read_search(file, parse_overrides(settings))
-    study = run(config, runs, progress=Shown(console(error=True)))
-    for block in views.after_search(study):
+    config, terminal = read_search(file, parse_overrides(settings)), console(error=True)
+    with working(terminal, f"starting the search of study {config.study}") as started:
+        from nas.driver import run  # brings torch
+
+        study = run(config, runs, progress=Shown(terminal, started))
+    for block in views.after_search(study, terminal):
         console().print(block, soft_wrap=isinstance(block, str))
     if study.record.state != "complete":
         sys.exit(130)
@@ -62,7 +64,8 @@ def ablate(
 ) -> None:
     """Ask whether a principle helps: run a search with it and without, and compare errors at equal MACs.
 
-    Each arm trains the file's number of trials: random architectures, whatever sampler the file names, and no seeds.
+    Each arm trains the file's number of trials, at least 8 with all its repeats: random architectures, whatever sampler
+    the file names, and no seeds.
     The arms are studies, FILE's with -NAME-on and -NAME-off; the same command goes on where it was stopped.
 
     \b
@@ -72,13 +75,16 @@ def ablate(
     """
     from nas.ablate import answer, plan
     from nas.config import parse_overrides, read_search
-    from nas.progress import Shown
+    from nas.progress import Shown, working
 
     planned = plan(read_search(file, parse_overrides(settings)), principle, repeats)
     terminal = console(error=True)
-    found = answer(
-        planned, runs, output, progress=lambda: Shown(terminal), tell=lambda text: click.echo(text, err=True)
-    )
+
+    def tell(sentence: str) -> None:
+        terminal.print(sentence, markup=False, soft_wrap=True)
+
+    with working(terminal, f"starting the ablation of {principle}") as started:
+        found = answer(planned, runs, output, progress=lambda: Shown(terminal, started), tell=tell)
     if found is None:
         sys.exit(130)
     if as_json:
@@ -111,15 +117,15 @@ def studies(as_json: bool, runs: Path) -> None:
 @RUNS
 def status(study: str, as_json: bool, runs: Path) -> None:
     """Count a study's trials by outcome."""
-    from nas.study import Study
+    from nas.study import open_ledger
     from results.outcome import Outcome
 
-    opened = Study.open(study, runs)
-    counts = opened.outcomes()
+    with open_ledger(runs) as ledger:  # counts there: a large study need not be read for that
+        state, counts = ledger.study(study).state, ledger.count_outcomes(study)
     if as_json:
-        print_json(dict(counts))
+        print_json(counts)
         return
-    click.echo(f"{opened.name}: {opened.record.state}, {len(opened.trials)} trials")
+    click.echo(f"{study}: {state}, {sum(counts.values())} trials")
     for outcome in Outcome:
         if counts[str(outcome)]:
             click.echo(f"{counts[str(outcome)]:>6}  {outcome}: {outcome.sentence}")
@@ -164,8 +170,10 @@ def doctor(as_json: bool, runs: Path) -> None:
     """Say what this machine has, and what a search would use."""
     from nas import views
     from nas.doctor import examine
+    from nas.progress import working
 
-    found = examine(runs)
+    with working(console(error=True), "looking at what is installed"):
+        found = examine(runs)
     if as_json:
         print_json(found)
     else:

@@ -1,6 +1,7 @@
 """What a finished search leaves for its user: the report, and the best architecture as YAML and as plain PyTorch."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,9 +48,15 @@ def trained_state(study: Study, trial: TrialRecord) -> "dict[str, Tensor]":
 
 
 def export_found(
-    found: Found, to: str, folder: Path, weights: Path | None = None, classes: int | None = None, *, full: bool = False
+    found: Found,
+    to: str,
+    folder: Path,
+    weights: "Mapping[str, Tensor] | None" = None,
+    classes: int | None = None,
+    *,
+    full: bool = False,
 ) -> list[Path]:
-    """Write an architecture as ``yaml`` or ``python``.
+    """Write an architecture as ``yaml`` or ``python``, the latter with ``weights`` of a built network if given.
 
     A complete trial goes out as ``python`` with its proxy and the proxy's weights, unless ``full`` or other weights are
     asked for; then, as for every other architecture, at full width.
@@ -58,6 +65,8 @@ def export_found(
     from results.export.to_yaml import export_yaml
 
     if to == "yaml":
+        if weights is not None:
+            raise RequestError("an architecture file holds no weights: leave --weights out, or export --to python")
         return [export_yaml(found.architecture, folder)]
     provenance = {"architecture": found.architecture.digest}
     study, trial = found.study, found.trial
@@ -79,16 +88,12 @@ def export_found(
             resolution=config.proxy.resolution,
             provenance=provenance,
         )
-    state, channels = None, 3
-    if weights is not None:
-        from trainers.checkpoint import read
-
-        state = dict(read(weights).tensors)
-        if "head.linear.linear.weight" in state and "stem.0.conv.weight" in state:
-            classes = classes or state["head.linear.linear.weight"].shape[0]
-            channels = state["stem.0.conv.weight"].shape[1]
+    channels = 3
+    if weights is not None and "head.linear.linear.weight" in weights and "stem.0.conv.weight" in weights:
+        classes = classes or weights["head.linear.linear.weight"].shape[0]
+        channels = weights["stem.0.conv.weight"].shape[1]
     return export_python(
-        found.architecture, folder, state=state, classes=classes or 1000, channels=channels, provenance=provenance
+        found.architecture, folder, state=weights, classes=classes or 1000, channels=channels, provenance=provenance
     )
 
 

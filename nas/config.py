@@ -1,8 +1,10 @@
 """The search file as strict models: unknown keys, wrong types and impossible values are refused with a sentence."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -83,9 +85,12 @@ class SearchConfig(Strict):
     @model_validator(mode="after")
     def _objectives_differ(self) -> "SearchConfig":
         if len(set(self.objectives)) != len(self.objectives):
-            raise ValueError(f"objectives names one twice: {', '.join(self.objectives)}; keep each once")
+            twice = f"objectives names one twice: {', '.join(self.objectives)}; keep each once"
+            raise RequestError(twice, ("objectives",))
         if "error" not in self.objectives:
-            raise ValueError("objectives has no 'error': without it nothing needs to be trained; add it")
+            raise RequestError(
+                "objectives has no 'error': without it nothing needs to be trained; add it", ("objectives",)
+            )
         return self
 
     def as_data(self) -> dict[str, Any]:
@@ -111,17 +116,32 @@ def read_search(path: Path, overrides: Mapping[str, object] | None = None) -> Se
     if isinstance(data := document.data, dict):
         if isinstance(named := data.get("space"), str) and not Path(named).exists() and (path.parent / named).is_file():
             data = {**data, "space": str(path.parent / named)}  # a space file beside the search file
-        document = Document(data, document.file, document.lines)
+        document = replace(document, data=data)
     return validate(SearchConfig, with_recipe(document), "a search file")
+
+
+@dataclass(frozen=True)
+class _Overridden(Document):
+    """A file in which settings of the command line have replaced keys: mistakes that they bring are told with them."""
+
+    settings: tuple[str, ...] = ()
+
+    def fail(self, path: tuple[str | int, ...], sentence: str) -> NoReturn:
+        for setting in self.settings:
+            key = tuple(setting.split("."))
+            if path[: len(key)] == key or (path and key[: len(path)] == path and path not in self.lines):
+                raise RequestError(f"--set {setting}: {sentence}")
+        super().fail(path, sentence)
 
 
 def with_overrides(document: Document, overrides: Mapping[str, object] | None) -> Document:
     """Return a document with dotted keys set to other values."""
     data = document.data
-    if isinstance(data, dict):
-        for key, value in (overrides or {}).items():
-            data = _set(data, key.split("."), value, key)
-    return Document(data, document.file, document.lines)
+    if not isinstance(data, dict) or not overrides:
+        return document
+    for key, value in overrides.items():
+        data = _set(data, key.split("."), value, key)
+    return _Overridden(data, document.file, document.lines, settings=tuple(overrides))
 
 
 def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:
@@ -131,7 +151,10 @@ def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise RequestError(f"--set {setting!r} is not KEY=VALUE: write for instance --set trials=48")
-        found[key] = read_text(value, f"--set {key}").data
+        try:
+            found[key] = read_text(value, f"--set {key}").data
+        except RequestError as error:  # a value has no lines
+            raise RequestError(re.sub(r":\d+: ", ": ", str(error), count=1)) from None
     return found
 
 

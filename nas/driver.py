@@ -61,6 +61,8 @@ def run(
             if driver.open_trials:
                 with Interrupt(driver.stop):
                     driver.execute(executor or make_executor(config), make)
+            else:
+                driver.progress.nothing_to_do()
         finally:  # however it ended, no reader is told that it still runs
             driver.finish()
     return Study.open(config.study, runs)

@@ -1,12 +1,15 @@
 """Weights of torchvision and timm, or under our own names, for an architecture."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.study import find
+from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
 
 if TYPE_CHECKING:
+    from trainers.checkpoint import Checkpoint
     from trainers.foreign_weights import Imported
 
 
@@ -37,3 +40,42 @@ def import_weights(arch: str, source: Path, output: Path, runs: Path) -> "Import
     }
     checkpoint.write(output, imported.tensors, data)
     return imported
+
+
+def read_weights(arch: str, architecture: Architecture, path: Path) -> "Checkpoint":
+    """Read weights that a training, a trial or ``import_weights`` wrote, for the architecture that ``arch`` names.
+
+    Raises RequestError where they cannot be read; it says so where they are weights of another library's network, or of
+    an exported file, which ``import_weights`` has to take over first.
+    """
+    from trainers import checkpoint, foreign_file
+
+    try:
+        return checkpoint.read(path)
+    except checkpoint.NotACheckpoint as error:
+        try:
+            tensors = foreign_file.read(path).tensors
+        except RequestError:
+            raise error from None  # no weights of anybody
+        raise RequestError(_import_first(arch, architecture, path, list(tensors))) from None
+
+
+def _import_first(arch: str, architecture: Architecture, path: Path, keys: list[str]) -> str:
+    """Say whose weights these are, and how they are taken over."""
+    from trainers.foreign_weights import OURS, foreign_lineages, takers, whose
+
+    names = whose(keys)
+    if names == OURS:
+        found = f"{str(path)!r} holds weights as an exported file or a bare network names them"
+    else:
+        found = f"{str(path)!r} holds weights of another library's network, {names or f'with {keys[0][:80]!r} in it'}"
+        if names not in [taken for taken, _ in foreign_lineages(architecture)]:
+            return (
+                f"{found}, which {architecture.name} cannot take: 'nas import-weights ARCH --from FILE -o "
+                f"FILE.safetensors' comes first, and takes {takers()}"
+            )
+    output = f"{architecture.name}.safetensors"
+    if Path(output).name == path.name:
+        output = f"{architecture.name}-imported.safetensors"
+    command = shlex.join(["nas", "import-weights", arch, "--from", str(path), "-o", output])
+    return f"{found}: take them over first ({command}), and export with {output!r}"

@@ -1,7 +1,8 @@
-"""What a search shows while it runs, on standard error: a live view on a terminal, one line an event elsewhere."""
+"""What is shown on standard error while something runs: live on a terminal, in lines elsewhere."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,11 +16,31 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 
+@contextmanager
+def working(console: "Console", sentence: str, *, slow: bool = True) -> Iterator[Callable[[], None]]:
+    """Say what takes seconds while it runs: beside something that moves on a terminal, else in a line.
+
+    Gives what ends this early, before something else is shown. Says nothing if it is not ``slow``.
+    """
+    from rich.text import Text
+
+    if slow and console.is_terminal:
+        with console.status(Text(sentence)) as status:
+            yield status.stop
+        return
+    if slow:
+        console.print(f"{sentence} ...", markup=False, highlight=False, soft_wrap=True)
+    yield lambda: None
+
+
 class Progress:
     """What the driver tells while it works. This one shows nothing: for programs and tests."""
 
     def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
         """Learn what is searched and which trials there are already."""
+
+    def nothing_to_do(self) -> None:
+        """As many trials are done as were asked for, or more."""
 
     def started(self, trial: TrialRecord) -> None:
         """A trial was handed to a worker."""
@@ -43,10 +64,13 @@ class Progress:
 
 
 class Shown(Progress):
-    """Counts trials, running ones, time left, and the current front; live on a terminal, else in lines."""
+    """Counts trials, running ones, time left, and the current front; live on a terminal, else in lines.
 
-    def __init__(self, console: "Console") -> None:
-        self.console = console
+    ``before`` is called before the first of it: it ends what was shown while the search started.
+    """
+
+    def __init__(self, console: "Console", before: Callable[[], None] = lambda: None) -> None:
+        self.console, self.before = console, before
         self.trials: dict[int, TrialRecord] = {}
         self.running: dict[int, Report | None] = {}
         self.seconds: list[float] = []  # of trials that ended under our eyes, by the wall clock
@@ -61,7 +85,13 @@ class Shown(Progress):
         self.config = config
         self.trials = {trial.number: trial for trial in trials}
 
+    def nothing_to_do(self) -> None:
+        """As many trials are done as were asked for, or more."""
+        asked = self.config.trials
+        self._line(f"study {self.config.study}: {self._done} trials are done and {asked} asked for: nothing is to do")
+
     def __enter__(self) -> Progress:
+        self.before()
         self._since = time.monotonic()
         if self.console.is_terminal:
             from rich.live import Live

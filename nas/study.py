@@ -107,6 +107,16 @@ class Study:
 
         return self.space().digest == self.record.search.get(SPACE_DIGEST)
 
+    @property
+    def done(self) -> int:
+        """How many trials have used up a part of the budget."""
+        return sum(trial.outcome.trained for trial in self.trials)
+
+    @property
+    def stopped(self) -> str:
+        """What is said where a command ends before the study is complete."""
+        return f"study {self.name} stopped with {self.done} trials done; the same command goes on"
+
     def outcomes(self) -> Mapping[str, int]:
         """How many trials there are of each outcome, zeros too."""
         counts = {str(outcome): 0 for outcome in Outcome}

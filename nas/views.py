@@ -1,12 +1,12 @@
 """What commands print: texts for people, and the plain data behind ``--json``."""
 
-import random
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.progress import working
 from nas.study import LEDGER, Found, Study, open_ledger, trial_data
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
@@ -15,32 +15,51 @@ from search_spaces.graph import Graph
 from search_spaces.principles import Audit, audit
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from results.profile import Profile
     from search_spaces.space import SearchSpace
 
 
-def cost_text(counted: Cost) -> str:
-    """The costs in lines."""
-    lines = [f"params              {counted.params:>15,}"]
+def filled(text: str, width: int, indent: str = "", first: str | None = None) -> str:
+    """The text in lines of at most ``width`` letters, 40 to 110: longer lines are harder to read.
+
+    ``first``: what the first line starts with, in place of ``indent``.
+    """
+    first = indent if first is None else first
+    return textwrap.fill(text, _readable(width), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _readable(width: int) -> int:
+    return max(40, min(width, 110))
+
+
+def entry_text(head: str, notes: str, width: int) -> str:
+    """An entry of a list of what ships: a line about it, and its notes below."""
+    return f"{filled(head, width, '    ', '')}\n{filled(notes, width, '    ')}"
+
+
+def cost_text(counted: Cost, width: int) -> str:
+    """The costs in lines; what they mean stands beside the figures or, where that is too wide, below."""
+    rows = [("params", f"{counted.params:,}", "")]
     if counted.params_with_aux not in (None, counted.params):
-        lines.append(f"  with auxiliary    {counted.params_with_aux:>15,}")
-    lines.append(f"MACs                {counted.macs:>15,}")
+        rows.append(("  with auxiliary", f"{counted.params_with_aux:,}", ""))
+    rows.append(("MACs", f"{counted.macs:,}", ""))
     if counted.macs_with_aux not in (None, counted.macs):
-        lines.append(f"  with auxiliary    {counted.macs_with_aux:>15,}")
-    lines.append(
-        f"activations         {counted.activation_bytes / 1024**2:>11,.1f} MiB  all outputs, one picture, float32"
-    )
-    lines.append(
-        f"peak memory         {counted.peak_memory_bytes / 1024**2:>11,.1f} MiB  weights and what is alive at once"
-    )
+        rows.append(("  with auxiliary", f"{counted.macs_with_aux:,}", ""))
+    activations, peak = (f"{size / 1024**2:,.1f} MiB" for size in (counted.activation_bytes, counted.peak_memory_bytes))
+    rows.append(("activations", activations, "all outputs, one picture, float32"))
+    rows.append(("peak memory", peak, "weights and what is alive at once"))
+    lines = []
+    for name, figure, note in rows:
+        line = f"{name:<20}{figure:>15}"
+        beside = f"{line}  {note}".rstrip()
+        lines += [beside] if len(beside) <= _readable(width) else [line, filled(note, width, "  ")]
     return "\n".join(lines)
 
 
 def audit_text(found: Audit, width: int) -> str:
     """The audit in lines of at most ``width`` letters: verdict, figure, threshold, place, and what was measured."""
-    width = max(40, min(width, 110))  # longer lines are harder to read
     names = [finding.name for finding in (*found.principles, *found.rules)]
     lines = []
     for finding in (*found.principles, *found.rules):
@@ -49,7 +68,7 @@ def audit_text(found: Audit, width: int) -> str:
         limit = f"at {'least' if finding.at_least else 'most'} {finding.threshold:.{digits}f}"
         figure = f"{finding.value:>5.{digits}f} {limit:<14}{finding.where}"
         lines.append(f"{verdict:<4} {finding.name:<{max(map(len, names))}} {figure}".rstrip())
-        lines += textwrap.wrap(finding.sentence, width, initial_indent=" " * 5, subsequent_indent=" " * 5)
+        lines.append(filled(finding.sentence, width, " " * 5))
     violated = ", ".join(finding.name for finding in found.violations)
     lines.append(f"violated: {violated}" if violated else "passed")
     return "\n".join(lines)
@@ -64,34 +83,39 @@ def audit_picture(measured: "Profile", width: int, encoding: str) -> str:
 
 @dataclass(frozen=True)
 class Audited:
-    """An audit with what it went by: pictures of ``resolution`` px, and whose thresholds (empty: the project's own).
+    """An audit with what it went by: pictures of ``resolution`` px, and ``whose`` thresholds in words.
 
     ``outside``: why the architecture is not in the ``space`` that was asked for; None if it is, or none was.
     """
 
+    architecture: Architecture
     audit: Audit
     profile: "Profile"
     resolution: int
-    thresholds_of: str
+    whose: str
     space: "SearchSpace | None" = None
     outside: str | None = None
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        data = self.audit.as_data() | self.profile.as_data()
+        named = {
+            "architecture": self.architecture.name,
+            "digest": self.architecture.digest,
+            "resolution": self.resolution,
+        }
+        data = named | self.audit.as_data() | self.profile.as_data()
         if self.space is not None:
             data["space"] = {"name": self.space.name, "inside": self.outside is None, "reason": self.outside}
         return data
 
     def text(self, width: int) -> str:
         """Return what people read above the picture."""
-        blocks = [audit_text(self.audit, width)]
-        if self.thresholds_of:
-            blocks.insert(0, f"at {self.resolution} px, by the thresholds of {self.thresholds_of}")
+        head = f"{self.architecture.name} at {self.resolution} px, by {self.whose}"
+        blocks = [filled(head, width), audit_text(self.audit, width)]
         if self.space is not None:
             name = f"the space {self.space.name!r}"
             place = f"outside {name}: {self.outside}" if self.outside else f"inside {name}"
-            blocks.append(textwrap.fill(place, max(40, min(width, 110))))
+            blocks.append(filled(place, width))
         return "\n\n".join(blocks)
 
 
@@ -103,21 +127,21 @@ def audit_found(found: Found, resolution: int | None, space_name: str | None) ->
     from results.profile import profile
     from search_spaces.space import space
 
-    architecture, asked, thresholds_of = found.architecture, None, ""
+    architecture, asked, whose = found.architecture, None, "the project's own thresholds"
     if space_name is not None:
         by = asked = space(space_name, resolution)
-        thresholds_of = f"the space {asked.name!r}"
+        whose = f"the thresholds of the space {asked.name!r}"
     elif found.study is not None:
         by = found.study.space()
         changed = "" if found.study.has_its_space else ", which has changed since"
-        thresholds_of = f"the space {by.name!r} of study {found.study.name!r}{changed}"
+        whose = f"the thresholds of the space {by.name!r} of study {found.study.name!r}{changed}"
     else:
         by = None
     side = (by or architecture).resolution if resolution is None else resolution
     measured = audit(architecture, side, by.thresholds if by else None)
     outside = asked.why_outside(architecture) if asked else None
     share = measured.principles[0].threshold
-    return Audited(measured, profile(architecture, side, share), side, thresholds_of, asked, outside)
+    return Audited(architecture, measured, profile(architecture, side, share), side, whose, asked, outside)
 
 
 def architecture_text(found: Found, resolution: int | None, classes: int, width: int) -> str:
@@ -127,8 +151,8 @@ def architecture_text(found: Found, resolution: int | None, classes: int, width:
     architecture = found.architecture
     side = architecture.resolution if resolution is None else resolution
     tree = draw_text(_with_heads(architecture, side, classes), width=width)
-    counted = cost_text(cost(architecture, side, classes=classes))
-    head = f"{architecture.name} at {side} px, {classes} classes, digest {architecture.digest[:16]}"
+    counted = cost_text(cost(architecture, side, classes=classes), width)
+    head = filled(f"{architecture.name} at {side} px, {classes} classes, digest {architecture.digest[:16]}", width)
     try:
         thresholds = found.study.space().thresholds if found.study else None
     except RequestError as error:
@@ -144,11 +168,11 @@ def architecture_svg(architecture: Architecture, resolution: int | None, classes
     return draw_svg(_with_heads(architecture, side, classes), title=architecture.name, columns=None)
 
 
-def profile_svg(audited: Audited, name: str) -> str:
+def profile_svg(audited: Audited) -> str:
     """The picture of the representation's size."""
     from results.profile_drawing import draw_profile_svg
 
-    return draw_profile_svg(audited.profile, title=f"{name} at {audited.resolution} px")
+    return draw_profile_svg(audited.profile, title=f"{audited.architecture.name} at {audited.resolution} px")
 
 
 def _with_heads(architecture: Architecture, side: int, classes: int) -> Graph:
@@ -176,23 +200,6 @@ def write_svg(path: Path, drawing: str) -> None:
     from search_spaces.files import write_files
 
     write_files(path.parent, {path.name: drawing.encode()})
-
-
-def samples(space_name: str, count: int, random_seed: int) -> Iterator[dict[str, Any]]:
-    """Random architectures of a space: digest, architecture, params, macs (at the space's resolution)."""
-    from search_spaces.space import space
-
-    searched = space(space_name)
-    source = random.Random(random_seed)
-    for _ in range(count):
-        architecture = searched.sample(source)
-        counted = cost(architecture, searched.resolution)
-        yield {
-            "digest": architecture.digest,
-            "architecture": architecture.as_data(),
-            "params": counted.params,
-            "macs": counted.macs,
-        }
 
 
 def study_rows(runs: Path) -> list[dict[str, Any]]:
@@ -231,11 +238,10 @@ def front_blocks(study: Study) -> "list[RenderableType]":
     return blocks
 
 
-def after_search(study: Study) -> "Iterator[RenderableType]":
-    """What 'nas search' ends with: the front, and where everything lies."""
-    trained = sum(trial.outcome.trained for trial in study.trials)
+def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]":
+    """What 'nas search' ends with: the front, and where everything lies; ``console`` shows what it waits for."""
     if study.record.state != "complete":
-        yield f"study {study.name} stopped with {trained} trials done; the same command goes on"
+        yield study.stopped
         return
     from nas.conclude import PROXY_NOTE, conclude, write_study_report
 
@@ -249,8 +255,9 @@ def after_search(study: Study) -> "Iterator[RenderableType]":
     yield from front_blocks(study)
     counts = study.outcomes()
     aside = f"{counts['screened']} screened and {counts['duplicate']} known already, which cost no training"
-    yield f"study {study.name} is complete: {trained} trials trained; {aside}"
-    conclusion = conclude(study)
+    yield f"study {study.name} is complete: {study.done} trials trained; {aside}"
+    with working(console, "scoring the best trial on the test part, writing the report"):
+        conclusion = conclude(study)
     best = conclusion.best
     yield (
         f"best: trial {best.number} ({best.seed or best.digest[:12]}), error {best.values['error']:.2%} on validation, "

@@ -118,37 +118,6 @@ def hypervolume(values: ArrayLike, reference_point: Sequence[float], directions:
     return float(moocore.hypervolume(points, ref=reference, maximise=maximise)) if len(points) else 0.0
 
 
-def in_order_of_finish(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials that have ended, however they did, in the order in which they ended (equal times: by number)."""
-    ended = [trial for trial in trials if trial.outcome.final]
-    return sorted(ended, key=lambda trial: (trial.finished_at or "", trial.number))
-
-
-def hypervolume_over_time(
-    trials: Iterable[TrialRecord], objectives: Mapping[str, Direction], reference_point: Mapping[str, float]
-) -> list[float]:
-    """The hypervolume after each ended trial, one number per trial of `in_order_of_finish`; it never falls.
-
-    Raises ValueError as `front` does.
-    """
-    reference = _reference(reference_point, objectives)
-    maximise = _maximise(objectives)
-    directions = list(objectives.values())
-    archive = np.empty((0, len(objectives)))  # the front so far: far smaller than the trials so far
-    sizes: list[float] = []
-    for trial in in_order_of_finish(trials):
-        size = sizes[-1] if sizes else 0.0
-        if comparable([trial], objectives):
-            point = _points([trial], objectives)
-            signed, new = np.where(maximise, -archive, archive), np.where(maximise, -point, point)
-            if not (signed <= new).all(axis=1).any():
-                archive = np.concatenate([archive[~(new <= signed).all(axis=1)], point])
-                # Rounding may lose the last digit of a sum that did not shrink.
-                size = max(size, hypervolume(archive, reference, directions))
-        sizes.append(size)
-    return sizes
-
-
 def _points(trials: Sequence[TrialRecord], objectives: Iterable[str]) -> NDArray[np.float64]:
     """The trials' objectives, shape (trials, objectives)."""
     names = list(objectives)

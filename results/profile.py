@@ -5,7 +5,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 from results.blocks import quantity
@@ -19,7 +19,8 @@ class Segment:
     """A piece of the network between two tensors that everything passes: from depth ``start`` to ``depth``.
 
     ``elements`` pass its narrowest cut, the geometric line from the picture to the final representation is at ``line``
-    elements at its end, ``ratio`` is the first over the second. Depths are shares of the longest path, 0 to 1.
+    elements at its end, ``ratio`` is the first over the second: it belongs to the end, and there the pictures show it.
+    Depths are shares of the longest path, 0 to 1.
     """
 
     segment: str
@@ -67,6 +68,23 @@ class Profile:
     def line(self, depth: float) -> float:
         """The geometric line from the picture's elements to those of the final representation."""
         return math.exp((1 - depth) * math.log(self.picture) + depth * math.log(self.segments[-1].line))
+
+    @property
+    def points(self) -> tuple[tuple[float, int], ...]:
+        """What is measured and drawn: depth and elements of the picture, then of every segment's cut at its end.
+
+        Straight lines between them, with the logarithm of the elements upwards as in both pictures, cross the least
+        line, which is straight there too, only beside a segment that fails: what passes is seen to pass.
+        """
+        return (0.0, self.picture), *((segment.depth, segment.elements) for segment in self.segments)
+
+    def elements(self, depth: float) -> float:
+        """The elements at a depth between two points; the fewest where several lie at it."""
+        for (start, before), (end, after) in pairwise(self.points):
+            if start < depth < end:
+                share = (depth - start) / (end - start)
+                return math.exp((1 - share) * math.log(before) + share * math.log(after))
+        return min((elements for place, elements in self.points if place == depth), default=self.points[-1][1])
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -166,17 +184,26 @@ class _Scale:
 
 
 def _cells(profile: Profile, across: int, scale: _Scale) -> list[list[str]]:
+    """The lines and what is measured; a column shows one depth: that of its worst cut, or its middle if it has none."""
     cells = [[" "] * across for _ in range(scale.height)]
+    cuts: dict[int, Segment] = {}
+    for segment in profile.segments:
+        column = max(0, math.ceil(segment.depth * across) - 1)
+        if column not in cuts or segment.ratio < cuts[column].ratio:
+            cuts[column] = segment
     for column in range(across):
-        line = profile.line((column + 0.5) / across)
+        cut = cuts.get(column)
+        depth = cut.depth if cut else (column + 0.5) / across
+        elements = cut.elements if cut else profile.elements(depth)
+        line = profile.line(depth)
+        measured = scale.row(elements)
+        row, least = int(measured), int(scale.row(line * profile.share))
+        if elements < line * profile.share and row == least:  # below the least, though by less than a letter
+            row, least = (row + 1, least) if row + 1 < scale.height else (row, least - 1)
         cells[int(scale.row(line))][column] = "·"
-        cells[int(scale.row(line * profile.share))][column] = "╌"
-    for segment in sorted(profile.segments, key=lambda segment: segment == profile.worst):
-        row = scale.row(segment.elements)
-        mark = "X" if segment == profile.worst else "▀" if row % 1 < 0.5 else "▄"  # the upper or lower half of a letter
-        last = max(0, math.ceil(segment.depth * across) - 1)
-        for column in range(min(_column(segment.start, across), last), last + 1):
-            cells[int(row)][column] = mark
+        cells[least][column] = "╌"
+        # The upper or lower half of a letter.
+        cells[row][column] = "X" if cut is profile.worst else "▀" if measured % 1 < 0.5 else "▄"
     return cells
 
 

@@ -10,7 +10,7 @@ from results.strokes import Layer, points, px, rect
 # Pixels.
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 820, 440, 72, 20, 98, 372
 _LETTER = 7.0  # one letter of 12 px, on average
-_LEGEND = (("steps", "measured"), ("line", "a gentle decrease"), ("least", "{share:g} of it, the least that passes"))
+_LEGEND = (("measured", "measured"), ("line", "a gentle decrease"), ("least", "{share:g} of it, the least that passes"))
 
 
 def draw_profile_svg(profile: Profile, *, title: str = "") -> str:
@@ -84,12 +84,8 @@ def _draw_lines(sheet: Layer, plot: _Plot, profile: Profile) -> None:
     sheet.shapes.append(element("polygon", class_="short", points=points(*least, *floor)))
     sheet.shapes.append(element("polyline", class_="line", points=points(*ends)))
     sheet.shapes.append(element("polyline", class_="least", points=points(*least)))
-    steps = [
-        (plot.x(depth), plot.y(segment.elements))
-        for segment in profile.segments
-        for depth in (segment.start, segment.depth)
-    ]
-    sheet.shapes.append(element("polyline", class_="steps", points=points(*steps)))
+    measured = [(plot.x(depth), plot.y(elements)) for depth, elements in profile.points]
+    sheet.shapes.append(element("polyline", class_="measured", points=points(*measured)))
     for segment in profile.segments:
         tip = f"up to {segment.segment}: {segment.elements:,} elements, {segment.ratio:.2f} of {segment.line:,.0f}"
         sheet.shapes.append(_dot(plot, segment, 4, "cut", element("title", tip), data_segment=segment.segment))

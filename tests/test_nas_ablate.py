@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nas.ablate import PROBE, SPACE_FILE, Plan, ablate, answer, plan
+from nas.ablate import LEAST_TRIALS, PROBE, SPACE_FILE, Plan, ablate, answer, plan
 from nas.candidate import Job, Report
 from nas.config import SPACE_DIGEST, SearchConfig
 from nas.progress import Progress
@@ -146,7 +146,7 @@ def test_stopped_and_resumed_is_as_never_stopped(tmp_path: Path, planned: Plan, 
     part = ablate(planned, tmp_path / "part", progress=impatient, tell=told.append, make=worker)
     if after != 8:  # the last trial of an arm completes it, and the next one goes on
         assert part is None
-        assert "the same command goes on" in told[-1]
+        assert told[-1].endswith(f"stopped with {after % 8} trials done; the same command goes on")
         assert len(worker.log) == after
     assert ablate(planned, tmp_path / "part", make=worker) == whole
     assert len(worker.log) == len(set(worker.log)) == 16
@@ -247,7 +247,8 @@ def test_from_the_command_line(tmp_path: Path) -> None:
             if "2 of 8 done" in line:
                 process.send_signal(signal.SIGINT)
                 break
-        assert "the same command goes on" in process.stderr.read()
+        stopped = "study tiny-local_processing-on stopped with 2 trials done; the same command goes on"
+        assert stopped in process.stderr.read()
     assert process.returncode == 130
 
     done = _nas("local_processing", "--json", cwd=tmp_path)
@@ -286,3 +287,8 @@ def test_a_mistake_costs_one_sentence(tmp_path: Path, arguments: list[str], sent
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "runs" / LEDGER).exists()
+
+
+def test_help_names_the_least_number_of_trials(tmp_path: Path) -> None:
+    told = " ".join(_nas("local_processing", "--help", cwd=tmp_path).stdout.split())
+    assert f"at least {LEAST_TRIALS} with all its repeats" in told

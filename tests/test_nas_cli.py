@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from search_spaces.architecture_file import from_file
 from search_spaces.seeds import seed
 
 SEEDS = [
@@ -96,6 +97,35 @@ def test_sample_gives_architectures_that_can_be_read(tmp_path: Path) -> None:
     assert _json("cost", "one.yaml", cwd=tmp_path)["macs"] == rows[0]["macs"]
 
 
+def test_samples_are_written_as_files(tmp_path: Path) -> None:
+    drawn = _json("sample", "inception", "-n", "3", cwd=tmp_path)
+    assert len({row["architecture"]["name"] for row in drawn}) == 3
+    assert "file" not in drawn[0]
+    done = _nas("sample", "inception", "-n", "3", "-o", "new/drawn", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    names = [f"inception-{row['digest'][:12]}" for row in drawn]
+    assert done.stdout.splitlines() == [f"new/drawn/{name}.yaml" for name in names]
+    for row, name in zip(drawn, names, strict=True):
+        found = from_file(tmp_path / "new" / "drawn" / f"{name}.yaml")
+        assert (found.name, found.digest, found.as_data()) == (name, row["digest"], row["architecture"])
+    both = _nas("sample", "inception", "-n", "4", "-o", "new/drawn", "--json", cwd=tmp_path)
+    rows = json.loads(both.stdout)
+    assert [row.pop("file") for row in rows][:3] == done.stdout.splitlines()
+    assert rows[:3] == drawn
+    assert both.stderr == f"replaced: {', '.join(done.stdout.splitlines())}\n"
+
+
+def test_samples_are_written_all_or_none(tmp_path: Path) -> None:
+    (_, _, last) = _json("sample", "inception", "-n", "3", cwd=tmp_path)
+    (tmp_path / "drawn" / f"inception-{last['digest'][:12]}.yaml").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    done = _nas("sample", "inception", "-n", "3", "-o", "drawn", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "3 architectures cannot be written to 'drawn'" in done.stderr
+    assert done.stdout == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_show_writes_a_drawing(tmp_path: Path) -> None:
     done = _nas("show", "inception-v3", "--svg", "v3.svg", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -124,6 +154,10 @@ def test_a_complete_study_says_so_and_trains_nothing(home: Path) -> None:
     done = _nas("search", "tiny.yaml", cwd=home)
     assert done.returncode == 0
     assert "study tiny is complete: 2 trials trained" in done.stdout
+    assert "study tiny: 2 trials are done and 2 asked for: nothing is to do" in done.stderr
+    fewer = _nas("search", "tiny.yaml", "--set", "trials=1", cwd=home)
+    assert fewer.returncode == 0
+    assert "study tiny: 2 trials are done and 1 asked for: nothing is to do" in fewer.stderr
     assert {path: path.stat().st_mtime_ns for path in (home / "runs" / "tiny" / "trials").rglob("*")} == before
 
 
@@ -152,6 +186,11 @@ def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "proxy weights" in done.stderr
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".py", ".safetensors"]
+    assert "replaced" not in done.stderr
+    source, weights = (tmp_path / "out" / f"inception_v3_proxy.{ending}" for ending in ("py", "safetensors"))
+    again = _nas("export", "tiny:0", "--to", "python", "-o", str(tmp_path / "out"), cwd=home)
+    assert again.stdout == done.stdout == f"{source}\n{weights}\n"
+    assert f"replaced: {source}, {weights}\n" in again.stderr
     assert _nas("export", "inception-v3", "--to", "yaml", "-o", str(tmp_path / "y"), cwd=home).returncode == 0
     assert _nas("report", "tiny", "-o", str(tmp_path / "r.html"), cwd=home).returncode == 0
     assert (tmp_path / "r.html").stat().st_size > 100_000
@@ -160,7 +199,8 @@ def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["cots", "inception-v3"], "there is no command 'cots'; did you mean 'cost'?"),
+        (["cots", "inception-v3"], "there is no command 'cots'; did you mean 'cost'? 'nas --help' lists them\n"),
+        (["xyzzy"], "there is no command 'xyzzy'; 'nas --help' lists them\n"),
         (["cost", "incption-v3"], "did you mean 'inception-v3'?"),
         (["cost", "inception-v3", "--resolution", "40"], "the smallest side that works is 75"),
         (["cost", "inception-v3", "--resolution", "-4"], "allowed are 1 to 4096"),
@@ -177,7 +217,8 @@ def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:
         (["sample", "nowhere"], "there is no space 'nowhere'"),
         (["search", "none.yaml"], "there is no file 'none.yaml'"),
         (["search", "tiny.yaml", "--set", "trials"], "is not KEY=VALUE"),
-        (["search", "tiny.yaml", "--set", "trails=3"], "did you mean 'trials'?"),
+        (["search", "tiny.yaml", "--set", "trails=3"], "nas: --set trails: unknown key 'trails'"),
+        (["search", "tiny.yaml", "--set", "trials=no"], "nas: --set trials: trials is 'no'"),
         (["search", "tiny.yaml", "--set", "random_seed=9"], "random_seed"),
         (
             ["search", "tiny.yaml", "--set", "study=other", "--set", "data=/not/there"],
@@ -189,6 +230,7 @@ def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:
         (["export", "inception-v3", "--to", "onnx", "-o", "x"], "python"),
         (["export", "inception-v3", "--to", "yaml", "-o", "tiny.yaml"], "tiny.yaml"),
         (["export", "inception-v3", "--to", "python", "-o", "x", "--weights", "none.safetensors"], "none.safetensors"),
+        (["export", "inception-v3", "--to", "python", "-o", "x", "--weights", "tiny.yaml"], "not a checkpoint"),
     ],
 )
 def test_a_mistake_costs_one_sentence(home: Path, arguments: list[str], sentence: str) -> None:

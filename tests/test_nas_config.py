@@ -83,6 +83,47 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         read_search(path)
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["trials=0"], "--set trials: trials is 0"),
+        (["trials=[1"], "--set trials: not valid YAML"),
+        (["recipe.epochs=0"], "--set recipe.epochs: epochs is 0"),
+        (["recipe.epohs=1"], "--set recipe.epohs: unknown key 'epohs' in recipe"),
+        (["reicpe.epochs=1", "tirals=4"], "--set reicpe.epochs: unknown key 'reicpe'"),
+        (["objectives=[macs]", "trials=4"], "--set objectives: objectives has no 'error'"),
+        (["executor={workers: -1}"], "--set executor: executor.workers is -1"),
+        (
+            ["recipe.warmup_epochs=5", "trials=4", "recipe.epochs=2"],
+            "--set recipe.warmup_epochs: warmup_epochs is 5 in a training of 2 epochs",
+        ),
+    ],
+)
+def test_a_mistake_of_a_setting_names_the_setting(tmp_path: Path, settings: list[str], sentence: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        _read(tmp_path, LEAST, *settings)
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "sentence"),
+    [
+        ({"trails": 3}, ["random_seed=4"], "search.yaml:4: unknown key 'trails'"),
+        ({"recipe": {"epochs": 0}}, ["recipe.batch_size=8", "trials=4"], "search.yaml:5: epochs is 0"),
+        ({"proxy": {"widht": 0.5}}, ["proxy.resolution=8"], "search.yaml:5: unknown key 'widht' in proxy"),
+    ],
+)
+def test_a_mistake_of_the_file_names_its_line(
+    tmp_path: Path, change: dict[str, Any], settings: list[str], sentence: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        _read(tmp_path, {**LEAST, **change}, *settings)
+    assert str(caught.value).startswith(f"{tmp_path}/{sentence}")
+    least = {key: value for key, value in LEAST.items() if key == "study"}
+    with pytest.raises(RequestError, match=r"search\.yaml:1: a search file has no 'trials'"):
+        _read(tmp_path, least, "data=digits")
+
+
 def test_wrong_settings_are_told(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="is not KEY=VALUE"):
         parse_overrides(("trials",))

@@ -1,5 +1,6 @@
 """What ``nas audit`` and ``nas show`` print and draw."""
 
+import io
 import json
 import os
 import re
@@ -9,8 +10,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from nas.config import SPACE_DIGEST
+from nas.progress import working
 from nas.study import Found, Study, load_architecture
 from nas.views import architecture_text, audit_found, audit_text
 from results.outcome import StudyRecord
@@ -75,12 +78,12 @@ def test_the_audit_goes_by_a_space_and_says_whether_the_architecture_is_in_it(tm
     (tmp_path / "strict.yaml").write_text(STRICT, encoding="utf-8")
     own = audit_found(Found(seed("inception-v3")), None, None)
     assert (own.resolution, own.audit, own.space) == (299, audit(seed("inception-v3")), None)
-    assert own.text(200) == audit_text(own.audit, 200)
+    assert own.text(200) == f"inception-v3 at 299 px, by the project's own thresholds\n\n{audit_text(own.audit, 200)}"
     by = audit_found(Found(seed("inception-v3")), None, str(tmp_path / "strict.yaml"))
     searched = space(str(tmp_path / "strict.yaml"))
     assert (by.resolution, by.audit, by.audit.off) == (315, searched.audit(seed("inception-v3")), ("balance",))
     assert by.profile.share == by.audit.principles[0].threshold == 0.6
-    assert by.text(200).startswith("at 315 px, by the thresholds of the space 'strict'\n\nFAIL bottleneck")
+    assert by.text(200).startswith("inception-v3 at 315 px, by the thresholds of the space 'strict'\n\nFAIL bottleneck")
     assert by.outside is not None
     assert "\nviolated: bottleneck\n\noutside the space 'strict': stage3.reduction.short.output" in by.text(200)
     assert " ".join(by.text(200).split()).endswith(by.outside)
@@ -119,6 +122,8 @@ def test_the_audit_for_programs_carries_the_picture(tmp_path: Path) -> None:
     done = _nas("audit", "inception-v3", "--json", "--svg", "new/folder/v3.svg", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
+    v3 = seed("inception-v3")
+    assert (found["architecture"], found["digest"], found["resolution"]) == ("inception-v3", v3.digest, 299)
     bottleneck = found["principles"][0]
     worst = min(found["representation"], key=lambda segment: segment["ratio"])
     assert worst.keys() == {"segment", "unit", "start", "depth", "elements", "line", "ratio"}
@@ -182,6 +187,56 @@ def test_where_a_drawing_cannot_go(tmp_path: Path, command: str, file: str, sent
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
     assert sorted(tmp_path.rglob("*")) == before
+
+
+BAD = """\
+base: inception
+name: bad
+thresholds: {bottleneck: 0.6}
+"""
+
+
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_a_check_fails_if_what_counts_is_violated(tmp_path: Path, json_too: tuple[str, ...]) -> None:
+    (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
+    (tmp_path / "off.yaml").write_text(BAD.replace("0.6", "0.6, off: [bottleneck]"), encoding="utf-8")
+    for arguments, status in (
+        (["inception-v3", "--check"], 0),
+        (["inception-v3", "--space", "bad.yaml"], 0),
+        (["inception-v3", "--space", "bad.yaml", "--check"], 1),
+        (["inception-v3", "--space", "off.yaml", "--check"], 0),
+    ):
+        done = _nas("audit", *arguments, *json_too, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (status, ""), arguments
+        assert "bottleneck" in done.stdout
+    told = " ".join(_nas("audit", "--help", cwd=tmp_path).stdout.split())
+    assert "nas audit my.yaml --check in CI" in told
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+@pytest.mark.parametrize("command", [("seeds",), ("spaces",), ("cost", "inception-v3")])
+def test_lists_keep_to_the_width(tmp_path: Path, command: tuple[str, ...], columns: int) -> None:
+    done = _nas(*command, cwd=tmp_path, COLUMNS=str(columns))
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= columns
+    wide = _nas(*command, cwd=tmp_path, COLUMNS="200")
+    assert done.stdout.split() == wide.stdout.split()  # the same words, in the same order
+    assert max(map(len, wide.stdout.splitlines())) <= 110
+
+
+def test_what_takes_seconds_is_said_once_and_ends_early() -> None:
+    for terminal, shown in ((False, "counting [all] ...\n"), (True, "counting [all]")):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=terminal, width=60)
+        with working(console, "counting [all]") as end:
+            end()
+            console.print("after")
+        assert out.getvalue().count("counting [all]") == 1
+        assert shown in out.getvalue()
+        assert "after" in out.getvalue().split("counting [all]")[1]
+        with working(console, "never said", slow=False):
+            pass
+        assert "never" not in out.getvalue()
 
 
 def test_a_stem_for_small_pictures_is_part_of_the_name(tmp_path: Path) -> None:

@@ -1,25 +1,17 @@
 import itertools
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from results.outcome import Outcome, TrialRecord
-from results.pareto import (
-    comparable,
-    default_reference_point,
-    front,
-    hypervolume,
-    hypervolume_over_time,
-    in_order_of_finish,
-)
+from results.pareto import comparable, default_reference_point, front, hypervolume
 
 NAMES = ("error", "macs", "latency_ms")
 
 
-def trial(number, values, outcome=Outcome.COMPLETE, finished_at=None):
+def trial(number, values, outcome=Outcome.COMPLETE):
     return TrialRecord(
         study="s",
         number=number,
@@ -30,16 +22,16 @@ def trial(number, values, outcome=Outcome.COMPLETE, finished_at=None):
         outcome=outcome,
         values=values,
         started_at="2025-01-01T00:00:00.000+00:00",
-        finished_at=finished_at or f"2025-01-01T00:00:{number % 60:02d}.000+00:00",
+        finished_at=f"2025-01-01T00:00:{number % 60:02d}.000+00:00",
     )
 
 
 @st.composite
-def studies(draw, most=9):
+def studies(draw):
     """Points on a small integer grid, so that ties and equal points are common; 1 to 3 objectives, any directions."""
     size = draw(st.integers(1, 3))
     directions = draw(st.lists(st.sampled_from(["minimize", "maximize"]), min_size=size, max_size=size))
-    points = draw(st.lists(st.tuples(*[st.integers(-3, 3)] * size), max_size=most))
+    points = draw(st.lists(st.tuples(*[st.integers(-3, 3)] * size), max_size=9))
     trials = [trial(number, dict(zip(NAMES, map(float, point), strict=False))) for number, point in enumerate(points)]
     return trials, dict(zip(NAMES, directions, strict=False))
 
@@ -81,27 +73,6 @@ def test_hypervolume_counts_the_dominated_cells(study, corner):
     assert front(trials, objectives, reference).hypervolume == pytest.approx(expected, abs=1e-9)
     points = [[record.values[name] for name in objectives] for record in trials]
     assert hypervolume(points, list(reference.values()), list(objectives.values())) == pytest.approx(expected, abs=1e-9)
-
-
-@given(studies(most=14), st.randoms(use_true_random=False))
-def test_hypervolume_over_time_is_the_hypervolume_of_every_prefix(study, random):
-    trials, objectives = study
-    for index, record in enumerate(trials):
-        changes = {"finished_at": f"2025-01-01T00:00:{random.randrange(60):02d}.000+00:00"}
-        if random.random() < 0.3:
-            changes |= {"outcome": Outcome.DIVERGED, "values": {}}
-        trials[index] = replace(record, **changes)
-    reference = {name: 4 if goal == "minimize" else -4 for name, goal in objectives.items()}
-    over_time = hypervolume_over_time(trials, objectives, reference)
-    ordered = in_order_of_finish(trials)
-    assert [record.finished_at for record in ordered] == sorted(record.finished_at for record in trials)
-    vectors = [cost_vector(r, objectives) if r.values else None for r in ordered]
-    expected = [
-        cells_dominated([v for v in vectors[: stop + 1] if v is not None], [4] * len(objectives))
-        for stop in range(len(vectors))
-    ]
-    assert over_time == pytest.approx(expected, abs=1e-9)
-    assert over_time == sorted(over_time)
 
 
 @given(studies())
@@ -154,7 +125,6 @@ def test_only_complete_trials_with_all_finite_objectives_take_part():
     ]
     assert comparable([*others, good], objectives) == [good]
     assert front([*others, good], objectives).members == (good,)
-    assert hypervolume_over_time([*others, good], objectives, {"error": 1, "macs": 6})[-1] == pytest.approx(0.5)
 
 
 def test_a_front_without_trials():
@@ -174,7 +144,7 @@ def test_wrong_requests_say_what_is_wrong():
     with pytest.raises(ValueError, match="reference point has no value for objective 'error'"):
         front(one, {"error": "minimize"}, {"macs": 1.0})
     with pytest.raises(ValueError, match="reference point has nan"):
-        hypervolume_over_time(one, {"error": "minimize"}, {"error": math.nan})
+        front(one, {"error": "minimize"}, {"error": math.nan})
     with pytest.raises(ValueError, match="do not fit 2 objectives"):
         hypervolume([[1.0]], [1.0, 2.0], ["minimize", "minimize"])
     with pytest.raises(ValueError, match="must be finite"):

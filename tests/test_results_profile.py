@@ -1,6 +1,7 @@
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from architectures import architectures
@@ -85,16 +86,16 @@ def test_the_picture_in_letters() -> None:
 PICTURE = """\
 representation size: elements that get
 through, input to output, log scale
- 100 k┤▄▄▄▄▄▄▄▄
-      │   ·····
-  50 k┤╌╌╌    ▀▀▀▀▀▀▀▀▀▀▀
-      │   ╌╌╌╌╌     ·····
-      │        ╌╌╌╌╌     ·····
-  20 k┤             ╌╌╌╌╌     ·····
-      │                  ╌╌╌╌╌     ·····
-  10 k┤                       ╌╌▄▄▄▄▄▄▄▄▄▄▄
-      │                            ╌╌╌╌╌
-   5 k┤                  XXXXXXXX       ╌╌╌
+ 100 k┤▀▀▄▄▄▄▄▄
+      │   ·····▀▀▀▄▄▄▄
+  50 k┤╌╌╌     ·····  ▀▀▀▄
+      │   ╌╌╌╌╌     ····· ▄
+      │        ╌╌╌╌╌     ··▄··
+  20 k┤             ╌╌╌╌    ▄ ·····
+      │                 ╌╌╌╌╌▄     ·····
+  10 k┤                       ╌╌╌╌╌     ▄▄▄
+      │                       ▄▀ ▄▄╌╌▀▀▀
+   5 k┤                         X  ▄▀   ╌╌╌
       └┬──────┬──────────┬──────┬──────────
        stem   stage1     red.   stage2
 ▀ measured  · a gentle decrease
@@ -131,6 +132,79 @@ def test_the_worst_place_stands_below_the_least_line_only_if_it_is_a_violation()
         column = lines[row].rindex("X")
         passes = any(line[column : column + 1] == "╌" for line in lines[row + 1 :])
         assert passes == (measured.worst.ratio >= 0.5)
+
+
+def _closely(least: float) -> Profile:
+    """A network whose middle is a hair above or below the least line."""
+    middle = round(1e5 * 0.1**0.5 * least)
+    return replace(SMALL, segments=(_segment("stem", 0.0, 0.5, middle, 1e5 * 0.1**0.5), SMALL.segments[-1]))
+
+
+PROFILES = [
+    *(pytest.param(profile(seed(name), None, 0.5), id=name) for name in seed_names()),
+    pytest.param(profile(_pinched(), None, 0.5), id="pinched"),
+    pytest.param(SMALL, id="small"),
+    pytest.param(_closely(0.501), id="just passes"),
+    pytest.param(_closely(0.499), id="just fails"),
+]
+
+
+def _check_letters(measured: Profile, width: int, height: int) -> None:
+    lines = draw_profile_text(measured, width=width, height=height).splitlines()
+    first = next(i for i, line in enumerate(lines) if "│" in line or "┤" in line)
+    rows = [line.ljust(width) for line in lines[first : first + height]]
+    fails = measured.worst.ratio < measured.share
+    for column in zip(*rows, strict=True):
+        marks = [row for row, letter in enumerate(column) if letter in "▀▄X"]
+        least = column.index("╌") if "╌" in column else None  # None: the mark stands on it
+        if "X" in column and fails:
+            assert least is not None
+            assert least < marks[0]
+        if not fails and least is not None:
+            assert all(row < least for row in marks)
+
+
+@pytest.mark.parametrize("measured", PROFILES)
+@pytest.mark.parametrize(("width", "height"), [(40, 14), (80, 14), (110, 14), (100, 40), (80, 5)])
+def test_letters_enter_the_forbidden_area_only_where_the_network_fails(
+    measured: Profile, width: int, height: int
+) -> None:
+    _check_letters(measured, width, height)
+
+
+def _check_svg(measured: Profile) -> None:
+    """Both lines are straight between the points of the measured one: what holds at these holds everywhere."""
+    root = ET.fromstring(draw_profile_svg(measured))
+    measured_at, ends = (
+        [tuple(map(float, point.split(","))) for point in points.split()]
+        for points in (_plotted(root, "measured"), _plotted(root, "least"))
+    )
+    (left, high), (right, low) = ends
+    assert measured_at[0][0] == left
+    below = [y - (high + (x - left) / (right - left) * (low - high)) for x, y in measured_at]  # pixels
+    if measured.worst.ratio >= measured.share:
+        assert max(below) <= 0.1
+    else:
+        worst = 1 + measured.segments.index(measured.worst)
+        assert below[worst] > 0 or measured.worst.ratio > measured.share * 0.995
+        assert below[worst] >= max(below) - 0.2
+
+
+def _plotted(root: ET.Element, kind: str) -> str:
+    """The points of a line of the plot, which comes before that of the legend."""
+    return next(line.get("points", "") for line in root.iter(SVG + "polyline") if line.get("class") == kind)
+
+
+@pytest.mark.parametrize("measured", PROFILES)
+def test_the_svg_enters_the_forbidden_area_only_where_the_network_fails(measured: Profile) -> None:
+    _check_svg(measured)
+
+
+@given(architectures())
+def test_the_pictures_agree_with_the_verdict(architecture: Architecture) -> None:
+    measured = profile(architecture, None, 0.5)
+    _check_letters(measured, 80, 14)
+    _check_svg(measured)
 
 
 def test_svg_marks_every_segment_where_it_belongs() -> None:

@@ -32,6 +32,10 @@ class CheckpointError(RequestError):
     """A checkpoint is damaged, or belongs to another training."""
 
 
+class NotACheckpoint(CheckpointError):
+    """The file does not say that it is a checkpoint: it is something else, or its beginning is damaged."""
+
+
 class Checkpoint(NamedTuple):
     """Tensors by name, and scalars, lists and dicts of them as ``data``."""
 
@@ -57,7 +61,10 @@ def write(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) ->
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint; raise CheckpointError where it is missing, cut off or changed in any bit."""
+    """Read a checkpoint; raise CheckpointError where it is missing, cut off or changed in any bit.
+
+    NotACheckpoint where it does not look like one.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -67,14 +74,27 @@ def read(path: Path) -> Checkpoint:
         digest = metadata["sha256"]
         if metadata["format"] != FORMAT:
             raise CheckpointError(f"the checkpoint {path} has format {metadata['format']!r}: {FORMAT!r} is readable")
-        blank = content.replace(_field(digest), _field(_BLANK), 1)
-        if hashlib.sha256(blank).hexdigest() != digest:
+        if _blanked_hash(content, _field(digest)) != digest:
             raise CheckpointError(f"the checkpoint {path} is damaged: its content does not match its SHA-256")
         return Checkpoint(parse_tensors(content), json.loads(metadata["data"]))
     except (KeyError, TypeError, ValueError, struct.error, SafetensorError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"the checkpoint {path} is damaged: it is cut off or not a checkpoint") from None
+        raise NotACheckpoint(f"the checkpoint {path} is damaged: it is cut off or not a checkpoint") from None
+
+
+def _blanked_hash(content: bytes, field: bytes) -> str | None:
+    """The SHA-256 of the content with a blank in place of ``field``, its own hash; None where that is not in it.
+
+    By parts: a large file is not copied for it.
+    """
+    at, whole = content.find(field), memoryview(content)
+    if at < 0:
+        return None
+    hashed = hashlib.sha256(whole[:at])
+    hashed.update(_field(_BLANK))
+    hashed.update(whole[at + len(field) :])
+    return hashed.hexdigest()
 
 
 def _field(digest: str) -> bytes:

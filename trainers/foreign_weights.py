@@ -4,7 +4,8 @@ Each lineage is one table from the layers of torchvision's or timm's code to the
 take a lineage's weights if the table leads to all of its layers, and to no others.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -148,6 +149,7 @@ _PARTS = {  # of a layer: a convolution without bias and its norm, or a linear l
     "weight": "linear.weight",
     "bias": "linear.bias",
 }
+_OUR_NAMES = re.compile(r"(stem|stage\d+|head|aux\d+)\.")  # where the nodes of our graphs lie
 _COUNTER = "num_batches_tracked"  # no weight: files from before torch 0.4.1 lack it, and averaging makes it a float
 _HALVES = (torch.float16, torch.bfloat16)
 _FLOATS = (torch.float32, torch.float64, *_HALVES)
@@ -185,6 +187,15 @@ class Imported:
             f"{whole}; average pools do not count their padding here, as in the framework that the published weights "
             "come from: for the outputs of torchvision and timm, which count it, import them for inception-v3"
         )
+
+
+def whose(keys: Collection[str]) -> str | None:
+    """Say as whose network the weights of a file are named, OURS too; None where most names are nobody's we know."""
+    known = {lineage.names: {f"{layer}.{part}" for layer in lineage.layers for part in _PARTS} for lineage in LINEAGES}
+    shares = {names: sum(key in layers for key in keys) for names, layers in known.items()}
+    shares[OURS] = sum(_OUR_NAMES.match(key) is not None for key in keys)
+    names = max(shares, key=lambda name: shares[name])
+    return names if 2 * shares[names] > len(keys) else None
 
 
 def foreign_lineages(architecture: Architecture) -> list[tuple[str, dict[str, str]]]:
@@ -295,13 +306,15 @@ def _checked(tensors: Mapping[str, Tensor], key: str, shape: tuple[int, ...], fi
 
 
 def _no_lineage(architecture: Architecture, file: str) -> str:
-    """Say which architectures take weights of others."""
-    takers = [(name, names) for name in seed_names() for names, _ in foreign_lineages(seed(name))]
-    allowed = ", ".join(f"{name} from {names}" for name, names in takers)
     return (
         f"{file} holds no weights of {architecture.name} under our names, and there are none of others for it: "
-        f"you can import {allowed}"
+        f"you can import {takers()}"
     )
+
+
+def takers() -> str:
+    """List the seeds that take weights of others, and whose."""
+    return ", ".join(f"{name} from {names}" for name in seed_names() for names, _ in foreign_lineages(seed(name)))
 
 
 def sides(shape: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ Where a file asks for a recipe it says ``recipe: NAME`` (or ``FILE.yaml``), or `
 one that differs, or all fields itself. Imports no torch.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -64,7 +65,7 @@ def with_recipe(document: Document) -> Document:
         fields = recipe_fields(base, Path(document.file).parent)
     except RequestError as error:
         document.fail(("recipe", "base"), str(error))
-    return Document({**document.data, "recipe": {**fields, **own}}, document.file, document.lines)
+    return replace(document, data={**document.data, "recipe": {**fields, **own}})
 
 
 def _checked(document: Document, base: Any, path: tuple[str, ...]) -> str:

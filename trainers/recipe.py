@@ -82,7 +82,8 @@ class Recipe:
         if self.warmup_epochs >= self.epochs:
             raise RequestError(
                 f"warmup_epochs is {self.warmup_epochs:g} in a training of {self.epochs} epochs:"
-                " it must be shorter than the training; lower it or raise epochs"
+                " it must be shorter than the training; lower it or raise epochs",
+                ("warmup_epochs",),
             )
 
     def _check(self, name: str, low: float, high: float, *, above: bool = False, below: bool = False) -> None:
@@ -90,12 +91,12 @@ class Recipe:
         number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
         if not number or not low <= value <= high or (above and value == low) or (below and value == high):
             bounds = f"{'more than' if above else 'from'} {low:g} {'and less than' if below else 'to'} {high:g}"
-            raise RequestError(f"{name} is {value!r}: a number {bounds} is allowed; change it in the recipe")
+            raise RequestError(f"{name} is {value!r}: a number {bounds} is allowed; change it in the recipe", (name,))
         if isinstance(type(self).__dataclass_fields__[name].default, int) and not isinstance(value, int):
-            raise RequestError(f"{name} is {value!r}: a whole number is allowed; change it in the recipe")
+            raise RequestError(f"{name} is {value!r}: a whole number is allowed; change it in the recipe", (name,))
 
     def _choice(self, name: str, *allowed: object) -> None:
         value = getattr(self, name)
         if value not in allowed:
             choices = ", ".join(str(choice) for choice in allowed)
-            raise RequestError(f"{name} is {value!r}: allowed are {choices}; change it in the recipe")
+            raise RequestError(f"{name} is {value!r}: allowed are {choices}; change it in the recipe", (name,))
