@@ -110,7 +110,7 @@ def studies(as_json: bool, runs: Path) -> None:
 @JSON
 @RUNS
 def status(study: str, as_json: bool, runs: Path) -> None:
-    """Count a study's trials by outcome."""
+    """Count a study's trials by outcome, and say how its data are split."""
     from nas.study import Study
     from results.outcome import Outcome
 
@@ -120,6 +120,8 @@ def status(study: str, as_json: bool, runs: Path) -> None:
         print_json(dict(counts))
         return
     click.echo(f"{opened.name}: {opened.record.state}, {len(opened.trials)} trials")
+    if opened.data_sentence:
+        click.echo(opened.data_sentence)
     for outcome in Outcome:
         if counts[str(outcome)]:
             click.echo(f"{counts[str(outcome)]:>6}  {outcome}: {outcome.sentence}")

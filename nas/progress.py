@@ -1,7 +1,8 @@
 """What a search shows while it runs, on standard error: a live view on a terminal, one line an event elsewhere."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 class Progress:
     """What the driver tells while it works. This one shows nothing: for programs and tests."""
+
+    @contextmanager
+    def decoding(self, source: str) -> Iterator[Callable[[int, int], None] | None]:
+        """Give what is told how many pictures of how many are decoded, before anything else begins; None: the log."""
+        yield None
 
     def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
         """Learn what is searched and which trials there are already."""
@@ -55,6 +61,31 @@ class Shown(Progress):
         self._asked = False
         self._at_once = 0
         self._live: Live | None = None
+
+    @contextmanager
+    def decoding(self, source: str) -> Iterator[Callable[[int, int], None] | None]:
+        """Show a bar while pictures are decoded, or a line at every quarter."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("pictures decoded"), TimeRemainingColumn()
+        bar = Bar(TextColumn("{task.description}", markup=False), *columns, console=self.console, transient=True)
+        task, quarters = bar.add_task(source, total=None), 0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal quarters
+            if self.console.is_terminal:
+                bar.start()  # at the first picture: where there is a cache, nothing is shown
+                bar.update(task, completed=done, total=total)
+            elif 4 * done // total > quarters:
+                quarters = 4 * done // total
+                self._line(f"{source}: {done:,} of {total:,} pictures decoded")
+
+        try:
+            yield tell
+        finally:
+            if bar.live.is_started:
+                bar.stop()
 
     def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
         """Learn what is searched and which trials there are already."""

@@ -107,6 +107,22 @@ class Study:
 
         return self.space().digest == self.record.search.get(SPACE_DIGEST)
 
+    @property
+    def data_sentence(self) -> str:
+        """What the study's data are and how they were split; empty for a study from before that was recorded."""
+        from nas.config import DATA_SPLIT
+
+        split = self.record.search.get(DATA_SPLIT)
+        if split is None:
+            return ""
+        data = self.record.search["data"]
+        skipped = f", {split['damaged']:,} damaged ones skipped" if split["damaged"] else ""
+        return (
+            f"data {data if isinstance(data, str) else data['source']}: {split['training']:,} pictures for training, "
+            f"{split['validation']:,} for validation, {split['test']:,} for the test, {split['classes']:,} classes"
+            f"{skipped}; split {split['digest'][:12]} by random seed {split['random_seed']}"
+        )
+
     def outcomes(self) -> Mapping[str, int]:
         """How many trials there are of each outcome, zeros too."""
         counts = {str(outcome): 0 for outcome in Outcome}

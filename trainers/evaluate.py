@@ -1,5 +1,6 @@
 """How well a trained network does: top-1 error and loss with a single crop."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainers.data import DataSet, test_part
+from trainers.feed import Feed
 from trainers.network import Network
 from trainers.precision import Precision
 
@@ -23,24 +25,28 @@ class Score:
 
 
 @torch.inference_mode()
-def score(network: Network, pictures: Tensor, labels: Tensor, precision: Precision) -> Score:
-    """Score a network on pictures, float32 (N, C, H, W), in evaluation mode; its mode is put back afterwards."""
+def score(network: Network, batches: Iterable[tuple[Tensor, Tensor]], precision: Precision) -> Score:
+    """Score a network on batches of pictures, float32 (N, C, H, W), and labels, in evaluation mode.
+
+    Its mode is put back afterwards.
+    """
     training = network.training
     network.eval()
-    wrong = torch.zeros((), device=labels.device)
-    loss = torch.zeros((), device=labels.device)
+    wrong = loss = torch.zeros(())
+    count = 0
     try:
-        for batch, truth in zip(torch.split(pictures, BATCH), torch.split(labels, BATCH), strict=True):
+        for pictures, truth in batches:
             with precision.context():
-                logits = network(precision.layout(batch))
-            wrong += (logits.argmax(1) != truth).sum()
-            loss += F.cross_entropy(logits.float(), truth, reduction="sum")
+                logits = network(precision.layout(pictures))
+            wrong = wrong.to(truth.device) + (logits.argmax(1) != truth).sum()
+            loss = loss.to(truth.device) + F.cross_entropy(logits.float(), truth, reduction="sum")
+            count += len(truth)
     finally:
         network.train(training)
-    return Score(wrong.item() / len(labels), loss.item() / len(labels), len(labels))
+    return Score(wrong.item() / count, loss.item() / count, count)
 
 
 def final(network: Network, data: DataSet, precision: Precision) -> Score:
     """Score a network on the test part, single crop: once, after a search, for the networks of its front."""
     device = next(network.parameters()).device
-    return score(network, *data.on(device, test_part(data)), precision)
+    return score(network, Feed(data, test_part(data), device).ordered(BATCH), precision)
