@@ -186,7 +186,7 @@ def _facts(planned: Plan) -> dict[str, Any]:
     return {
         "study": config.study,
         "space": config.space,
-        "data": config.data,
+        "data": config.data.source,
         "trials_per_run": config.trials,
         "random_seeds": [config.random_seed + repeat for repeat in range(planned.repeats)],
         "sampler": "random",

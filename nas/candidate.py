@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from results.outcome import Outcome
+from search_spaces.errors import RequestError
 from search_spaces.files import write_files
 
 if TYPE_CHECKING:
     from trainers.fit import Fit
+
+CHANGED = "the data {!r} are not those that the study began with: bring them back, or begin a study of another name"
 
 RESULT, WEIGHTS, CHECKPOINTS = "result.json", "weights.safetensors", "checkpoint"
 
@@ -27,6 +30,8 @@ RESULT, WEIGHTS, CHECKPOINTS = "result.json", "weights.safetensors", "checkpoint
 class Job:
     """One trial for a worker. ``folder``: absolute path for the trial's files; ``recipe``: the fields of a Recipe.
 
+    ``data``: what ``DataSource.as_data`` gave; ``data_digest``: that of the study, which the worker's data must have.
+
     The device is the worker's: a GPU where the executor gives it one (or a share), else the CPU.
     """
 
@@ -34,11 +39,12 @@ class Job:
     architecture: dict[str, Any]
     resolution: int
     width: float
-    data: str
+    data: dict[str, Any] | str
     recipe: dict[str, Any]
     random_seed: int
     folder: str
     threads: int = 1
+    data_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,9 +138,13 @@ class Candidate:
         from trainers.fit import Fit
         from trainers.network import build
         from trainers.recipe import Recipe
+        from trainers.source import DataSource
 
         torch.set_num_threads(self.job.threads)
-        data = load(self.job.data, random_seed=self.job.random_seed, resolution=self.job.resolution)
+        source = DataSource.from_data(self.job.data)
+        data = load(source, random_seed=self.job.random_seed, resolution=self.job.resolution)
+        if self.job.data_digest not in (None, data.digest):
+            raise RequestError(CHANGED.format(source.source))
         architecture = proxy(from_data(self.job.architecture), self.job.resolution, self.job.width)
         graph = architecture.graph(self.job.resolution, classes=len(data.classes), channels=data.channels, aux=True)
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -116,16 +116,18 @@ def studies(as_json: bool, runs: Path) -> None:
 @JSON
 @RUNS
 def status(study: str, as_json: bool, runs: Path) -> None:
-    """Count a study's trials by outcome."""
-    from nas.study import open_ledger
+    """Count a study's trials by outcome, and say how its data are split."""
+    from nas.study import data_sentence, open_ledger
     from results.outcome import Outcome
 
     with open_ledger(runs) as ledger:  # counts there: a large study need not be read for that
-        state, counts = ledger.study(study).state, ledger.count_outcomes(study)
+        record, counts = ledger.study(study), ledger.count_outcomes(study)
     if as_json:
         print_json(counts)
         return
-    click.echo(f"{study}: {state}, {sum(counts.values())} trials")
+    click.echo(f"{study}: {record.state}, {sum(counts.values())} trials")
+    if sentence := data_sentence(record.search):
+        click.echo(sentence)
     for outcome in Outcome:
         if counts[str(outcome)]:
             click.echo(f"{counts[str(outcome)]:>6}  {outcome}: {outcome.sentence}")

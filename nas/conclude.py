@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.candidate import WEIGHTS
+from nas.candidate import CHANGED, WEIGHTS
 from nas.config import SearchConfig
 from nas.study import Found, Study
 from results.outcome import TrialRecord
@@ -164,7 +164,10 @@ def _data(study: Study) -> Any:
     from trainers.data import load
 
     config = settings(study)
-    return load(config.data, random_seed=config.random_seed, resolution=config.proxy.resolution)
+    data = load(config.data, random_seed=config.random_seed, resolution=config.proxy.resolution)
+    if study.record.data_digest not in (None, data.digest):
+        raise RequestError(CHANGED.format(data.name))
+    return data
 
 
 def _test_error(study: Study, trial: TrialRecord) -> float:

@@ -6,20 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from search_spaces.errors import RequestError
 from search_spaces.yaml_files import Document, read_file, read_text, validate
 from trainers.named_recipes import with_recipe
 from trainers.recipe import Recipe
+from trainers.source import DataSource
 
 Objective = Literal["error", "macs", "params"]
 Limit = Literal["macs", "params", "activation_bytes", "peak_memory_bytes"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 # What may change between two runs of one study: how much and where, never what is measured.
-MAY_DIFFER = ("trials", "executor")
-SPACE_DIGEST = "space_digest"  # stored beside the file's keys: what stands in the space's file must not change either
+DATA_SPLIT = "data_split"  # stored beside the file's keys: how many pictures are in which part; the data digest binds
+MAY_DIFFER = ("trials", "executor", DATA_SPLIT)
+SPACE_DIGEST = "space_digest"  # as well: what stands in the space's file must not change either
 
 
 class Strict(BaseModel):
@@ -30,6 +32,13 @@ class Strict(BaseModel):
 
 def _by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
+
+
+def _by_source(value: Any) -> Any:
+    return DataSource(value) if isinstance(value, str) else value
+
+
+Data = Annotated[DataSource, BeforeValidator(_by_source), PlainSerializer(DataSource.as_data)]
 
 
 class SamplerConfig(Strict):
@@ -70,7 +79,7 @@ class SearchConfig(Strict):
 
     study: Name
     space: str = "inception"
-    data: str
+    data: Data
     seeds: tuple[str, ...] = ("inception-v3",)
     trials: Annotated[int, Field(ge=1, le=10_000_000)]
     sampler: Annotated[SamplerConfig, BeforeValidator(_by_name)] = SamplerConfig()
@@ -106,7 +115,7 @@ class SearchConfig(Strict):
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> "SearchConfig":
         """Read what ``as_data`` gave or a ledger keeps, or the content of a search file."""
-        known = {key: value for key, value in data.items() if key != SPACE_DIGEST}
+        known = {key: value for key, value in data.items() if key not in (SPACE_DIGEST, DATA_SPLIT)}
         return validate(SearchConfig, Document(known, "search", {}), "a search file")
 
 
@@ -117,7 +126,8 @@ def read_search(path: Path, overrides: Mapping[str, object] | None = None) -> Se
         if isinstance(named := data.get("space"), str) and not Path(named).exists() and (path.parent / named).is_file():
             data = {**data, "space": str(path.parent / named)}  # a space file beside the search file
         document = replace(document, data=data)
-    return validate(SearchConfig, with_recipe(document), "a search file")
+    config = validate(SearchConfig, with_recipe(document), "a search file")
+    return config.model_copy(update={"data": config.data.beside(path.parent)})
 
 
 @dataclass(frozen=True)
@@ -159,9 +169,12 @@ def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:
 
 
 def _set(data: Any, keys: list[str], value: object, whole: str) -> dict[str, Any]:
-    """Return a copy of nested mappings with one entry replaced. A name in place of a mapping becomes its ``name``."""
+    """Return a copy of nested mappings with one entry replaced.
+
+    A text in place of a mapping becomes its ``name``, that of ``data`` its ``source``.
+    """
     if isinstance(data, str):
-        data = {"name": data}
+        data = {"source" if whole.startswith("data.") else "name": data}
     if data is not None and not isinstance(data, dict):
         raise RequestError(f"--set {whole}: there is no mapping at this key to set a value in")
     changed = dict(data or {})

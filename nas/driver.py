@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nas.candidate import Candidate, Job, Report, Worker, left_behind
-from nas.config import MAY_DIFFER, SPACE_DIGEST, SearchConfig
+from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
 from nas.doctor import hardware
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
@@ -50,13 +50,15 @@ def run(
 
     Raises RequestError, before anything is written, where the request is wrong.
     """
-    data = load(config.data, random_seed=config.random_seed, resolution=config.proxy.resolution)
+    progress = progress or Progress()
+    with progress.decoding(config.data.source) as decoded:
+        data = load(config.data, random_seed=config.random_seed, resolution=config.proxy.resolution, progress=decoded)
     config = config.with_classes(len(data.classes))
     searched = space(config.space, config.target.resolution)
     seeds = _check_seeds(config)
     with _ledger(runs) as ledger, sole_process(runs / config.study, f"study {config.study!r} is being searched"):
         _create(ledger, config, searched, data)
-        driver = Driver(config, ledger, runs, searched, data, seeds, progress or Progress())
+        driver = Driver(config, ledger, runs, searched, data, seeds, progress)
         try:
             if driver.open_trials:
                 with Interrupt(driver.stop):
@@ -238,11 +240,12 @@ class Driver:
             architecture=trial.architecture,
             resolution=self.config.proxy.resolution,
             width=self.config.proxy.width,
-            data=self.config.data,
+            data=self.config.data.absolute().as_data(),
             recipe=asdict(self.config.recipe),
             random_seed=self.config.random_seed,
             folder=str(self._folder(trial).resolve()),
             threads=max(1, int(executor.cpus_per_trial)),
+            data_digest=self.data.digest,
         )
 
     def _folder(self, trial: TrialRecord) -> Path:
@@ -351,7 +354,7 @@ def _create(ledger: Ledger, config: SearchConfig, searched: SearchSpace, data: D
             versions[package] = "not installed"
     ledger.create_study(
         config.study,
-        {**config.as_data(), SPACE_DIGEST: searched.digest},
+        {**config.as_data(), SPACE_DIGEST: searched.digest, DATA_SPLIT: data.split_facts()},
         dict.fromkeys(config.objectives, "minimize"),
         versions,
         data.digest,

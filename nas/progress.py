@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nas.candidate import Report
 from nas.config import SearchConfig
+from nas.decoding import show_decoding
 from results.outcome import Outcome, TrialRecord
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def working(console: "Console", sentence: str, *, slow: bool = True) -> Iterator
 
 class Progress:
     """What the driver tells while it works. This one shows nothing: for programs and tests."""
+
+    @contextmanager
+    def decoding(self, source: str) -> Iterator[Callable[[int, int], None] | None]:
+        """Give what is told how many pictures of how many are decoded, before anything else begins; None: the log."""
+        yield None
 
     def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
         """Learn what is searched and which trials there are already."""
@@ -79,6 +85,12 @@ class Shown(Progress):
         self._asked = False
         self._at_once = 0
         self._live: Live | None = None
+
+    @contextmanager
+    def decoding(self, source: str) -> Iterator[Callable[[int, int], None] | None]:
+        """Show a bar while pictures are decoded, or a line at every quarter."""
+        with show_decoding(self.console, source) as tell:
+            yield tell
 
     def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
         """Learn what is searched and which trials there are already."""

@@ -125,6 +125,22 @@ class Study:
         return counts
 
 
+def data_sentence(search: Mapping[str, Any]) -> str:
+    """Say what a study's data are and how they were split; empty for a study from before that was recorded."""
+    from nas.config import DATA_SPLIT
+
+    split = search.get(DATA_SPLIT)
+    if split is None:
+        return ""
+    data = search["data"]
+    skipped = f", {split['damaged']:,} damaged ones skipped" if split["damaged"] else ""
+    return (
+        f"data {data if isinstance(data, str) else data['source']}: {split['training']:,} pictures for training, "
+        f"{split['validation']:,} for validation, {split['test']:,} for the test, {split['classes']:,} classes"
+        f"{skipped}; split {split['digest'][:12]} by random seed {split['random_seed']}"
+    )
+
+
 @dataclass(frozen=True)
 class Found:
     """What an ARCH argument names: the architecture, and the study and trial that it comes from, if any."""

@@ -82,8 +82,9 @@ def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: Train
     folder = runs / TRAININGS / name
     job = _job(found, config, folder)
     workers = _workers(config)
-    data = load(config.data, random_seed=config.random_seed, resolution=config.resolution)
     view = view or TrainingView()
+    with view.decoding(config.data.source) as decoded:
+        data = load(config.data, random_seed=config.random_seed, resolution=config.resolution, progress=decoded)
     with sole_process(folder, f"training {name!r} is run"):
         _same_training(folder, config, architecture.digest)
         write_files(folder, {ARCHITECTURE: architecture.to_yaml().encode(), ABOUT: _about(config, architecture.digest)})
@@ -132,7 +133,7 @@ def _job(found: Found, config: TrainingConfig, folder: Path) -> "TrainingJob":
     return TrainingJob(
         architecture=found.architecture.as_data(),
         resolution=config.resolution,
-        data=config.data,
+        data=config.data.absolute().as_data(),
         recipe=asdict(config.recipe),
         random_seed=config.random_seed,
         folder=str(folder.resolve()),

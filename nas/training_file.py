@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nas.config import Name, Strict, with_overrides
+from nas.config import Data, Name, Strict, with_overrides
 from search_spaces.architecture import Architecture
 from search_spaces.yaml_files import read_file, validate
 from trainers.named_recipes import with_recipe
@@ -26,7 +26,7 @@ class TrainingConfig(Strict):
     """
 
     name: Name | None = None
-    data: str
+    data: Data
     resolution: Annotated[int, Field(ge=4, le=4096)] | None = None
     recipe: Recipe = Recipe()
     random_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -42,7 +42,8 @@ class TrainingConfig(Strict):
 def read_training(path: Path, overrides: Mapping[str, object] | None = None) -> TrainingConfig:
     """Read a training file; ``overrides`` set dotted keys (``recipe.epochs``) to values before it is checked."""
     document = with_overrides(read_file(path), overrides)
-    return validate(TrainingConfig, with_recipe(document), "a training file")
+    config = validate(TrainingConfig, with_recipe(document), "a training file")
+    return config.model_copy(update={"data": config.data.beside(path.parent)})
 
 
 def for_architecture(config: TrainingConfig, architecture: Architecture, file: str) -> TrainingConfig:

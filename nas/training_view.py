@@ -1,10 +1,12 @@
 """What a full training shows while it runs, on standard error: a live view on a terminal, a line an epoch elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from nas.decoding import show_decoding
 from trainers.watch import Watch
 
 if TYPE_CHECKING:
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 class TrainingView(Watch):
     """Shows nothing, and remembers whether an end was asked for: for programs and tests."""
+
+    @contextmanager
+    def decoding(self, source: str) -> Iterator[Callable[[int, int], None] | None]:
+        """Give what is told how many pictures of how many are decoded; None: the log."""
+        yield None
 
     def stop(self) -> None:
         """Ask for an end after the running epoch."""
@@ -38,6 +45,12 @@ class TrainingShown(TrainingView):
         self._epochs: TaskID | None = None
         self._steps: TaskID | None = None
         self._since, self._first = time.monotonic(), 0
+
+    @contextmanager
+    def decoding(self, source: str) -> Iterator[Callable[[int, int], None] | None]:
+        """Show how many pictures are decoded."""
+        with show_decoding(self.console, source) as tell:
+            yield tell
 
     def begin(self, done: int, epochs: int) -> None:
         """Learn how many of how many epochs are done."""

@@ -1,8 +1,19 @@
-"""Hypothesis draws the same examples on every run, and keeps no database."""
+"""Hypothesis draws the same examples on every run, and keeps no database; decoded pictures go to a passing folder."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "suite", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def picture_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test writes into the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INCEPTION_NAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -25,6 +25,8 @@ HOMES = {
     "yaml": ("search_spaces/yaml_files.py",),
     "click": ("nas/cli",),
     "sklearn": ("trainers/data.py",),
+    "PIL": ("trainers/decode.py",),
+    "datasets": ("trainers/huggingface.py",),
 }
 
 
@@ -71,7 +73,7 @@ def test_imports_point_downwards_and_heavy_packages_stay_at_home(path: Path) -> 
     ],
 )
 def test_what_only_reads_loads_no_heavy_package(command: str, tmp_path: Path) -> None:
-    heavy = "{'torch', 'ray', 'dash', 'optuna', 'sklearn', 'plotly'}"
+    heavy = "{'torch', 'ray', 'dash', 'optuna', 'sklearn', 'plotly', 'PIL', 'datasets'}"
     code = f"import sys\n{command}\nfound = {heavy} & set(sys.modules)\nassert not found, found"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr

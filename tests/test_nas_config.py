@@ -8,6 +8,7 @@ import pytest
 from nas.config import SearchConfig, parse_overrides, read_search
 from search_spaces.errors import RequestError
 from search_spaces.yaml_files import write_text
+from trainers.source import DataSource
 
 LEAST: dict[str, Any] = {"study": "s", "data": "digits", "trials": 3}
 
@@ -46,6 +47,34 @@ def test_settings_replace_keys(tmp_path: Path) -> None:
     assert config.seeds == ()
 
 
+def test_data_are_a_name_or_a_mapping(tmp_path: Path) -> None:
+    short = _read(tmp_path, LEAST)
+    assert short.data == DataSource("digits")
+    assert short.as_data()["data"] == "digits"  # as ledgers have it from before there was more
+    long = _read(tmp_path, {**LEAST, "data": {"source": "pictures", "side": 40, "damaged": 0, "test": 0.1}})
+    assert long.data == DataSource("pictures", side=40, damaged=0, test=0.1)
+    assert SearchConfig.from_data(long.as_data()) == long
+    assert _read(tmp_path, LEAST, "data=pictures", "data.side=40").data == DataSource("pictures", side=40)
+    assert _read(tmp_path, LEAST, "data.validation=0.1").data == DataSource("digits", validation=0.1)
+
+
+def test_data_lie_beside_the_search_file_or_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "searches").mkdir()
+    (tmp_path / "pictures").mkdir()
+    here = {**LEAST, "data": "pictures"}
+    assert _read(tmp_path / "searches", here).data.source == "pictures"
+    (tmp_path / "searches" / "pictures").mkdir()
+    (tmp_path / "searches" / "digits").mkdir()  # a name is no folder
+    assert _read(tmp_path / "searches", here).data.source == str(tmp_path / "searches" / "pictures")
+    assert _read(tmp_path / "searches", LEAST).data.source == "digits"
+    assert _read(tmp_path / "searches", {**LEAST, "data": str(tmp_path / "pictures")}).data.source == str(
+        tmp_path / "pictures"
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -66,6 +95,17 @@ def test_settings_replace_keys(tmp_path: Path) -> None:
         ({"study": "../../etc"}, "study is"),
         ({"target": {"resolution": 8}}, "target.resolution is 8"),
         ({"proxy": {"width": 2.0}}, "proxy.width is 2.0"),
+        ({"data": 5}, "data is 5"),
+        ({"data": ""}, "data.source is ''"),
+        ({"data": {"side": 40}}, r"data has no 'source': add it"),
+        ({"data": {"source": "p", "sde": 40}}, r"unknown key 'sde' in data: allowed are source, side.*'side'\?"),
+        ({"data": {"source": "p", "side": "40"}}, "data.side is '40'"),
+        ({"data": {"source": "p", "side": 0}}, "data.side is 0: a whole number from 1 to 4096"),
+        ({"data": {"source": "p", "damaged": 2}}, "data.damaged is 2"),
+        ({"data": {"source": "p", "validation": 0.5, "test": 0.5}}, "leaves nothing to train on"),
+        ({"recipe": {"resized_crop": 0}}, "resized_crop is 0"),
+        ({"recipe": {"colour": 1.5}}, "colour is 1.5"),
+        ({"recipe": {"flip": 1}}, "flip is 1"),
     ],
 )
 def test_a_wrong_file_is_told(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:

@@ -26,7 +26,8 @@ class Fixed(torch.nn.Module):
 def scored(predicted: list[int], truth: list[int]) -> evaluate.Score:
     pictures = torch.tensor(predicted).float()[:, None, None, None].expand(-1, 1, 2, 2)
     network: Network = Fixed()  # type: ignore[assignment]
-    score = evaluate.score(network, pictures, torch.tensor(truth), CPU)
+    halves = zip(pictures.split(256), torch.tensor(truth).split(256), strict=True)
+    score = evaluate.score(network, halves, CPU)
     assert network.training
     return score
 
@@ -40,7 +41,7 @@ def test_error_is_the_share_of_wrong_answers() -> None:
 
 
 def test_more_pictures_than_one_batch() -> None:
-    count = 2 * evaluate.BATCH + 5
+    count = 2 * 256 + 5
     assert scored([1] * count, [1] * (count - 1) + [0]).error == pytest.approx(1 / count)
 
 

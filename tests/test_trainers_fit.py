@@ -72,8 +72,12 @@ def test_it_learns_and_reports(digits: data.DataSet) -> None:
 
 @pytest.mark.parametrize(
     "recipe",
-    [RECIPE, replace(RECIPE, optimizer="sgd", average=None, schedule="exponential", channels_last=False)],
-    ids=["rmsprop", "sgd"],
+    [
+        RECIPE,
+        replace(RECIPE, optimizer="sgd", average=None, schedule="exponential", channels_last=False),
+        replace(RECIPE, flip=True, resized_crop=0.3, colour=0.4),
+    ],
+    ids=["rmsprop", "sgd", "augmented"],
 )
 def test_stopped_and_resumed_ends_with_the_same_weights(digits: data.DataSet, recipe: Recipe, tmp_path: Path) -> None:
     straight = fit(digits, recipe)
@@ -90,6 +94,22 @@ def test_stopped_and_resumed_ends_with_the_same_weights(digits: data.DataSet, re
     assert same(straight.result, resumed.result)
     first, second = straight.history[-1], resumed.history[-1]
     assert (first.train_loss, first.validation_loss) == (second.train_loss, second.validation_loss)
+
+
+def test_streamed_and_resident_trainings_end_with_the_same_weights(
+    digits: data.DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(RECIPE, flip=True, resized_crop=0.3, colour=0.4)
+    resident = fit(digits, recipe)
+    monkeypatch.setattr("trainers.feed.free_bytes", lambda device: 0)
+    streamed = fit(digits, recipe)
+    assert (resident._train.resident, streamed._train.resident) == (True, False)
+    for one in (resident, streamed):
+        (result,) = trained(one, 1)
+        assert 0 < result.waiting_seconds < result.seconds
+    assert same(resident.network, streamed.network)
+    assert same(resident.result, streamed.result)
+    assert resident.history[0].validation_loss == streamed.history[0].validation_loss
 
 
 def test_the_random_seed_decides_and_the_global_generator_is_left_alone(digits: data.DataSet) -> None:
@@ -201,7 +221,8 @@ def test_average_is_the_plain_formula() -> None:
 def test_statistics_are_those_of_the_pictures() -> None:
     measured = network()
     pictures = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    measure_statistics(measured, pictures, 32, chosen(Recipe(), torch.device("cpu")))
+    batches = [(half, torch.zeros(32)) for half in pictures.split(32)]
+    measure_statistics(measured, batches, chosen(Recipe(), torch.device("cpu")))
     norm = measured.get_submodule("stem.0.norm")
     assert isinstance(norm, torch.nn.BatchNorm2d)
     assert norm.running_mean is not None

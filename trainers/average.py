@@ -1,6 +1,7 @@
 """What gets evaluated: a running average of the parameters (1512.00567 section 8), with statistics that fit it."""
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +38,10 @@ class Average:
 
 
 @torch.no_grad()
-def measure_statistics(network: Network, pictures: Tensor, batch_size: int, precision: Precision) -> None:
+def measure_statistics(network: Network, batches: Iterable[tuple[Tensor, Tensor]], precision: Precision) -> None:
     """Set every batch norm's running statistics to their means over batches of pictures, float32 (N, C, H, W).
+
+    The batches (whose labels are not looked at) should be of one size, since each counts the same.
 
     Running averages lag behind the weights: after one to three short epochs they are another network's, and the error
     measured with them is chance while the true one is half of that. Averaging them with the weights lags still more.
@@ -51,10 +54,9 @@ def measure_statistics(network: Network, pictures: Tensor, batch_size: int, prec
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over all batches
         norm.train()
-    size = min(batch_size, len(pictures))
-    for batch in torch.split(pictures[: len(pictures) // size * size], size):
+    for pictures, _ in batches:
         with precision.context():
-            network(precision.layout(batch))
+            network(precision.layout(pictures))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.train(training)

@@ -1,35 +1,48 @@
-"""Data sets: pictures and labels in memory, split once and for all, and batches of them on the device.
+"""A data set: pictures and labels with their classes, split once and for all.
 
-Pictures stay uint8 as they were scanned, a quarter of float32's memory, until they are resized and standardised on the
-device.
+Pictures stay uint8 as they were stored, a quarter of float32's memory, until a batch of them is on the device
+(trainers/feed.py).
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from search_spaces.errors import RequestError, nearest
+from search_spaces.errors import RequestError
+from trainers.cache import Progress, cached
+from trainers.collection import Collection, Integers, Pixels, in_memory
+from trainers.source import MAX_SIDE, DataSource
 
-SHARES = (0.6, 0.2)  # of training and validation; the rest is the test part
-MAX_SIDE = 4096
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some pictures of a data set, read where they lie when they are asked for. ``labels``: int64 (N,)."""
 
-class Part(NamedTuple):
-    """Pictures, uint8 (N, C, H, W), with their labels, int64 (N,)."""
-
-    pictures: Tensor
     labels: Tensor
+    _rows: Integers
+    _all: Pixels
 
     def __len__(self) -> int:  # of pictures, not of fields
         return len(self.labels)
+
+    @property
+    def pixels_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a picture."""
+        height, width, channels = self._all.shape[1:]
+        return height, width, channels
+
+    def read(self, indices: Tensor, *, pinned: bool = False) -> Tensor:
+        """Return a copy of the pictures at some places of this part, uint8 (n, H, W, C), in pinned memory if asked."""
+        found = torch.empty((len(indices), *self.pixels_shape), dtype=torch.uint8, pin_memory=pinned)
+        # "clip" writes straight into the result; no index is out of range, since labels were taken by the same rows.
+        np.take(self._all, self._rows[indices.numpy()], axis=0, out=found.numpy(), mode="clip")
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,150 +50,168 @@ class DataSet:
     """What a search may see: the training and the validation part. The test part is behind ``test_part`` alone.
 
     ``resolution``: the side in pixels that networks are given. ``mean`` and ``deviation``: per channel, over the
-    training part, in stored units. ``digest``: SHA-256 of all pixels, labels and of the split, whatever the resolution.
+    training part, in stored units, of which ``white`` is the largest. ``test_pictures``: how many the test part holds.
+    ``split_digest``: SHA-256 of which picture is in which part; ``digest``: of that and of all pixels and labels as
+    they are stored, whatever the resolution.
     """
 
-    name: str
+    source: DataSource
     classes: tuple[str, ...]
     channels: int
     resolution: int
     random_seed: int
     train: Part
     validation: Part
+    test_pictures: int
+    damaged: int
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    white: int
+    split_digest: str
     digest: str
 
-    def on(self, device: torch.device | str, part: Part) -> tuple[Tensor, Tensor]:
-        """Return pictures, float32 (N, C, resolution, resolution), standardised, and labels, on the device.
+    @property
+    def name(self) -> str:
+        """What the search file calls it."""
+        return self.source.source
 
-        Resized bilinearly without antialiasing: proxies mostly enlarge, and antialiasing is slow on GPUs.
-        """
-        pictures = part.pictures.to(device).float()
-        side = (self.resolution, self.resolution)
-        if pictures.shape[2:] != side:
-            pictures = F.interpolate(pictures, side, mode="bilinear", align_corners=False, antialias=False)
-        mean, deviation = (torch.tensor(v, device=device)[:, None, None] for v in (self.mean, self.deviation))
-        pictures = (pictures - mean) / deviation
-        return pictures.contiguous(memory_format=torch.channels_last), part.labels.to(device)
+    def split_facts(self) -> dict[str, Any]:
+        """Return how it was split, as plain data for the ledger."""
+        return {
+            "classes": len(self.classes),
+            "training": len(self.train),
+            "validation": len(self.validation),
+            "test": self.test_pictures,
+            "damaged": self.damaged,
+            "random_seed": self.random_seed,
+            "digest": self.split_digest,
+        }
 
 
 # ------------------------------------------------------------------------------------------------------------- loading
 
 
-def load(source: str | Path, *, random_seed: int = 0, resolution: int | None = None) -> DataSet:
-    """Load a data set by name, for pictures of ``resolution`` pixels (its own size by default).
+def load(
+    source: str | Path | DataSource,
+    *,
+    random_seed: int = 0,
+    resolution: int | None = None,
+    progress: Progress | None = None,
+) -> DataSet:
+    """Load a data set, for pictures of ``resolution`` pixels (the stored size by default).
 
-    ``random_seed`` fixes the stratified split of 60 % training, 20 % validation and 20 % test. Raises RequestError for
-    an unknown name, a folder that is not there, or a resolution that is not possible.
+    ``random_seed`` fixes the stratified split: 60 % training, 20 % validation and 20 % test, or what the source says.
+    ``progress`` is told how many pictures of how many are decoded where there is no cache of them yet. Raises
+    RequestError for a source that is not there or cannot be used, or a resolution that is not possible.
     """
     if resolution is not None and not 1 <= resolution <= MAX_SIDE:
         raise RequestError(f"a resolution of {resolution} pixels is not possible: give 1 to {MAX_SIDE}")
-    name, classes, whole = _whole(source)
-    train, validation, test = _split(whole, random_seed)
-    pixels = whole.pictures[train].double()
+    if not isinstance(source, DataSource):
+        source = DataSource(str(source))
+    whole = _collection(source, resolution, progress)
+    train, validation, test = rows = _split(whole, source, random_seed)
+    split_digest = hashlib.sha256(b"".join(part.astype("<i8").tobytes() + b"|" for part in rows)).hexdigest()
+    mean, deviation = whole.moments(train)
     return DataSet(
-        name=name,
-        classes=classes,
-        channels=whole.pictures.shape[1],
-        resolution=resolution or whole.pictures.shape[2],
+        source=source,
+        classes=whole.classes,
+        channels=whole.pixels.shape[3],
+        resolution=resolution or whole.pixels.shape[1],
         random_seed=random_seed,
-        train=_take(whole, train),
-        validation=_take(whole, validation),
-        mean=tuple(pixels.mean((0, 2, 3)).tolist()),
-        deviation=tuple(pixels.std((0, 2, 3)).clamp_min(1e-6).tolist()),
-        digest=_digest(whole, train, validation, test),
+        train=_part(whole, train),
+        validation=_part(whole, validation),
+        test_pictures=len(test),
+        damaged=whole.damaged,
+        mean=mean,
+        deviation=deviation,
+        white=whole.white,
+        split_digest=split_digest,
+        digest=hashlib.sha256(f"{whole.digest} {split_digest}".encode()).hexdigest(),
     )
 
 
 def test_part(data: DataSet) -> Part:
     """Return the test part. Only the final evaluation after a search may call this (trainers/evaluate.py)."""
-    _, _, whole = _whole(data.name)
-    return _take(whole, _split(whole, data.random_seed)[2])
+    whole = _collection(data.source, data.resolution, None)
+    return _part(whole, _split(whole, data.source, data.random_seed)[2])
 
 
 test_part.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it wherever it is imported
 
 
-def _whole(source: str | Path) -> tuple[str, tuple[str, ...], Part]:
-    if str(source) == "digits":
-        return "digits", tuple(str(digit) for digit in range(10)), _digits()
-    supported = "supported is 'digits'"
-    if Path(source).exists():
-        raise RequestError(f"{str(source)!r} cannot be read as a data set: {supported}; name that in the search file")
-    if isinstance(source, Path) or "/" in source or source.startswith("."):
-        raise RequestError(f"there is no data folder {str(source)!r}: correct the path, or use a name; {supported}")
-    raise RequestError(f"there is no data set {source!r}: {supported}{nearest(source, ['digits'])}")
+def _collection(source: DataSource, resolution: int | None, progress: Progress | None) -> Collection:
+    if source.kind == "name":
+        return _digits()
+    if source.kind == "arrays":
+        from trainers.arrays import read_arrays
+
+        return read_arrays(source.source)
+    if source.kind == "huggingface":
+        from trainers.huggingface import list_dataset
+
+        listing = list_dataset(source.source, source.label)
+    else:
+        from trainers.folders import list_folder
+
+        listing = list_folder(source.source)
+    return cached(listing, side=source.side, resolution=resolution, damaged=source.damaged, progress=progress)
 
 
 @cache
-def _digits() -> Part:
-    """1,797 scans of handwritten digits, 1 x 8 x 8, values 0 to 16 (UCI; it comes with scikit-learn)."""
+def _digits() -> Collection:
+    """1,797 scans of handwritten digits, 8 x 8, values 0 to 16 (UCI; it comes with scikit-learn)."""
     from sklearn.datasets import load_digits  # 0.5 s: only those who train pay
 
     pictures, labels = load_digits(return_X_y=True)
-    return Part(
-        torch.from_numpy(pictures.reshape(-1, 1, 8, 8).astype(np.uint8)),
-        torch.from_numpy(labels.astype(np.int64)),
-    )
+    pixels = pictures.reshape(-1, 8, 8, 1).astype(np.uint8)
+    return in_memory(pixels, labels.astype(np.int64), tuple(str(digit) for digit in range(10)), white=16)
 
 
-def _take(part: Part, indices: Tensor) -> Part:
-    return Part(part.pictures[indices], part.labels[indices])
+def _part(whole: Collection, rows: Integers) -> Part:
+    return Part(torch.from_numpy(whole.labels[rows]), rows, whole.pixels)
 
 
-def _split(part: Part, random_seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Indices of training, validation and test, with the same shares of every class in each."""
-    generator = np.random.Generator(np.random.PCG64(random_seed))
-    parts: tuple[list[np.ndarray], ...] = ([], [], [])
-    labels = part.labels.numpy()
-    for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        ends = np.rint(np.cumsum(SHARES) * len(members)).astype(int)
-        for found, chunk in zip(parts, np.split(members, ends), strict=True):
-            found.append(chunk)
-    train, validation, test = (torch.from_numpy(np.sort(np.concatenate(chunks))) for chunks in parts)
-    return train, validation, test
+# ----------------------------------------------------------------------------------------------------------- splitting
 
 
-def _digest(whole: Part, *split: Tensor) -> str:
-    digest = hashlib.sha256(repr(tuple(whole.pictures.shape)).encode())
-    for tensor in (*whole, *split):
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def _split(whole: Collection, source: DataSource, random_seed: int) -> tuple[Integers, Integers, Integers]:
+    """Rows of training, validation and test, with the same shares of every class in each.
 
-
-# ------------------------------------------------------------------------------------------------------------- batches
-
-
-def batches(
-    pictures: Tensor, labels: Tensor, *, batch_size: int, generator: torch.Generator, shift: int = 0
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield shuffled batches of one epoch, drawn from ``generator`` (on the CPU, so that the order is no device's own).
-
-    All batches have the same size. What is left at the end is skipped, another share in each epoch: the statistics of a
-    batch norm over a handful of pictures would be noise, and would enter its running averages with the same weight as a
-    whole batch. A data set smaller than one batch is one batch. ``shift``: see ``shifted``.
+    Where the source has a test part of its own, that is it, and the others are split into training and validation.
     """
-    size = min(batch_size, len(labels))
-    order = torch.randperm(len(labels), generator=generator).to(labels.device)
-    for indices in torch.split(order[: len(labels) // size * size], size):
-        batch = pictures[indices]
-        yield (shifted(batch, shift, generator) if shift else batch), labels[indices]
+    given = bool(whole.held_out.any())
+    if given and source.test is not None:
+        raise RequestError(
+            f"data.test is {source.test:g}, but {source.source!r} has a test part of its own: leave data.test out"
+        )
+    validation, test = source.shares
+    shares = (1 - validation, validation) if given else (1 - validation - test, validation, test)
+    generator = np.random.Generator(np.random.PCG64(random_seed))
+    parts: tuple[list[Integers], ...] = tuple([] for _ in shares)
+    for label, name in enumerate(whole.classes):
+        members = generator.permutation(np.flatnonzero((whole.labels == label) & ~whole.held_out))
+        ends = _ends(shares, len(members))
+        chunks = np.split(members, ends)
+        if not all(map(len, chunks)):
+            words = ("training", "validation", "test")[: len(shares)]
+            raise RequestError(
+                f"the class {name!r} of {source.source!r} has {len(members)} pictures to be split into "
+                f"{', '.join(f'{share:.0%} {word}' for share, word in zip(shares, words, strict=True))}: at least "
+                f"{_fewest(shares)} are needed, one for each part; add some, or remove the class"
+            )
+        for found, chunk in zip(parts, chunks, strict=True):
+            found.append(chunk)
+    train, held, *rest = (np.sort(np.concatenate(chunks)) for chunks in parts)
+    return train, held, rest[0] if rest else np.flatnonzero(whole.held_out)
 
 
-def steps_per_epoch(part: Part, batch_size: int) -> int:
-    """Return how many batches ``batches`` yields."""
-    return len(part) // min(batch_size, len(part))
+def _ends(shares: tuple[float, ...], count: int) -> Integers:
+    return np.rint(np.round(np.cumsum(shares[:-1]) * count, 9)).astype(np.int64)
 
 
-def shifted(pictures: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Shift every picture by up to ``most`` pixels down or up and right or left; its own edge pixels fill the gap."""
-    count, channels, height, width = pictures.shape
-    device = pictures.device
-    offsets = torch.randint(0, 2 * most + 1, (2, count, 1), generator=generator).to(device)
-    rows = (torch.arange(height, device=device) + offsets[0] - most).clamp_(0, height - 1)
-    columns = (torch.arange(width, device=device) + offsets[1] - most).clamp_(0, width - 1)
-    picture = torch.arange(count, device=device)[:, None, None, None]
-    channel = torch.arange(channels, device=device)[:, None, None]
-    return pictures[picture, channel, rows[:, None, :, None], columns[:, None, None, :]]
+def _fewest(shares: tuple[float, ...]) -> int:
+    """Pictures of a class from which on every part gets one."""
+    few = len(shares)
+    while not all(np.diff([0, *_ends(shares, few), few])):
+        few += 1
+    return few

@@ -1,5 +1,6 @@
 """How well a trained network does: top-1 error and loss with a single crop."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainers.data import DataSet, test_part
+from trainers.feed import Feed
 from trainers.network import Network
 from trainers.precision import Precision
 from trainers.world import World
@@ -25,29 +27,33 @@ class Score:
 
 @torch.inference_mode()
 def score(
-    network: Network, pictures: Tensor, labels: Tensor, precision: Precision, world: World | None = None
+    network: Network, batches: Iterable[tuple[Tensor, Tensor]], precision: Precision, world: World | None = None
 ) -> Score:
-    """Score a network on pictures, float32 (N, C, H, W), in evaluation mode; its mode is put back afterwards.
+    """Score a network on batches of pictures, float32 (N, C, H, W), and labels, in evaluation mode.
 
-    The processes of a ``world`` share the pictures, and all return the score of the whole.
+    Its mode is put back afterwards. In a ``world`` of processes the batches are this one's share, and all return the
+    score of the whole.
     """
-    world, count = world or World(), len(labels)
-    pictures, labels = pictures[world.rank :: world.size], labels[world.rank :: world.size]
     training = network.training
     network.eval()
-    wrong, loss = (torch.zeros((), device=labels.device) for _ in range(2))
+    wrong, loss, count = (torch.zeros((), dtype=torch.float64, device=_device(network)) for _ in range(3))
     try:
-        for batch, truth in zip(torch.split(pictures, BATCH), torch.split(labels, BATCH), strict=True):
+        for pictures, truth in batches:
             with precision.context():
-                logits = network(precision.layout(batch))
+                logits = network(precision.layout(pictures))
             wrong += (logits.argmax(1) != truth).sum()
             loss += F.cross_entropy(logits.float(), truth, reduction="sum")
+            count += len(truth)
     finally:
         network.train(training)
-    return Score(world.total(wrong).item() / count, world.total(loss).item() / count, count)
+    wrong, loss, count = (world or World()).total(torch.stack([wrong, loss, count]))
+    return Score((wrong / count).item(), (loss / count).item(), int(count))
+
+
+def _device(network: Network) -> torch.device:
+    return next(network.parameters()).device
 
 
 def final(network: Network, data: DataSet, precision: Precision) -> Score:
     """Score a network on the test part, single crop: once, after a search, for the networks of its front."""
-    device = next(network.parameters()).device
-    return score(network, *data.on(device, test_part(data)), precision)
+    return score(network, Feed(data, test_part(data), _device(network)).ordered(BATCH), precision)

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainers import checkpoint, optimizer
+from trainers.augment import Augmentation
 from trainers.average import Average, measure_statistics
 from trainers.checkpoint import CheckpointError
-from trainers.data import DataSet, batches, steps_per_epoch
-from trainers.evaluate import score
+from trainers.data import DataSet
+from trainers.evaluate import BATCH, score
+from trainers.feed import Feed, steps_per_epoch
 from trainers.flat import Flat
 from trainers.network import Network
 from trainers.precision import chosen
@@ -42,7 +44,7 @@ class EpochResult:
     ``epoch`` counts from 1. ``train_loss``: mean over the steps, with smoothing and auxiliary losses, in nats.
     ``validation_error``: top-1, 0 to 1, of the averaged network where the recipe averages; ``validation_loss`` in
     nats without smoothing. ``learning_rate``: of the last step. ``seconds``: training and validation;
-    ``pictures_per_second``: training alone.
+    ``pictures_per_second``: training alone. ``waiting_seconds``: how much of ``seconds`` was waiting for pictures.
     """
 
     epoch: int
@@ -52,6 +54,7 @@ class EpochResult:
     learning_rate: float
     seconds: float
     pictures_per_second: float
+    waiting_seconds: float
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ class Diverged:
 class Fit:
     """One training: call ``epoch`` until there are as many as wanted, ``save`` and ``restore`` between them.
 
-    The network is moved to the device and trained in place. All randomness of an epoch (order, shifts, dropout) comes
-    from ``random_seed`` and the epoch's number alone, so a resumed training needs no generator's state and ends with
-    the same weights, bit for bit on the CPU, as one that was never interrupted.
+    The network is moved to the device and trained in place. All randomness of an epoch (order, augmentation, dropout)
+    comes from ``random_seed`` and the epoch's number alone, so a resumed training needs no generator's state and ends
+    with the same weights, bit for bit on the CPU, as one that was never interrupted.
 
     In a ``world`` of several processes each takes its share of every batch and of the validation, and all hold the same
     weights; the statistics that a batch norm trains with are those of a process's own share.
@@ -105,8 +108,9 @@ class Fit:
         self.optimizer = optimizer.make(recipe, self._flat)
         self.average = None if recipe.average is None else Average(network, self._flat, recipe.average)
         self.history: list[EpochResult] = []
-        self._train = data.on(self.device, data.train)
-        self._validation = data.on(self.device, data.validation)
+        self._train = Feed(data, data.train, self.device)
+        self._validation = Feed(data, data.validation, self.device)
+        self._augmentation = Augmentation.of(recipe)
         self._steps = steps_per_epoch(data.train, recipe.batch_size)
 
     @property
@@ -121,16 +125,15 @@ class Fit:
 
     def epoch(self, told: Callable[[int, int], None] = lambda step, steps: None) -> EpochResult | Diverged:
         """Train for one epoch and validate; ``told`` hears of each step. After Diverged the weights are of no use."""
-        started = time.perf_counter()
+        started, waited = time.perf_counter(), self._waited
         epoch = self.epochs_done + 1
         losses = self._train_epoch(epoch, told)
         if isinstance(losses, Diverged):
             return losses
         trained = time.perf_counter()
         if self.average is not None:
-            sample = self._train[0][:: -(-len(self.data.train) // STATISTICS_PICTURES)]
-            measure_statistics(self.average.network, sample, STATISTICS_BATCH, self.precision)
-        validation = score(self.result, *self._validation, self.precision, self.world)
+            measure_statistics(self.average.network, self._train.ordered(*self._sample()), self.precision)
+        validation = score(self.result, self._validation.ordered(BATCH, self._own()), self.precision, self.world)
         if not math.isfinite(validation.loss):
             return Diverged(epoch, self._steps + 1, validation.loss)
         result = EpochResult(
@@ -141,22 +144,36 @@ class Fit:
             learning_rate=self.optimizer.param_groups[0]["lr"],
             seconds=time.perf_counter() - started,
             pictures_per_second=self._steps * min(self.recipe.batch_size, len(self.data.train)) / (trained - started),
+            waiting_seconds=self._waited - waited,
         )
         self.history.append(result)
         return result
 
+    @property
+    def _waited(self) -> float:
+        return self._train.waiting_seconds + self._validation.waiting_seconds
+
+    def _sample(self) -> tuple[int, Tensor]:
+        """Size and places, in the training part, of the batches on which statistics are measured: whole ones."""
+        places = torch.arange(0, len(self.data.train), -(-len(self.data.train) // STATISTICS_PICTURES))
+        size = min(STATISTICS_BATCH, len(places))
+        return size, places[: len(places) // size * size]
+
+    def _own(self) -> Tensor:
+        """Places, in the validation part, of this process's share."""
+        return torch.arange(self.world.rank, len(self.data.validation), self.world.size)
+
     def _train_epoch(self, epoch: int, told: Callable[[int, int], None]) -> list[float] | Diverged:
         """Return the loss of every step."""
-        recipe, losses = self.recipe, torch.zeros(self._steps, device=self.device)
+        recipe, losses, world = self.recipe, torch.zeros(self._steps, device=self.device), self.world
         self.network.train()
-        world = self.world
         with _seeded(_seed(self.random_seed, epoch), world.rank, self.device) as generator:
-            shuffled = batches(*self._train, batch_size=recipe.batch_size, generator=generator, shift=recipe.shift)
+            shuffled = self._train.shuffled(recipe.batch_size, generator, self._augmentation, world)
             for step, (pictures, labels) in enumerate(shuffled):
                 rate = optimizer.learning_rate(recipe, epoch - 1 + (step + 0.5) / self._steps)
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                loss = self._loss(pictures[world.rank :: world.size], labels[world.rank :: world.size])
+                loss = self._loss(pictures, labels)
                 self.optimizer.zero_grad(set_to_none=False)  # gradients are views of long ones, and stay
                 loss.backward()  # type: ignore[no-untyped-call]
                 world.average(self._flat.gradients)

@@ -27,7 +27,11 @@ class Recipe:
       (released code: 0.9999); it starts low and rises with the steps: short trainings average over their last tenth.
     - ``precision``: ``float32``, ``bfloat16`` (autocast) or ``auto``: bfloat16 on GPUs, float32 on CPUs.
     - ``channels_last``: the memory layout; ``auto``: wherever convolutions run faster with it, which is everywhere.
-    - ``shift``: pictures are moved at random by up to so many pixels.
+    - ``shift``: pictures are moved at random by up to so many pixels (a random crop of the padded picture).
+    - ``flip``: half of the pictures, at random, are mirrored left to right.
+    - ``resized_crop``: a random part of each picture, of at least this share of its area and a ratio of 3/4 to 4/3, is
+      what the network sees (1409.4842 section 6: 0.08), or null.
+    - ``colour``: brightness, contrast and saturation are multiplied at random by 1 +- up to this (0.4 is usual).
     """
 
     # Read by pydantic where a search file's model nests this class; pydantic itself is not needed here. A strict
@@ -54,6 +58,9 @@ class Recipe:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     channels_last: Literal["auto"] | bool = "auto"
     shift: int = 0
+    flip: bool = False
+    resized_crop: float | None = None
+    colour: float = 0.0
 
     def __post_init__(self) -> None:
         self._check("epochs", 1, 100_000)
@@ -69,6 +76,9 @@ class Recipe:
         self._check("label_smoothing", 0, 1, below=True)
         self._check("aux_weight", 0, 10)
         self._check("shift", 0, 64)
+        self._check("colour", 0, 1)
+        if self.resized_crop is not None:
+            self._check("resized_crop", 0, 1, above=True)
         if self.gradient_clip is not None:
             self._check("gradient_clip", 0, 1e9, above=True)
         if self.dropout is not None:
@@ -79,6 +89,7 @@ class Recipe:
         self._choice("schedule", "exponential", "cosine", "constant")
         self._choice("precision", "auto", "float32", "bfloat16")
         self._choice("channels_last", "auto", True, False)
+        self._choice("flip", True, False)
         if self.warmup_epochs >= self.epochs:
             raise RequestError(
                 f"warmup_epochs is {self.warmup_epochs:g} in a training of {self.epochs} epochs:"

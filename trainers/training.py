@@ -18,6 +18,7 @@ from trainers.fit import Diverged, EpochResult, Fit
 from trainers.journal import Journal
 from trainers.network import build
 from trainers.recipe import Recipe
+from trainers.source import DataSource
 from trainers.watch import Watch
 from trainers.world import World
 
@@ -26,13 +27,15 @@ CHECKPOINTS = "checkpoint"
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training as plain data. ``folder``: absolute; ``recipe``: the fields of a Recipe. ``threads``: of the CPU, or
-    torch's own choice. ``about``: what is written beside the weights, with what is known of the data.
+    """A training as plain data.
+
+    ``folder``: absolute; ``data``: what ``DataSource.as_data`` gave; ``recipe``: the fields of a Recipe; ``threads``:
+    of the CPU, or torch's own choice; ``about``: what is written beside the weights, with what is known of the data.
     """
 
     architecture: dict[str, Any]
     resolution: int
-    data: str
+    data: dict[str, Any] | str
     recipe: dict[str, Any]
     random_seed: int
     folder: str
@@ -53,7 +56,7 @@ def train(
     world, watch = world or World(), watch or Watch()
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    data = data or load(job.data, random_seed=job.random_seed, resolution=job.resolution)
+    data = data or load(DataSource.from_data(job.data), random_seed=job.random_seed, resolution=job.resolution)
     fit = _fit(job, data, world)
     folder = Path(job.folder)
     fit.restore(folder / CHECKPOINTS)
