@@ -44,3 +44,77 @@ def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs:
         click.echo(trained.text())
     if not trained.complete:
         sys.exit(130)
+
+
+@click.command()
+@ARCH
+@click.option(
+    "--weights",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Weights of the architecture; several are an ensemble. A trial of a study has its own.",
+)
+@click.option("--data", metavar="DATA", help="As in a search file; what the weights were trained on by default.")
+@click.option(
+    "--part",
+    type=click.Choice(["test", "validation", "train", "all"]),
+    default="test",
+    show_default=True,
+    help="Which pictures of it.",
+)
+@click.option(
+    "--crops", type=click.Choice(["1", "12", "144"]), default="1", show_default=True, help="Crops of each picture."
+)
+@click.option(
+    "--resolution", type=click.IntRange(1, 4096), help="Of the crops, in pixels; that of the weights by default."
+)
+@click.option("--random-seed", type=click.IntRange(0), help="Of the split of the data; that of the weights by default.")
+@JSON
+@RUNS
+def evaluate(
+    arch: str,
+    weights: tuple[Path, ...],
+    data: str | None,
+    part: str,
+    crops: str,
+    resolution: int | None,
+    random_seed: int | None,
+    as_json: bool,
+    runs: Path,
+) -> None:
+    """Say what trained weights are worth: top-1 and top-5 error, calibration, and each class.
+
+    Softmax is averaged over the crops and over several weights. 144 crops are those of GoogLeNet: four scales, three
+    squares along the longer side, corners, centre and the whole square, mirrored.
+
+    \b
+    Examples:
+      nas evaluate inception-v3 --weights runs/training/inception-v3-train/best.safetensors
+      nas evaluate digits:35                                           the proxy that a trial trained
+      nas evaluate arch.yaml --weights a.safetensors --weights b.safetensors --data pictures/ --part all --crops 144
+    """
+    from nas.bar import show_bar
+    from nas.evaluation import evaluate_found
+    from nas.evaluation_view import blocks
+    from nas.study import find
+    from trainers.source import DataSource
+
+    terminal = console(error=True)
+    with show_bar(terminal, arch, "pictures evaluated") as tell:
+        evaluated = evaluate_found(
+            find(arch, runs),
+            weights,
+            DataSource(data) if data else None,
+            part=part,  # type: ignore[arg-type]  # click has checked it
+            crops=int(crops),  # type: ignore[arg-type]
+            resolution=resolution,
+            random_seed=random_seed,
+            decoding=lambda source: show_bar(terminal, source, "pictures decoded"),
+            tell=tell,
+        )
+    if as_json:
+        print_json(evaluated.as_data())
+        return
+    for block in blocks(evaluated):
+        console().print(block, soft_wrap=isinstance(block, str))

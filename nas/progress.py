@@ -7,9 +7,9 @@ from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from nas.bar import show_bar
 from nas.candidate import Report
 from nas.config import SearchConfig
-from nas.decoding import show_decoding
 from results.outcome import Outcome, TrialRecord
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Shown(Progress):
     @contextmanager
     def decoding(self, source: str) -> Iterator[Callable[[int, int], None] | None]:
         """Show a bar while pictures are decoded, or a line at every quarter."""
-        with show_decoding(self.console, source) as tell:
+        with show_bar(self.console, source, "pictures decoded") as tell:
             yield tell
 
     def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:

@@ -128,7 +128,7 @@ def read_metrics(folder: Path) -> tuple[dict[str, Any], ...]:
 def _job(found: Found, config: TrainingConfig, folder: Path) -> "TrainingJob":
     from trainers.training import TrainingJob
 
-    about = {"architecture": found.architecture.digest, "name": found.architecture.name}
+    about = {"digest": found.architecture.digest, "architecture": found.architecture.name}
     assert config.resolution is not None
     return TrainingJob(
         architecture=found.architecture.as_data(),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from nas.decoding import show_decoding
+from nas.bar import show_bar
 from trainers.watch import Watch
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class TrainingShown(TrainingView):
     @contextmanager
     def decoding(self, source: str) -> Iterator[Callable[[int, int], None] | None]:
         """Show how many pictures are decoded."""
-        with show_decoding(self.console, source) as tell:
+        with show_bar(self.console, source, "pictures decoded") as tell:
             yield tell
 
     def begin(self, done: int, epochs: int) -> None:

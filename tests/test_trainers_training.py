@@ -78,7 +78,7 @@ def test_a_training_leaves_metrics_events_and_weights(tmp_path):
     best = min(history, key=lambda result: result.validation_error)
     found = read(tmp_path / "best.safetensors")
     assert (found.data["epoch"], found.data["validation_error"]) == (best.epoch, best.validation_error)
-    assert found.data["classes"] == [str(digit) for digit in range(10)]
+    assert found.data["trained"]["class_names"] == [str(digit) for digit in range(10)]
     assert read(tmp_path / "last.safetensors").data["epoch"] == 3
     assert history[-1].validation_loss < history[0].validation_loss  # it learns
 

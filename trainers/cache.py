@@ -25,7 +25,7 @@ import numpy as np
 
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
-from trainers.collection import Collection, finish_digest, sums
+from trainers.collection import Collection, Pixels, finish_digest, sums
 from trainers.decoders import Other, decoded
 
 logger = logging.getLogger("nas.trainers")
@@ -154,6 +154,7 @@ def _open(place: Path, listing: Listing) -> Collection | None:
             raise _Damaged(f"{ROWS} is not what was written")
         with np.load(place / ROWS, allow_pickle=False) as arrays:
             labels, held_out, totals = arrays["labels"], arrays["held_out"], arrays["sums"]
+            files = arrays["files"]
         classes = tuple(about["classes"])
         if status.st_mtime_ns != about["written_ns"]:
             digest = hashlib.sha256()
@@ -164,10 +165,23 @@ def _open(place: Path, listing: Listing) -> Collection | None:
                 raise _Damaged(f"{PICTURES} is not what was written")
         pixels = np.memmap(place / PICTURES, np.uint8, "r", shape=shape)
         return Collection(
-            pixels, labels, held_out, totals, classes, str(about["digest"]), damaged=len(about["damaged"])
+            pixels,
+            labels,
+            held_out,
+            totals,
+            classes,
+            str(about["digest"]),
+            damaged=len(about["damaged"]),
+            original=lambda row: _whole(listing, int(files[row])),
         )
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise _Damaged(f"{type(error).__name__}: {error}") from None
+
+
+def _whole(listing: Listing, file: int) -> Pixels:
+    from trainers.decode import whole
+
+    return whole(listing.read(file))
 
 
 # ----------------------------------------------------------------------------------------------------------- making it
@@ -199,7 +213,7 @@ def _make(place: Path, listing: Listing, side: int, damaged: float, progress: Pr
         held_out = np.asarray(listing.held_out, bool)[kept]
         shape = (len(kept), side, side, 3)
         with (draft / ROWS).open("wb") as file:
-            np.savez(file, labels=labels, held_out=held_out, sums=np.concatenate(totals))
+            np.savez(file, labels=labels, held_out=held_out, sums=np.concatenate(totals), files=np.asarray(kept))
         about: dict[str, Any] = {
             "format": FORMAT,
             "source": listing.source,

@@ -1,7 +1,7 @@
 """All pictures of a source, wherever they lie: in memory, or in a file that is mapped into it."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -21,7 +21,8 @@ class Collection:
     ``labels``: (N,), indices into ``classes``. ``held_out``: (N,), the pictures that the source itself calls its test
     part. ``sums``: (N, 2, C), sums of the pixels of each picture and of their squares, exact: the mean and deviation of
     any part without reading it. ``digest``: SHA-256 of pixels, labels, classes and ``held_out``. ``white``: the value
-    of the brightest pixel that there can be. ``damaged``: files that could not be read.
+    of the brightest pixel that there can be. ``damaged``: files that could not be read. ``original``: decodes the
+    picture of a row as it was before it was made a square, (H, W, C), in any thread; None: ``pixels`` are as they were.
     """
 
     pixels: Pixels
@@ -32,6 +33,7 @@ class Collection:
     digest: str
     white: int = 255
     damaged: int = 0
+    original: Callable[[int], Pixels] | None = None
 
     def moments(self, rows: Integers) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation per channel, over the pictures of some rows; a deviation is at least 1e-6."""

@@ -5,6 +5,8 @@ Pictures stay uint8 as they were stored, a quarter of float32's memory, until a 
 """
 
 import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,8 @@ from trainers.cache import Progress, cached
 from trainers.collection import Collection, Integers, Pixels, in_memory
 from trainers.source import MAX_SIDE, DataSource
 
+ORIGINALS = 64  # that are decoded at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -27,6 +31,7 @@ class Part:
     labels: Tensor
     _rows: Integers
     _all: Pixels
+    _original: Callable[[int], Pixels] | None = None
 
     def __len__(self) -> int:  # of pictures, not of fields
         return len(self.labels)
@@ -36,6 +41,25 @@ class Part:
         """Height, width and channels of a picture."""
         height, width, channels = self._all.shape[1:]
         return height, width, channels
+
+    def originals(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all pictures as they were before they were stored, uint8 (n, H, W, C), with their labels (n,).
+
+        Pictures of one size come together, a few at a time; so their order is not that of the part.
+        """
+        for places in torch.split(torch.arange(len(self)), ORIGINALS):
+            if self._original is None:
+                yield self.read(places), self.labels[places]
+                continue
+            by_shape: dict[tuple[int, ...], list[tuple[Pixels, int]]] = {}
+            with ThreadPoolExecutor(thread_name_prefix="originals") as threads:
+                for pixels, place in zip(
+                    threads.map(self._original, self._rows[places.numpy()].tolist()), places.tolist(), strict=True
+                ):
+                    by_shape.setdefault(pixels.shape, []).append((pixels, place))
+            for found in by_shape.values():
+                pictures = torch.from_numpy(np.stack([pixels for pixels, _ in found]))
+                yield pictures, self.labels[torch.tensor([place for _, place in found])]
 
     def read(self, indices: Tensor, *, pinned: bool = False) -> Tensor:
         """Return a copy of the pictures at some places of this part, uint8 (n, H, W, C), in pinned memory if asked."""
@@ -136,6 +160,12 @@ def test_part(data: DataSet) -> Part:
     return _part(whole, _split(whole, data.source, data.random_seed)[2])
 
 
+def whole_set(data: DataSet) -> Part:
+    """Return all pictures, the test part's too: to evaluate networks that were trained on others."""
+    whole = _collection(data.source, data.resolution, None)
+    return _part(whole, np.arange(len(whole.labels)))
+
+
 test_part.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it wherever it is imported
 
 
@@ -168,7 +198,7 @@ def _digits() -> Collection:
 
 
 def _part(whole: Collection, rows: Integers) -> Part:
-    return Part(torch.from_numpy(whole.labels[rows]), rows, whole.pixels)
+    return Part(torch.from_numpy(whole.labels[rows]), rows, whole.pixels, whole.original)
 
 
 # ----------------------------------------------------------------------------------------------------------- splitting

@@ -54,14 +54,24 @@ def square(content: bytes, side: int, *, exact: bool = False) -> npt.NDArray[np.
             raise OtherSize
         short = min(picture.size)
         picture.draft(None, tuple(max(1, _GAP * side * length // short) for length in picture.size))  # type: ignore[arg-type]
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-        rgb = _rgb(picture)
+        turn, rgb = _turn(picture), _rgb(picture)
     width, height = rgb.size
     short = min(width, height)
     left, top = (width - short) // 2, (height - short) // 2
     box = (left, top, left + short, top + short)
     rgb = rgb.crop(box) if short == side else rgb.resize((side, side), Image.Resampling.BILINEAR, box=box)
     return np.asarray(rgb if turn is None else rgb.transpose(turn))
+
+
+def whole(content: bytes) -> npt.NDArray[np.uint8]:
+    """Return a picture as it is, uint8 (H, W, 3), RGB, upright; converted and refused as by ``square``."""
+    with Image.open(io.BytesIO(content)) as picture:
+        turn, rgb = _turn(picture), _rgb(picture)
+    return np.asarray(rgb if turn is None else rgb.transpose(turn))
+
+
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    return _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 def _rgb(picture: Image.Image) -> Image.Image:

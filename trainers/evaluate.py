@@ -1,12 +1,13 @@
-"""How well a trained network does: top-1 error and loss with a single crop."""
+"""How well trained networks do: a score on pictures as they are stored; predictions over crops and ensembles."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainers.crops import Crops, views
 from trainers.data import DataSet, test_part
 from trainers.feed import Feed
 from trainers.network import Network
@@ -57,3 +58,35 @@ def _device(network: Network) -> torch.device:
 def final(network: Network, data: DataSet, precision: Precision) -> Score:
     """Score a network on the test part, single crop: once, after a search, for the networks of its front."""
     return score(network, Feed(data, test_part(data), _device(network)).ordered(BATCH), precision)
+
+
+@torch.inference_mode()
+def predict(
+    networks: Sequence[Network],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    resolution: int,
+    crops: Crops,
+    precision: Precision,
+) -> tuple[Tensor, Tensor]:
+    """Predict probabilities, float32 (N, classes), with the labels (N,), both on the CPU, in the batches' order.
+
+    Softmax is averaged over the crops and the networks (arXiv 1409.4842, section 7). ``batches``: pictures of any size,
+    float32 (n, C, H, W), standardised, and labels.
+    """
+    for network in networks:
+        network.eval()
+    found, labels = [], []
+    for pictures, truth in batches:
+        total, count = None, 0
+        for view in views(pictures, resolution, crops):
+            placed = precision.layout(view)
+            for network in networks:
+                with precision.context():
+                    logits = network(placed)
+                assert isinstance(logits, Tensor)
+                probabilities = logits.float().softmax(1)
+                total, count = probabilities if total is None else total + probabilities, count + 1
+        assert total is not None
+        found.append((total / count).cpu())
+        labels.append(truth.cpu())
+    return torch.cat(found), torch.cat(labels)

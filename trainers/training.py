@@ -100,12 +100,19 @@ def _journal(job: TrainingJob, data: DataSet, fit: Fit, world: World) -> Abstrac
     if not world.leads:
         return nullcontext()
     about = {
-        "format": "weights/1",
-        "classes": list(data.classes),
-        "resolution": data.resolution,
-        "mean": list(data.mean),
-        "deviation": list(data.deviation),
-        "data": data.digest,
         **job.about,
+        "classes": len(data.classes),
+        "channels": data.channels,
+        "resolution": data.resolution,
+        "aux": bool(fit.network.graph.aux_outputs),
+        "trained": {
+            "on": job.data,
+            "data_digest": data.digest,
+            "random_seed": job.random_seed,
+            "class_names": list(data.classes),
+            "mean": list(data.mean),
+            "deviation": list(data.deviation),
+            "white": data.white,
+        },
     }
     return Journal(Path(job.folder), fit.history, about)

@@ -41,10 +41,10 @@ def _parts(node: Node) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "linear.bias", (operation.width,)
 
 
-def exported_state(plain: Graph, full: Graph, state: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
-    """Rename the state of a built network for the exported file; RequestError where it does not fit.
+def fitting_graph(plain: Graph, full: Graph, state: Mapping[str, "Tensor"]) -> Graph:
+    """Return the graph that a state of a built network is for: ``plain``, or ``full`` with auxiliary heads.
 
-    ``plain`` is the graph without auxiliary heads, ``full`` with them: the state may be of either.
+    RequestError, with the first difference, where it fits neither.
     """
     graph = full if any(key.startswith("aux") for key in state) else plain
     expected = key_shapes(graph)
@@ -60,8 +60,13 @@ def exported_state(plain: Graph, full: Graph, state: Mapping[str, "Tensor"]) -> 
             "give weights of this architecture, with its number of classes and channels, and its size of pictures "
             "where auxiliary heads have hidden layers"
         )
-    names = key_map(graph)
-    return {names[key]: state[key].detach().cpu().contiguous() for key in expected}
+    return graph
+
+
+def exported_state(plain: Graph, full: Graph, state: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
+    """Rename the state of a built network for the exported file; RequestError where it does not fit."""
+    names = key_map(fitting_graph(plain, full, state))
+    return {name: state[key].detach().cpu().contiguous() for key, name in names.items()}
 
 
 def _sides(shape: tuple[int, ...]) -> str:

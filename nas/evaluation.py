@@ -1,0 +1,215 @@
+"""What trained weights are worth on pictures that they have not seen: crops, ensembles, calibration, classes."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nas.conclude import settings, trained_architecture, trained_state
+from nas.study import Found
+from search_spaces.architecture import Architecture
+from search_spaces.errors import RequestError
+from trainers.source import DataSource
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainers.crops import Crops
+    from trainers.data import DataSet, Part
+    from trainers.network import Network
+    from trainers.scores import Scores
+
+PartName = Literal["test", "validation", "train", "all"]
+Tell = Callable[[int, int], None]  # pictures done, of how many
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One member: the tensors of a built network, what is known beside them, and its name for sentences.
+
+    ``trained``: how, where that is known: on what source, by which random seed, with which classes and pixel scale.
+    """
+
+    name: str
+    tensors: "Mapping[str, Tensor]"
+    about: Mapping[str, Any]
+
+    @property
+    def trained(self) -> Mapping[str, Any]:
+        """How it was trained, as far as that is known."""
+        known: Mapping[str, Any] = self.about.get("trained", {})
+        return known
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The scores, and what they were measured with."""
+
+    architecture: str
+    digest: str
+    data: str
+    part: PartName
+    resolution: int
+    crops: int
+    members: tuple[str, ...]
+    scores: "Scores"
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        found = {
+            name: getattr(self, name) for name in ("architecture", "digest", "data", "part", "resolution", "crops")
+        }
+        return {**found, "members": list(self.members), **self.scores.as_data()}
+
+
+def evaluate_found(
+    found: Found,
+    weights: Sequence[Path],
+    source: DataSource | None,
+    *,
+    part: PartName = "test",
+    crops: "Crops" = 1,
+    resolution: int | None = None,
+    random_seed: int | None = None,
+    decoding: Callable[[str], AbstractContextManager[Tell | None]] = lambda source: nullcontext(),
+    tell: Tell = lambda done, of: None,
+) -> Evaluated:
+    """Evaluate one network, or an ensemble of several that share the architecture.
+
+    Without ``weights`` a complete trial of a study is evaluated as it was trained, its proxy that is. ``source``,
+    ``resolution`` and ``random_seed`` (of the split) are by default those that the weights were trained with. Raises
+    RequestError where weights, classes or pictures do not fit together.
+    """
+    import torch
+
+    from trainers.data import load
+    from trainers.evaluate import predict
+    from trainers.precision import Precision
+    from trainers.scores import score_probabilities
+
+    architecture, members = _members(found, weights)
+    first = members[0]
+    source, random_seed = _pictures(source, random_seed, first.trained)
+    resolution = resolution or int(first.about.get("resolution", architecture.resolution))
+    with decoding(source.source) as decoded:
+        data = load(source, random_seed=random_seed, resolution=resolution, progress=decoded)
+    for member in members:
+        _check_member(member, architecture, data)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = Precision(device, bfloat16=device.type == "cuda")
+    networks = [_network(architecture, member, data, resolution, precision) for member in members]
+    chosen = _part(data, part)
+    batches = _told(_standardised(chosen, data, first.trained, device), len(chosen), tell)
+    probabilities, labels = predict(networks, batches, resolution, crops, precision)
+    return Evaluated(
+        architecture=architecture.name,
+        digest=architecture.digest,
+        data=data.name,
+        part=part,
+        resolution=resolution,
+        crops=crops,
+        members=tuple(member.name for member in members),
+        scores=score_probabilities(probabilities, labels, data.classes),
+    )
+
+
+def _members(found: Found, files: Sequence[Path]) -> tuple[Architecture, list[Weights]]:
+    architecture = found.architecture
+    if files:
+        from nas.import_weights import read_weights
+
+        return architecture, [
+            Weights(str(file), *read_weights(architecture.name, architecture, file)) for file in files
+        ]
+    if found.study is None or found.trial is None:
+        raise RequestError(
+            f"{architecture.name} has no weights of its own: name some with --weights, those of 'nas train' "
+            "(best.safetensors) or of 'nas import-weights'"
+        )
+    config = settings(found.study)
+    trained = {"on": config.data.as_data(), "random_seed": config.random_seed}
+    weights = Weights(
+        f"{found.study.name}:{found.trial.number}",
+        trained_state(found.study, found.trial),
+        {"resolution": config.proxy.resolution, "trained": trained},
+    )
+    return trained_architecture(found.study, found.trial), [weights]
+
+
+def _pictures(source: DataSource | None, random_seed: int | None, trained: Mapping[str, Any]) -> tuple[DataSource, int]:
+    """What is evaluated on, and the random seed of its split: what is asked for, else what was trained on."""
+    if source is None:
+        if "on" not in trained:
+            raise RequestError("the weights do not say on which data they were trained: name some with --data")
+        source = DataSource.from_data(trained["on"])
+    return source, int(trained.get("random_seed", 0)) if random_seed is None else random_seed
+
+
+def _check_member(member: Weights, architecture: Architecture, data: "DataSet") -> None:
+    if (digest := member.about.get("digest")) not in (None, architecture.digest):
+        raise RequestError(
+            f"the weights {member.name} are of another architecture (digest {digest[:12]}, and that of "
+            f"{architecture.name} is {architecture.digest[:12]}): name the architecture that they are of, after "
+            "'nas train' the architecture.yaml beside them"
+        )
+    classes = tuple(member.trained.get("class_names", data.classes))
+    if classes != data.classes:
+        odd = sorted(set(classes) ^ set(data.classes))
+        raise RequestError(
+            f"the weights {member.name} tell {len(classes)} classes apart, and {data.name!r} has {len(data.classes)} "
+            f"({repr(odd[0]) + ' is only in one' if odd else 'in another order'}): evaluate on the same classes"
+        )
+
+
+def _network(
+    architecture: Architecture, member: Weights, data: "DataSet", resolution: int, precision: Any
+) -> "Network":
+    from results.export.weights import fitting_graph
+    from trainers.network import build
+
+    plain, full = (
+        architecture.graph(resolution, classes=len(data.classes), channels=data.channels, aux=aux)
+        for aux in (False, any(key.startswith("aux") for key in member.tensors))
+    )
+    fitting_graph(plain, full, member.tensors)
+    network = build(plain, initialise=0)
+    network.load_state_dict({key: value for key, value in member.tensors.items() if not key.startswith("aux")})
+    precision.place(network)
+    return network
+
+
+def _part(data: "DataSet", part: PartName) -> "Part":
+    from trainers.data import test_part, whole_set
+
+    match part:
+        case "test":
+            return test_part(data)
+        case "all":
+            return whole_set(data)
+        case "validation":
+            return data.validation
+    return data.train
+
+
+def _standardised(
+    part: "Part", data: "DataSet", trained: Mapping[str, Any], device: Any
+) -> "Iterator[tuple[Tensor, Tensor]]":
+    """Pictures as they were before they were stored, scaled as those that the weights were trained on."""
+    import torch
+
+    mean, deviation = (
+        torch.tensor(trained.get(name, getattr(data, name)), device=device)[:, None, None]
+        for name in ("mean", "deviation")
+    )
+    scale = trained.get("white", data.white) / data.white
+    for pictures, labels in part.originals():
+        yield (pictures.to(device).permute(0, 3, 1, 2).float() * scale - mean) / deviation, labels
+
+
+def _told(batches: "Iterator[tuple[Tensor, Tensor]]", of: int, tell: Tell) -> "Iterator[tuple[Tensor, Tensor]]":
+    done = 0
+    for pictures, labels in batches:
+        yield pictures, labels
+        done += len(labels)
+        tell(done, of)

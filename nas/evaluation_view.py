@@ -1,0 +1,45 @@
+"""What ``nas evaluate`` shows to people."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from nas.evaluation import Evaluated
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MOST_CLASSES = 40  # shown; the worst of more
+
+
+def blocks(evaluated: Evaluated) -> "Iterator[RenderableType]":
+    """The scores, then a row for every class, the worst first."""
+    scores, members = evaluated.scores, evaluated.members
+    who = members[0] if len(members) == 1 else f"an ensemble of {len(members)}"
+    crops = "the centre crop" if evaluated.crops == 1 else f"{evaluated.crops} crops"
+    yield (
+        f"{evaluated.architecture} ({who}) on {scores.pictures:,} pictures of {evaluated.data} ({evaluated.part}), "
+        f"{crops} of {evaluated.resolution} px"
+    )
+    top5 = "" if scores.top5_error is None else f", top-5 error {scores.top5_error:.2%}"
+    yield (
+        f"top-1 error {scores.top1_error:.2%}{top5}, cross-entropy {scores.loss:.3f} nats, "
+        f"calibration error {scores.calibration_error:.2%}"
+    )
+    yield _classes(evaluated)
+    if (more := len(scores.classes) - MOST_CLASSES) > 0:
+        yield f"and {more} more classes: --json has them all"
+
+
+def _classes(evaluated: Evaluated) -> "RenderableType":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("class", "pictures", "recognised", "right when named", "most taken for"):
+        table.add_column(column, justify="left" if column in ("class", "most taken for") else "right")
+    worst = sorted(evaluated.scores.classes, key=lambda row: (row.recall is None, row.recall))
+    for row in worst[:MOST_CLASSES]:
+        shares = ("-" if share is None else f"{share:.1%}" for share in (row.recall, row.precision))
+        table.add_row(Text(row.name), f"{row.pictures:,}", *shares, Text(row.taken_for or ""))
+    return table
