@@ -47,6 +47,37 @@ def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs:
 
 
 @click.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
+@JSON
+@RUNS
+def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Path) -> None:
+    """Climb the paper's Table 3 on your data: from Inception-v2 to Inception-v3, one change a rung.
+
+    FILE is a training file with two more keys: 'width', a multiplier of the networks' widths, and 'repeats', random
+    seeds of each rung. The rungs are trainings under runs/training; the same command goes on where it was stopped.
+
+    \b
+    Examples:
+      nas ladder examples/ladder.yaml
+      nas ladder examples/ladder.yaml --set data=pictures/ --set resolution=32 --set repeats=3
+    """
+    from nas.config import parse_overrides
+    from nas.ladder import climb, read_ladder, rungs, table
+    from nas.training_view import TrainingShown
+
+    config, terminal = read_ladder(file, parse_overrides(settings)), console(error=True)
+    rows = list(climb(config, runs, lambda name: TrainingShown(terminal, name)))
+    if as_json:
+        print_json({"ladder": config.name, "rungs": [row.as_data() for row in rows]})
+    else:
+        click.echo(table(rows))
+    if len(rows) < len(rungs(config)) or not rows[-1].complete:
+        click.echo(f"ladder {config.name} stopped at rung {len(rows)}; the same command goes on", err=True)
+        sys.exit(130)
+
+
+@click.command()
 @ARCH
 @click.option(
     "--weights",

@@ -39,10 +39,12 @@ class TrainingConfig(Strict):
         return self.model_dump(mode="json")
 
 
-def read_training(path: Path, overrides: Mapping[str, object] | None = None) -> TrainingConfig:
+def read_training(
+    path: Path, overrides: Mapping[str, object] | None = None, model: type[TrainingConfig] = TrainingConfig
+) -> TrainingConfig:
     """Read a training file; ``overrides`` set dotted keys (``recipe.epochs``) to values before it is checked."""
     document = with_overrides(read_file(path), overrides)
-    config = validate(TrainingConfig, with_recipe(document), "a training file")
+    config = validate(model, with_recipe(document), "a training file")
     return config.model_copy(update={"data": config.data.beside(path.parent)})
 
 
