@@ -14,6 +14,8 @@ from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
+from search_spaces.graph import Graph
+from search_spaces.operations import Conv
 from search_spaces.proxy import proxy
 
 if TYPE_CHECKING:
@@ -71,30 +73,45 @@ def export_found(
     provenance = {"architecture": found.architecture.digest}
     study, trial = found.study, found.trial
     if study is not None and trial is not None and trial.artifact is not None and weights is None and not full:
-        data, config = _data(study), settings(study)
-        if classes not in (None, len(data.classes)):
+        config, small, state = settings(study), trained_architecture(study, trial), trained_state(study, trial)
+        proxy_classes, channels = _sizes(small.graph(config.proxy.resolution), state)
+        if classes not in (None, proxy_classes):
             raise RequestError(
-                f"the weights of {study.name}:{trial.number} are for {len(data.classes)} classes, not {classes}: leave "
+                f"the weights of {study.name}:{trial.number} are for {proxy_classes} classes, not {classes}: leave "
                 "--classes out, or add --full for the architecture without weights"
             )
+        data_digest = study.record.data_digest or "not recorded"
         provenance |= {"study": f"{study.name}, trial {trial.number}", "weights": PROXY_NOTE}
-        provenance |= {"validation error": f"{trial.values['error']:.4f}", "data": f"{data.name}, {data.digest[:16]}"}
+        provenance |= {
+            "validation error": f"{trial.values['error']:.4f}",
+            "data": f"{config.data}, {data_digest[:16]}",
+        }
         return export_python(
-            trained_architecture(study, trial),
+            small,
             folder,
-            state=trained_state(study, trial),
-            classes=len(data.classes),
-            channels=data.channels,
+            state=state,
+            classes=proxy_classes,
+            channels=channels,
             resolution=config.proxy.resolution,
             provenance=provenance,
         )
-    channels = 3
-    if weights is not None and "head.linear.linear.weight" in weights and "stem.0.conv.weight" in weights:
-        classes = classes or weights["head.linear.linear.weight"].shape[0]
-        channels = weights["stem.0.conv.weight"].shape[1]
+    trained_classes, channels = _sizes(found.architecture.graph(), weights or {})
     return export_python(
-        found.architecture, folder, state=weights, classes=classes or 1000, channels=channels, provenance=provenance
+        found.architecture,
+        folder,
+        state=weights,
+        classes=classes or trained_classes,
+        channels=channels,
+        provenance=provenance,
     )
+
+
+def _sizes(graph: Graph, state: "Mapping[str, Tensor]") -> tuple[int, int]:
+    """Classes and channels of the pictures that weights are for; 1000 and 3 where these do not tell."""
+    reads = next((f"{node.name}.conv.weight" for node in graph if isinstance(node.operation, Conv)), "")
+    first, last = state.get(reads), state.get("head.linear.linear.weight")
+    classes = last.shape[0] if last is not None and last.ndim == 2 else 1000
+    return classes, first.shape[1] if first is not None and first.ndim == 4 else 3
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from nas.conclude import export_found
+from nas.study import find
 from search_spaces.architecture_file import from_file
 from search_spaces.seeds import seed
 
@@ -194,6 +196,20 @@ def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:
     assert _nas("export", "inception-v3", "--to", "yaml", "-o", str(tmp_path / "y"), cwd=home).returncode == 0
     assert _nas("report", "tiny", "-o", str(tmp_path / "r.html"), cwd=home).returncode == 0
     assert (tmp_path / "r.html").stat().st_size > 100_000
+
+
+def test_a_trial_is_exported_without_its_data(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*arguments: object, **options: object) -> None:
+        raise AssertionError("the data were read")
+
+    monkeypatch.setattr("trainers.data.load", gone)
+    found = find("tiny:0", home / "runs")
+    assert found.study is not None
+    source, _ = export_found(found, "python", tmp_path)
+    digest = found.study.record.data_digest
+    assert digest is not None
+    assert f"data: digits, {digest[:16]}\n" in source.read_text(encoding="utf-8")
+    assert "classes: int = 10" in source.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What ``nas audit`` and ``nas show`` print and draw."""
 
-import io
 import json
 import os
 import re
@@ -10,10 +9,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from nas.config import SPACE_DIGEST
-from nas.progress import working
 from nas.study import Found, Study, load_architecture
 from nas.views import architecture_text, audit_found, audit_text
 from results.outcome import StudyRecord
@@ -222,21 +219,6 @@ def test_lists_keep_to_the_width(tmp_path: Path, command: tuple[str, ...], colum
     wide = _nas(*command, cwd=tmp_path, COLUMNS="200")
     assert done.stdout.split() == wide.stdout.split()  # the same words, in the same order
     assert max(map(len, wide.stdout.splitlines())) <= 110
-
-
-def test_what_takes_seconds_is_said_once_and_ends_early() -> None:
-    for terminal, shown in ((False, "counting [all] ...\n"), (True, "counting [all]")):
-        out = io.StringIO()
-        console = Console(file=out, force_terminal=terminal, width=60)
-        with working(console, "counting [all]") as end:
-            end()
-            console.print("after")
-        assert out.getvalue().count("counting [all]") == 1
-        assert shown in out.getvalue()
-        assert "after" in out.getvalue().split("counting [all]")[1]
-        with working(console, "never said", slow=False):
-            pass
-        assert "never" not in out.getvalue()
 
 
 def test_a_stem_for_small_pictures_is_part_of_the_name(tmp_path: Path) -> None:
