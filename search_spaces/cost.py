@@ -4,7 +4,9 @@ from dataclasses import asdict, dataclass
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import ResolutionError
-from search_spaces.layout import Layout, aux_facts, elements, head_facts, layout_of, peak_elements
+from search_spaces.facts import ELEMENTS, MACS, PARAMS, WIDTH, Facts, aux_facts, count_of, head_facts
+from search_spaces.layout import Layout, layout_of
+from search_spaces.operations import Shape
 
 BYTES = 4  # float32
 
@@ -55,31 +57,55 @@ def count(architecture: Architecture, layout: Layout, *, classes: int = 1000) ->
         params_with_aux=None if heads is None else params + heads[0],
         macs=macs,
         macs_with_aux=None if heads is None else macs + heads[1],
-        activation_bytes=BYTES * elements(layout, head),
-        peak_memory_bytes=BYTES * (params + peak_elements(layout, head)),
+        activation_bytes=BYTES * _elements(layout, head),
+        peak_memory_bytes=BYTES * (params + _peak_elements(layout, head)),
     )
 
 
 def params_and_macs(architecture: Architecture, layout: Layout, *, classes: int = 1000) -> tuple[int, int]:
     """Count parameters and multiply-adds alone: all that a screen needs, in a fraction of the time of ``count``."""
-    channels, *grid = layout.shape
-    head = head_facts(architecture.dropout, classes, *grid)
-    return (
-        layout.params + head.params_per * channels + head.params,
-        layout.macs + head.macs_per * channels + head.macs,
-    )
+    counts = layout.counts + _at(head_facts(architecture.dropout, classes, *layout.shape[1:]), layout.shape)
+    return count_of(counts, PARAMS), count_of(counts, MACS)
+
+
+def _at(facts: Facts, shape: Shape) -> int:
+    """The counts of a tower or a head that reads a shape, in lanes."""
+    return facts.per * shape.channels + facts.kept
 
 
 def _aux(architecture: Architecture, layout: Layout, classes: int) -> tuple[int, int] | None:
     """Params and MACs of the auxiliary heads; None where they do not fit."""
     ends = {unit.name: unit.shape for unit in layout.units}
-    params = macs = 0
+    counts = 0
     try:
         for head in architecture.aux:
-            channels, *grid = ends[f"stage{head.stage}.module{head.module}"]
-            known = aux_facts(head, classes, *grid)
-            params += known.params_per * channels + known.params
-            macs += known.macs_per * channels + known.macs
+            shape = ends[f"stage{head.stage}.module{head.module}"]
+            counts += _at(aux_facts(head, classes, *shape[1:]), shape)
     except ResolutionError:
         return None
-    return params, macs
+    return count_of(counts, PARAMS), count_of(counts, MACS)
+
+
+def _elements(layout: Layout, head: Facts) -> int:
+    """The elements of all nodes' outputs, the picture and the head included."""
+    joined = sum([unit.shape.elements for unit in (*layout.stem, *layout.units) if len(unit.towers) > 1])
+    return layout.picture.elements + count_of(layout.counts + _at(head, layout.shape), ELEMENTS) + joined
+
+
+def _peak_elements(layout: Layout, head: Facts) -> int:
+    """The most elements alive at once when nodes run in order and each output is freed after its last reader."""
+    peak = layout.picture.elements
+    runs = [(unit.source, unit.towers) for unit in (*layout.stem, *layout.units)]
+    for source, towers in (*runs, (layout.shape, (head,))):
+        channels, waiting, done, last = source.channels, source.elements, 0, len(towers) - 1
+        for t, tower in enumerate(towers):
+            for per, kept in tower.details.held:
+                peak = max(peak, waiting + done + per * channels + kept)
+            if t == last:
+                waiting = 0
+            for per, kept in tower.details.free:
+                peak = max(peak, waiting + done + per * channels + kept)
+            done += Shape(count_of(_at(tower, source), WIDTH), *tower.grid).elements
+        if last:
+            peak = max(peak, 2 * done)  # the towers and what joins them
+    return peak

@@ -15,6 +15,7 @@ from search_spaces.operations import Conv, Pool
 from search_spaces.space_file import ReductionChoices, StageChoices, TowerChoices
 
 STRIDE_POOL = Pool((3, 3), 2, same=False, kind="max")
+STRIDE_POOL_TOWER: Tower = (STRIDE_POOL,)
 PLACES = ("long.output", "short.output", "pointwise", "pool.projection")
 
 

@@ -16,7 +16,7 @@ from math import inf
 
 from search_spaces.architecture import Module, Stage
 from search_spaces.genes import Pick, schedule
-from search_spaces.inception_plans import STRIDE_POOL, ModulePlan, StagePlan, reduction_tower
+from search_spaces.inception_plans import STRIDE_POOL, STRIDE_POOL_TOWER, ModulePlan, StagePlan, reduction_tower
 from search_spaces.operations import Conv
 from search_spaces.principles import Thresholds
 
@@ -299,7 +299,7 @@ class WidthWalk:
         if not reduction.direct:
             embedding = pick.width(names[3], reduction.choices.short.embedding, short / 4, inf)
         short_tower = reduction_tower(None, embedding, short)
-        return Module((short_tower, long_tower, (STRIDE_POOL,)))
+        return Module((short_tower, long_tower, STRIDE_POOL_TOWER))
 
 
 def _share(

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, nearest
-from search_spaces.layout import Layout, Unit, layout_of
+from search_spaces.facts import MACS, count_of
+from search_spaces.layout import Layout, layout_of
 from search_spaces.operations import Conv, Pool
 from search_spaces.seeds import seed, seed_names
 
@@ -74,14 +75,23 @@ class Thresholds:
 
 
 class Finding(NamedTuple):
-    """One measurement, passed if ``value`` is at least (``at_least``) or at most the threshold; ``where``: worst."""
+    """One measurement, passed if ``value`` is at least (``at_least``) or at most the threshold; ``where``: worst.
+
+    ``words`` with ``figures`` filled in are its ``sentence``, which is made when somebody reads it.
+    """
 
     name: str
     value: float
     threshold: float
     at_least: bool
     where: str
-    sentence: str
+    words: str
+    figures: tuple[object, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What was measured, against what, and what to do if that is a violation."""
+        return self.words.format(*self.figures)
 
     @property
     def passed(self) -> bool:
@@ -115,7 +125,7 @@ class Audit(NamedTuple):
     @property
     def violations(self) -> tuple[Finding, ...]:
         """Every finding that counts and did not pass."""
-        return tuple(f for f in (*self.principles, *self.rules) if not f.passed and f.name not in self.off)
+        return tuple([f for f in (*self.principles, *self.rules) if not f.passed and f.name not in self.off])
 
     @property
     def passed(self) -> bool:
@@ -216,13 +226,13 @@ def bottleneck(layout: Layout, least: float) -> Finding:
     depth = worst.depth / total
     line = start ** (1 - depth) * end**depth
     ratio, where = worst.elements / line, _unit(worst.place)
-    sentence = (
-        f"at its narrowest, {where} lets {worst.elements:,} elements through; a gentle decrease from input to "
-        f"output would keep {line:,.0f} there, and at least {least:g} of them are asked for"
+    words = (
+        "at its narrowest, {0} lets {1:,} elements through; a gentle decrease from input to output would keep {2:,.0f} "
+        "there, and at least {3:g} of them are asked for"
     )
     if ratio < least:
-        sentence += f": widen {where}, or reduce the grid by a stride-2 convolution and a pool side by side"
-    return Finding("bottleneck", ratio, least, True, where, sentence)
+        words += ": widen {0}, or reduce the grid by a stride-2 convolution and a pool side by side"
+    return Finding("bottleneck", ratio, least, True, where, words, (where, worst.elements, line, least))
 
 
 # --------------------------------------------------------------------------------- 2: wide where it is processed
@@ -235,38 +245,39 @@ def local_processing(layout: Layout, shrink: float, coarsest: float) -> Finding:
     times the channels of entering the grid before; expanded filter banks stand on the last grid only (each elsewhere
     counts as 0).
     """
-    last = layout.units[-1].stage
-    value, worst, expanded = math.inf, layout.units[0], False
-    entries: dict[int, tuple[Unit, int]] = {}  # for every grid, the channels on entering it
+    last = layout.stages[-1][0].stage
+    value, worst = math.inf, layout.units[0]
     for unit in layout.units:
-        kept = unit.shape.channels / unit.source.channels / shrink
+        kept = unit.shape.channels / unit.source.channels
         if kept < value:
             value, worst = kept, unit
-        if unit.stage not in entries:
-            entries[unit.stage] = (unit, (unit.shape if unit.reduces else unit.source).channels)
-        if unit.special and unit.stage != last and value > 0 and any(tower.expanded for tower in unit.towers):
-            value, worst, expanded = 0.0, unit, True
-    if len(entries) > 1:
-        (unit, here), (_, there) = entries[last], entries[sorted(entries)[-2]]
-        if here / there / coarsest < value:
-            sentence = (
-                f"the last grid starts with {here} channels, the one before with {there}; at least {coarsest:g} times "
-                "as many are asked for"
-            )
-            if here < coarsest * there:
-                sentence += f": widen the last reduction to {math.ceil(coarsest * there)}"
-            return Finding("local_processing", here / there / coarsest, 1.0, True, f"stage{last}", sentence)
+    value /= shrink
+    expanded = [
+        unit for unit in layout.special for tower in unit.special if tower.expanded and unit.stage not in (0, last)
+    ]
     if expanded:
-        sentence = (
-            f"{worst.name} has convolutions of 1xn and nx1 side by side before the last grid: put one after the other, "
-            "or move them to the last grid"
-        )
-        return Finding("local_processing", 0.0, 1.0, True, worst.name, sentence)
+        value, worst = 0.0, expanded[0]
+    if len(layout.stages) > 1:
+        firsts = [units[0] for units in layout.stages[-2:]]
+        there, here = [(first.shape if first.reduces else first.source).channels for first in firsts]
+        if here / there / coarsest < value:
+            words = "the last grid starts with {0} channels, the one before with {1}; at least {2:g} times as many "
+            words += "are asked for"
+            if here < coarsest * there:
+                words += ": widen the last reduction to {3}"
+            figures: tuple[object, ...] = (here, there, coarsest, math.ceil(coarsest * there))
+            return Finding("local_processing", here / there / coarsest, 1.0, True, f"stage{last}", words, figures)
     given, found = worst.source.channels, worst.shape.channels
-    sentence = f"{worst.name} takes {given} channels to {found}; at least {shrink:g} of what enters is asked for"
-    if value < 1:
-        sentence += f": give it {math.ceil(shrink * given)} or more"
-    return Finding("local_processing", value, 1.0, True, worst.name, sentence)
+    words = "{0} takes {1} channels to {2}; at least {3:g} of what enters is asked for"
+    if expanded:
+        words = (
+            "{0} has convolutions of 1xn and nx1 side by side before the last grid: put one after the other, or move "
+            "them to the last grid"
+        )
+    elif value < 1:
+        words += ": give it {4} or more"
+    figures = (worst.name, given, found, shrink, math.ceil(shrink * given))
+    return Finding("local_processing", value, 1.0, True, worst.name, words, figures)
 
 
 # -------------------------------------------------------------------------------------------------- 3: embeddings
@@ -281,18 +292,14 @@ def embedding(layout: Layout, most: float) -> Finding:
             value, worst = ratio, unit
     if worst is None:
         return Finding("embedding", 0.0, most, False, "", "no module has a spatial convolution")
-    kernel = next(
-        (tower.kernel for tower in worst.towers if tower.read == worst.read),
-        next((tower.input_kernel for tower in worst.towers if tower.input_kernel), ""),
-    )
+    kernels = [tower.details.kernel for tower in worst.towers if tower.read == worst.read]
+    kernels = kernels or [tower.details.input_kernel for tower in worst.towers if tower.details.input_kernel]
     given = worst.source.channels
-    sentence = (
-        f"a {kernel} of {worst.name} reads {worst.read} channels, the module {given}; at most {most:g} of what the "
-        "module reads is asked for"
-    )
+    words = "a {0} of {1} reads {2} channels, the module {3}; at most {4:g} of what the module reads is asked for"
     if value > most:
-        sentence += f": put a 1x1 with {math.floor(most * given)} filters or fewer before it"
-    return Finding("embedding", value, most, False, worst.name, sentence)
+        words += ": put a 1x1 with {5} filters or fewer before it"
+    figures = (kernels[0], worst.name, worst.read, given, most, math.floor(most * given))
+    return Finding("embedding", value, most, False, worst.name, words, figures)
 
 
 # ----------------------------------------------------------------------------------------------------- 4: balance
@@ -307,8 +314,7 @@ def _reference(name: str) -> tuple[float, int]:
 
 def _width(layout: Layout) -> float:
     """The mean over stages of log2(channels at the stage's end)."""
-    ends = {unit.stage: unit.shape.channels for unit in layout.units}
-    return math.log2(math.prod(ends.values())) / len(ends)
+    return math.log2(math.prod([units[-1].shape.channels for units in layout.stages])) / len(layout.stages)
 
 
 def balance(layout: Layout, limits: Thresholds) -> Finding:
@@ -321,29 +327,27 @@ def balance(layout: Layout, limits: Thresholds) -> Finding:
     width, depth = _reference(limits.reference)
     wider, deeper = _width(layout) - width, math.log2(max(1, layout.depth) / depth)
     value, worst, worst_share = abs(wider - deeper), 0, 0.0
-    low, high = limits.share
-    shares: dict[int, int] = {}
-    for unit in layout.units:
-        shares[unit.stage] = shares.get(unit.stage, 0) + unit.macs
-    for stage, macs in shares.items():
-        share = max(macs / layout.macs, 1e-6) if layout.macs else 1e-6  # a stage of pools only; the figure stays finite
+    (low, high), total = limits.share, layout.macs
+    for units in layout.stages:
+        macs = count_of(sum([unit.counts for unit in units]), MACS)
+        share = max(macs / total, 1e-6) if total else 1e-6  # a stage of pools only; the figure stays finite
         if not low <= share <= high:
             outside = math.log2(low / share) if share < low else math.log2(share / high)
             if limits.balance + outside > value:
-                value, worst, worst_share = limits.balance + outside, stage, share
+                value, worst, worst_share = limits.balance + outside, units[0].stage, share
     if worst:
-        sentence = (
-            f"stage{worst} has {worst_share:.0%} of the multiply-adds, and {low:.0%} to {high:.0%} is asked for: "
-            f"move modules or width {'into' if worst_share < low else 'out of'} it"
+        words = (
+            "{0} has {1:.0%} of the multiply-adds, and {2:.0%} to {3:.0%} is asked for: move modules or width "
+            f"{'into' if worst_share < low else 'out of'} it"
         )
-        return Finding("balance", value, limits.balance, False, f"stage{worst}", sentence)
-    sentence = (
-        f"the network is {2**wider:.2f}x as wide and {2**deeper:.2f}x as deep as {limits.reference}; at most a factor "
-        f"of {2**limits.balance:g} between them is asked for"
-    )
+        where = f"stage{worst}"
+        return Finding("balance", value, limits.balance, False, where, words, (where, worst_share, low, high))
+    words = "the network is {0:.2f}x as wide and {1:.2f}x as deep as {2}; at most a factor of {3:g} between them is "
+    words += "asked for"
     if value > limits.balance:
-        sentence += ": add modules, or narrow them" if wider > deeper else ": widen the modules, or take some away"
-    return Finding("balance", value, limits.balance, False, "network", sentence)
+        words += ": add modules, or narrow them" if wider > deeper else ": widen the modules, or take some away"
+    figures = (2**wider, 2**deeper, limits.reference, 2**limits.balance)
+    return Finding("balance", value, limits.balance, False, "network", words, figures)
 
 
 # ------------------------------------------------------------------------------------------- rules of factorisation
@@ -351,47 +355,46 @@ def balance(layout: Layout, limits: Thresholds) -> Finding:
 
 def asymmetric_factors(layout: Layout, grids: tuple[int, int]) -> Finding:
     """Section 3.2: 1xn and nx1 in sequence only on medium grids; the value is the distance of a grid from the band."""
-    low, high = grids
-    value, where, sentence = 0, "", f"every n x 1 split stands on a grid from {low} to {high}"
+    (low, high), value, worst, found = grids, 0, "", ("", 0)
     for unit in layout.special:
-        for tower in unit.towers if unit.stage else ():
+        for tower in unit.special if unit.stage else ():
             for side, kernel in tower.asymmetric:
-                outside = max(low - side, side - high)
+                outside = low - side if side < low else side - high
                 if outside > value:
-                    value, where = outside, unit.name
-                    sentence = (
-                        f"a {kernel} of {where} stands on a grid of {side}, and {low} to {high} is asked for: use an "
-                        "n x n there, or stacked 3x3"
-                    )
-    return Finding("asymmetric_factors", float(value), 0.0, False, where, sentence)
+                    value, worst, found = outside, unit.name, (kernel, side)
+    words = "every n x 1 split stands on a grid from {3} to {4}"
+    if worst:
+        words = "a {1} of {0} stands on a grid of {2}, and {3} to {4} is asked for: use an n x n there, or stacked 3x3"
+    return Finding("asymmetric_factors", float(value), 0.0, False, worst, words, (worst, *found, low, high))
 
 
 def nonlinear_factors(layout: Layout) -> Finding:
     """Section 3.1: a non-linearity between factors; the value counts convolutions that feed another without one."""
     found: list[str] = []
     for unit in layout.special:
-        found += [unit.name] * sum([tower.linear for tower in unit.towers])
-        if len(unit.towers) == 1 and unit.towers[0].ends_linear:
-            units = (*layout.stem, *layout.units)
-            after = next((other for other in units[units.index(unit) + 1 :]), None)
-            found += [unit.name] * (after is not None and any(tower.starts_conv for tower in after.towers))
-    sentence = (
-        f"a convolution of {found[0]} feeds another without an activation: drop 'linear' from it"
-        if found
-        else "every factor is followed by a ReLU"
-    )
-    return Finding("nonlinear_factors", float(len(found)), 0.0, False, found[0] if found else "", sentence)
+        for tower in unit.special:
+            found += [unit.name] * tower.linear
+            if tower.ends_linear and len(unit.towers) == 1:
+                units = (*layout.stem, *layout.units)
+                after = units[units.index(unit) + 1 :][:1]
+                found += [unit.name] * any(reader.details.starts_conv for other in after for reader in other.towers)
+    words, where = "every factor is followed by a ReLU", found[0] if found else ""
+    if found:
+        words = "a convolution of {0} feeds another without an activation: drop 'linear' from it"
+    return Finding("nonlinear_factors", float(len(found)), 0.0, False, where, words, (where,))
 
 
 def parallel_reduction(layout: Layout) -> Finding:
     """Section 5: grids are reduced by convolutions and a pool side by side; the value counts those that are not."""
-    serial = [
-        unit.name for unit in layout.units if unit.reduces and not {Conv, Pool} <= {tower.ends for tower in unit.towers}
-    ]
-    sentence = (
-        f"{serial[0]} is not a convolution and a pool side by side: give it a tower that ends in a 3x3/2 convolution "
-        "and one of a 3x3/2 pool"
-        if serial
-        else "every grid is reduced in parallel"
-    )
-    return Finding("parallel_reduction", float(len(serial)), 0.0, False, serial[0] if serial else "", sentence)
+    serial = []
+    for first in [units[0] for units in layout.stages]:
+        ends = [tower.details.ends for tower in first.towers]
+        if first.reduces and not (Conv in ends and Pool in ends):
+            serial.append(first.name)
+    words, where = "every grid is reduced in parallel", serial[0] if serial else ""
+    if serial:
+        words = (
+            "{0} is not a convolution and a pool side by side: give it a tower that ends in a 3x3/2 convolution and "
+            "one of a 3x3/2 pool"
+        )
+    return Finding("parallel_reduction", float(len(serial)), 0.0, False, where, words, (where,))
