@@ -133,7 +133,7 @@ def data_sentence(search: Mapping[str, Any]) -> str:
     if split is None:
         return ""
     data = search["data"]
-    skipped = f", {split['damaged']:,} damaged ones skipped" if split["damaged"] else ""
+    skipped = f", damaged files skipped: {split['damaged']:,}" if split["damaged"] else ""
     return (
         f"data {data if isinstance(data, str) else data['source']}: {split['training']:,} pictures for training, "
         f"{split['validation']:,} for validation, {split['test']:,} for the test, {split['classes']:,} classes"

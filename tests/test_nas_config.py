@@ -34,6 +34,13 @@ def test_the_example_is_valid() -> None:
     assert config.executor.name == "ray_tune"
 
 
+def test_the_example_over_pictures_is_valid() -> None:
+    config = read_search(Path(__file__).parent.parent / "examples" / "cifar10.yaml")
+    assert config.data == DataSource("cifar10/", validation=0.1, test=0.2)
+    assert config.recipe.flip
+    assert config.data.absolute().source == str(Path("cifar10").absolute())
+
+
 def test_the_resolved_file_is_read_back(tmp_path: Path) -> None:
     config = _read(tmp_path, {**LEAST, "sampler": {"name": "tpe", "startup": 5}, "limits": {"macs": 1e10}})
     assert _read(tmp_path, config.as_data()) == config
