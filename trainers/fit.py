@@ -174,7 +174,7 @@ class Fit:
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
                 loss = self._loss(pictures, labels)
-                self.optimizer.zero_grad(set_to_none=False)  # gradients are views of long ones, and stay
+                self._flat.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 world.average(self._flat.gradients)
                 if recipe.gradient_clip is not None:
@@ -191,7 +191,7 @@ class Fit:
         return _first_bad(losses, epoch) or losses.tolist()
 
     def _loss(self, pictures: Tensor, labels: Tensor) -> Tensor:
-        with self.precision.context():
+        with self.precision.context(), self._flat.lent():
             output = self.network(self.precision.layout(pictures))
         logits, aux = output if isinstance(output, tuple) else (output, ())
         aux = aux if isinstance(aux, tuple) else (aux,)

@@ -6,9 +6,7 @@ running_var | num_batches_tracked`` and ``<node>.linear.weight | bias``; ``stage
 """
 
 import math
-from collections.abc import Iterable
 from functools import singledispatch
-from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,34 +25,10 @@ from search_spaces.operations import (
     Operation,
     Pool,
 )
+from trainers.conv_unit import ConvUnit
+from trainers.plan import plan, run
 
 # ------------------------------------------------------------------------------------------------ operations in torch
-
-
-class ConvUnit(nn.Module):
-    """A convolution with bias, batch norm and ReLU as far as it has them: (N, C_in, H, W) -> (N, width, H', W')."""
-
-    def __init__(self, operation: Conv, channels: int, norm_eps: float) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(
-            channels, operation.width, operation.kernel, operation.stride, operation.padding, bias=operation.bias
-        )
-        self.norm = nn.BatchNorm2d(operation.width, eps=norm_eps) if operation.norm else None
-        self.activation = operation.activation
-        self.pointwise = not operation.spatial and operation.stride == 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve, normalise, rectify."""
-        if self.pointwise and not x.is_cuda and x.is_contiguous(memory_format=torch.channels_last):
-            # On CPUs a matrix product does a 1x1 convolution of a channels-last tensor sooner than the convolution
-            # does: 2x to 3x on small grids, a tenth of a proxy's whole step. The result has the same layout.
-            x = F.linear(x.permute(0, 2, 3, 1), self.conv.weight.flatten(1), self.conv.bias).permute(0, 3, 1, 2)
-        else:
-            x = self.conv(x)
-        if self.norm is not None:
-            x = self.norm(x)
-        # In place: neither the norm nor the convolution needs its own output again in the backward pass.
-        return F.relu_(x) if self.activation else x
 
 
 class LinearUnit(nn.Module):
@@ -144,15 +118,6 @@ def _(operation: Linear, node: Node, norm_eps: float) -> nn.Module:
 # --------------------------------------------------------------------------------------------------------- the network
 
 
-class _Step(NamedTuple):
-    """One node in execution order; tensors live in numbered slots, and ``dead`` are those not read again."""
-
-    module: nn.Module
-    reads: tuple[int, ...]
-    writes: int
-    dead: tuple[int, ...]
-
-
 class Network(nn.Module):
     """A graph as a torch module: (N, C, H, W) -> logits (N, classes).
 
@@ -168,12 +133,12 @@ class Network(nn.Module):
         for node in graph:
             modules[node.name] = torch_form(node.operation, node, graph.norm_eps)
             _place(self, node.name, modules[node.name])
-        self._trunk = _plan(graph, modules, (graph.output,))
-        self._whole = _plan(graph, modules, (graph.output, *graph.aux_outputs))
+        self._trunk = plan(graph, modules, (graph.output,))
+        self._whole = plan(graph, modules, (graph.output, *graph.aux_outputs))
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor | tuple[Tensor, ...]]:
         """Run the graph: logits; in training (logits, auxiliary logits), a tuple of the latter for several heads."""
-        outputs = _run(self._whole if self.training else self._trunk, x)
+        outputs = run(self._whole if self.training else self._trunk, x)
         if self.training and len(outputs) > 1:
             return outputs[0], outputs[1] if len(outputs) == 2 else tuple(outputs[1:])
         return outputs[0]
@@ -189,41 +154,6 @@ def _place(root: nn.Module, name: str, module: nn.Module) -> None:
     root.add_module(last, module)
 
 
-class _Plan(NamedTuple):
-    steps: tuple[_Step, ...]
-    outputs: tuple[int, ...]
-    slots: int
-
-
-def _plan(graph: Graph, modules: dict[str, nn.Module], outputs: Iterable[str]) -> _Plan:
-    """Order the steps that the outputs need, and note after which step each tensor is dead."""
-    kept = tuple(outputs)
-    needed = set(kept)
-    for node in reversed(list(graph)):
-        if node.name in needed:
-            needed.update(node.inputs)
-    nodes = [node for node in graph if node.name in needed and not isinstance(node.operation, Input)]
-    slot = {name: i for i, name in enumerate((graph.input.name, *(node.name for node in nodes)))}
-    last_reader = {parent: node.name for node in nodes for parent in node.inputs}
-    steps = []
-    for node in nodes:
-        dead = {parent for parent in node.inputs if last_reader[parent] == node.name and parent not in kept}
-        reads = tuple(slot[parent] for parent in node.inputs)
-        steps.append(_Step(modules[node.name], reads, slot[node.name], tuple(slot[name] for name in sorted(dead))))
-    return _Plan(tuple(steps), tuple(slot[name] for name in kept), len(slot))
-
-
-def _run(plan: _Plan, x: Tensor) -> list[Tensor]:
-    values: list[Tensor | None] = [None] * plan.slots
-    values[0] = x
-    del x  # else the picture would stay alive until the end
-    for module, reads, writes, dead in plan.steps:
-        values[writes] = module(*(values[slot] for slot in reads))
-        for slot in dead:
-            values[slot] = None
-    return [cast(Tensor, values[slot]) for slot in plan.outputs]
-
-
 def endpoints(network: Network, x: Tensor) -> dict[str, Tensor]:
     """Return the output of every step of the stem and the head, and of every module, reduction and auxiliary head.
 
@@ -237,7 +167,7 @@ def endpoints(network: Network, x: Tensor) -> dict[str, Tensor]:
             step = ".".join(node.name.split(".")[:2])
             last[step if node.unit in ("stem", "head") else node.unit] = node.name
     modules = {node.name: network.get_submodule(node.name) for node in graph}
-    return dict(zip(last, _run(_plan(graph, modules, last.values()), x), strict=True))
+    return dict(zip(last, run(plan(graph, modules, last.values(), joined=False), x), strict=True))
 
 
 # ----------------------------------------------------------------------------------------------------- initial weights
