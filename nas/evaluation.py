@@ -1,6 +1,6 @@
 """What trained weights are worth on pictures that they have not seen: crops, ensembles, calibration, classes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nas.conclude import settings, trained_architecture, trained_state
 from nas.study import Found
+from results.export.weights import fitting_graph
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
 from trainers.source import DataSource
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from trainers.crops import Crops
     from trainers.data import DataSet, Part
-    from trainers.network import Network
     from trainers.scores import Scores
 
 PartName = Literal["test", "validation", "train", "all"]
@@ -32,7 +30,7 @@ class Weights:
     """
 
     name: str
-    tensors: "Mapping[str, Tensor]"
+    tensors: Mapping[str, Any]
     about: Mapping[str, Any]
 
     @property
@@ -81,12 +79,8 @@ def evaluate_found(
     ``resolution`` and ``random_seed`` (of the split) are by default those that the weights were trained with. Raises
     RequestError where weights, classes or pictures do not fit together.
     """
-    import torch
-
     from trainers.data import load
-    from trainers.evaluate import predict
-    from trainers.precision import Precision
-    from trainers.scores import score_probabilities
+    from trainers.evaluate import PixelScale, evaluate
 
     architecture, members = _members(found, weights)
     first = members[0]
@@ -94,14 +88,23 @@ def evaluate_found(
     resolution = resolution or int(first.about.get("resolution", architecture.resolution))
     with decoding(source.source) as decoded:
         data = load(source, random_seed=random_seed, resolution=resolution, progress=decoded)
+    plain, full = (
+        architecture.graph(resolution, classes=len(data.classes), channels=data.channels, aux=aux)
+        for aux in (False, any(key.startswith("aux") for member in members for key in member.tensors))
+    )
     for member in members:
         _check_member(member, architecture, data)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision = Precision(device, bfloat16=device.type == "cuda")
-    networks = [_network(architecture, member, data, resolution, precision) for member in members]
-    chosen = _part(data, part)
-    batches = _told(_standardised(chosen, data, first.trained, device), len(chosen), tell)
-    probabilities, labels = predict(networks, batches, resolution, crops, precision)
+        fitting_graph(plain, full, member.tensors)
+    scores = evaluate(
+        plain,
+        [member.tensors for member in members],
+        data,
+        _part(data, part),
+        resolution=resolution,
+        crops=crops,
+        scale=PixelScale(*(first.trained[name] for name in PixelScale._fields)) if "mean" in first.trained else None,
+        tell=tell,
+    )
     return Evaluated(
         architecture=architecture.name,
         digest=architecture.digest,
@@ -110,7 +113,7 @@ def evaluate_found(
         resolution=resolution,
         crops=crops,
         members=tuple(member.name for member in members),
-        scores=score_probabilities(probabilities, labels, data.classes),
+        scores=scores,
     )
 
 
@@ -162,23 +165,6 @@ def _check_member(member: Weights, architecture: Architecture, data: "DataSet") 
         )
 
 
-def _network(
-    architecture: Architecture, member: Weights, data: "DataSet", resolution: int, precision: Any
-) -> "Network":
-    from results.export.weights import fitting_graph
-    from trainers.network import build
-
-    plain, full = (
-        architecture.graph(resolution, classes=len(data.classes), channels=data.channels, aux=aux)
-        for aux in (False, any(key.startswith("aux") for key in member.tensors))
-    )
-    fitting_graph(plain, full, member.tensors)
-    network = build(plain, initialise=0)
-    network.load_state_dict({key: value for key, value in member.tensors.items() if not key.startswith("aux")})
-    precision.place(network)
-    return network
-
-
 def _part(data: "DataSet", part: PartName) -> "Part":
     from trainers.data import test_part, whole_set
 
@@ -190,26 +176,3 @@ def _part(data: "DataSet", part: PartName) -> "Part":
         case "validation":
             return data.validation
     return data.train
-
-
-def _standardised(
-    part: "Part", data: "DataSet", trained: Mapping[str, Any], device: Any
-) -> "Iterator[tuple[Tensor, Tensor]]":
-    """Pictures as they were before they were stored, scaled as those that the weights were trained on."""
-    import torch
-
-    mean, deviation = (
-        torch.tensor(trained.get(name, getattr(data, name)), device=device)[:, None, None]
-        for name in ("mean", "deviation")
-    )
-    scale = trained.get("white", data.white) / data.white
-    for pictures, labels in part.originals():
-        yield (pictures.to(device).permute(0, 3, 1, 2).float() * scale - mean) / deviation, labels
-
-
-def _told(batches: "Iterator[tuple[Tensor, Tensor]]", of: int, tell: Tell) -> "Iterator[tuple[Tensor, Tensor]]":
-    done = 0
-    for pictures, labels in batches:
-        yield pictures, labels
-        done += len(labels)
-        tell(done, of)

@@ -17,10 +17,11 @@ from typing import cast
 from search_spaces.architecture import MAX_RESOLUTION, Architecture, Aux, HeadStep, Module, Stage
 from search_spaces.errors import RequestError, ResolutionError, nearest
 from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernels, allowed, kernels
+from search_spaces.facts import aux_facts
 from search_spaces.genes import Choice, Gene, Pick, Value, Widths
 from search_spaces.inception_plans import PLACES, STRIDE_POOL, ModulePlan, ReductionPlan, SpatialPlan, StagePlan
 from search_spaces.inception_widths import Limits, Names, StemPlan, WidthWalk
-from search_spaces.layout import aux_facts, layout_of
+from search_spaces.layout import layout_of
 from search_spaces.operations import Pool
 from search_spaces.space_file import ReductionChoices, SpaceFile, TowerChoices
 
@@ -76,7 +77,6 @@ class InceptionSpace:
         drawn = cast(tuple[str, ...], self.whole[0][1])  # a stem that is fixed leaves the others no say
         self.grids = {name: self._grids(name) for name in drawn}
         self.stems = {name: self._stem(name) for name in drawn}
-        self._check_heads()
         self.tables = [self._table(s) for s in range(len(file.stages))]
         self.width_names = [table.names for table in self.tables]
         self._plans: dict[tuple[object, ...], ModulePlan | ReductionPlan | SpatialPlan] = {}
@@ -166,7 +166,7 @@ class InceptionSpace:
             at=at,
         )
 
-    def _check_heads(self) -> None:
+    def check_heads(self) -> None:
         """Refuse an auxiliary head that can be drawn and does not fit the grid of its stage."""
         if self.file.aux is None:
             return

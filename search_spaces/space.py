@@ -37,6 +37,10 @@ class SearchSpace:
         self._inception = InceptionSpace(file)
         self.genes: tuple[Gene, ...] = self._inception.genes
 
+    def check_heads(self) -> None:
+        """Raise RequestError where an auxiliary head that can be drawn does not fit the grid of its stage."""
+        self._inception.check_heads()
+
     @property
     def digest(self) -> str:
         """SHA-256 of everything that the space's file says, defaults included."""
@@ -154,7 +158,12 @@ def space(name_or_path: str, resolution: int | None = None) -> SearchSpace:
         document = replace(document, data={**document.data, "resolution": resolution})
     file = validate(SpaceFile, document, _KIND, _ALSO)
     try:
-        return SearchSpace(file)
+        found = SearchSpace(file)
+        # At a resolution that the file does not name, heads that find no room are left out of the costs, as those of
+        # any architecture are, and proxies get theirs cut to fit.
+        if resolution is None:
+            found.check_heads()
+        return found
     except RequestError as error:
         if name_or_path in space_names():  # nothing is wrong with those that ship: another resolution is
             raise

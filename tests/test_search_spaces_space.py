@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search_spaces.cost import cost
 from search_spaces.errors import RequestError
 from search_spaces.factorisation import kernels
 from search_spaces.genes import Gene
@@ -303,3 +304,10 @@ def test_a_base_must_exist_and_end(tmp_path: Path) -> None:
     path.write_text("base: 3\nname: round", encoding="utf-8")
     with pytest.raises(RequestError, match=r"base is .3.: the name of a space or a YAML file is allowed"):
         space(str(path))
+
+
+def test_heads_that_find_no_room_at_another_target_resolution_do_not_close_the_space():
+    searched = space("inception", 224)
+    drawn = searched.sample(0)
+    assert drawn in searched
+    assert cost(drawn, 224).params_with_aux is None
