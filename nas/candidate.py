@@ -148,8 +148,9 @@ class Candidate:
         architecture = proxy(from_data(self.job.architecture), self.job.resolution, self.job.width)
         graph = architecture.graph(self.job.resolution, classes=len(data.classes), channels=data.channels, aux=True)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        network = build(graph, initialise=self.job.random_seed, device=device)
-        fit = Fit(network, data, Recipe(**self.job.recipe), device=device, random_seed=self.job.random_seed)
+        recipe, random_seed = Recipe(**self.job.recipe), self.job.random_seed
+        network = build(graph, initialise=random_seed, device=device, classifier_deviation=recipe.classifier_deviation)
+        fit = Fit(network, data, recipe, device=device, random_seed=random_seed)
         fit.restore(self.folder / CHECKPOINTS)
         return fit
 

@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from search_spaces.graph import Node
 from search_spaces.operations import Conv, Input, Pool
 from search_spaces.space import space
 from trainers.network import Network, build, endpoints
+from trainers.recipe import Recipe
 
 # torchvision 0.28's inception_v3 with weights and picture from tests/fingerprint.py: 299 px, float64, evaluation mode.
 FIRST_LOGITS = (
@@ -95,6 +97,15 @@ def test_initial_weights_are_the_published_ones(inception_v3: Network) -> None:
     assert weight.std().item() == pytest.approx(0.08796, rel=0.01)
     assert inception_v3.get_submodule("aux1.2.conv").weight.abs().max().item() <= 0.02  # type: ignore[operator]
     assert not inception_v3.get_submodule("head.linear.linear").bias.any()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("initialisation", "most"), [("published", 0.2), ("gentle", 0.02)])
+def test_the_classifier_begins_as_the_recipe_says(initialisation: Any, most: float) -> None:
+    deviation = Recipe(initialisation=initialisation).classifier_deviation
+    network = build(small(aux=True).graph(classes=1000, aux=True), initialise=0, classifier_deviation=deviation)
+    largest = network.get_submodule("head.linear.linear").weight.abs().max().item()  # type: ignore[operator]
+    assert 0.95 * most < largest <= most
+    assert network.get_submodule("aux1.linear.linear").weight.abs().max().item() <= 0.002  # type: ignore[operator]
 
 
 def small(*, aux: bool = False, norm: bool = True) -> Architecture:

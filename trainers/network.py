@@ -173,7 +173,13 @@ def endpoints(network: Network, x: Tensor) -> dict[str, Tensor]:
 # ----------------------------------------------------------------------------------------------------- initial weights
 
 
-def build(graph: Graph, *, initialise: int | torch.Generator, device: torch.device | str = "cpu") -> Network:
+def build(
+    graph: Graph,
+    *,
+    initialise: int | torch.Generator,
+    device: torch.device | str = "cpu",
+    classifier_deviation: float = 0.01,
+) -> Network:
     """Build the network of a graph with weights drawn from ``initialise``, a random seed or a generator on the CPU.
 
     The draws happen on the CPU in the graph's order, so that they are the same for every device and with or without
@@ -184,17 +190,17 @@ def build(graph: Graph, *, initialise: int | torch.Generator, device: torch.devi
         network = Network(graph)
     network.to_empty(device="cpu")
     for node in graph:
-        _initialise(network.get_submodule(node.name), node, generator)
+        _initialise(network.get_submodule(node.name), node, generator, classifier_deviation)
     return network.to(device)
 
 
 @torch.no_grad()
-def _initialise(module: nn.Module, node: Node, generator: torch.Generator) -> None:
+def _initialise(module: nn.Module, node: Node, generator: torch.Generator, classifier: float) -> None:
     """Fill one node's parameters: weights as published for Inception-v3 (1512.00567's released code), biases zero.
 
     The publication draws from a normal distribution of deviation 0.1, cut at two deviations; in an auxiliary head 0.01
-    for the spatial convolution and 0.001 for the linear layer, so that a fresh head hardly disturbs the trunk. 0.01 for
-    the classifier is our own: with 0.1 a proxy began with a loss of 3 nats instead of 2.3, and lost an epoch over it.
+    for the spatial convolution and 0.001 for the linear layer, so that a fresh head hardly disturbs the trunk. The
+    ``classifier`` has a deviation of its own (trainers/recipe.py says why).
     torchvision's ``trunc_normal_(std=0.1, a=-2, b=2)`` cuts at 20 deviations, which is not what the publication does.
     A convolution without norm and a hidden linear layer have nothing that absorbs a scale: they take sqrt(2 / fan in)
     instead (1502.01852).
@@ -211,7 +217,7 @@ def _initialise(module: nn.Module, node: Node, generator: torch.Generator) -> No
             module.norm.reset_parameters()
     elif isinstance(module, LinearUnit):
         hidden = not node.name.endswith(".linear")
-        scale = (2 / module.linear.in_features) ** 0.5 if hidden else 0.001 if auxiliary else 0.01
+        scale = (2 / module.linear.in_features) ** 0.5 if hidden else 0.001 if auxiliary else classifier
         _truncated_normal(module.linear.weight, scale, generator)
         module.linear.bias.zero_()
 

@@ -82,7 +82,7 @@ def _fit(job: TrainingJob, data: DataSet, world: World) -> Fit:
         job.resolution, classes=len(data.classes), channels=data.channels, aux=recipe.aux_weight > 0
     )
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-    network = build(graph, initialise=job.random_seed, device=device)
+    network = build(graph, initialise=job.random_seed, device=device, classifier_deviation=recipe.classifier_deviation)
     return Fit(network, data, recipe, device=device, random_seed=job.random_seed, world=world)
 
 
