@@ -104,6 +104,19 @@ def test_weight_decay_joins_the_gradient() -> None:
     assert weight.item() == pytest.approx(2.0 - 0.1 * 1.0 / math.sqrt(0.9 + 0.1 * 1.0 + 1.0))
 
 
+def test_a_long_parameter_is_updated_block_by_block_to_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizer, "BLOCK", 7)
+    values, gradients = torch.randn(2, 20, generator=torch.Generator().manual_seed(0))
+    long, whole = torch.nn.Parameter(values.clone()), torch.nn.Parameter(values.clone()[None])
+    long.grad, whole.grad = gradients, gradients[None]
+    for param in (long, whole):
+        stepper = RMSProp([param], 0.1, weight_decay=0.5)
+        for _ in range(3):
+            stepper.step()
+    assert not torch.equal(long, values)
+    assert torch.equal(long, whole[0])
+
+
 class Tiny(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -93,15 +93,16 @@ class _Long:
             self.offsets.append(total)
             total += -(-place.parameter.numel() // _ALIGN) * _ALIGN
         self.parameter = nn.Parameter(places[0].parameter.new_zeros(total))
-        self.gradient = self.parameter.grad = torch.zeros_like(self.parameter)
-        self.gradients = self.views(self.gradient)
+        trained = all(place.parameter.requires_grad for place in places)  # an average follows without gradients
+        self.parameter.grad = torch.zeros_like(self.parameter) if trained else None
+        self.gradients = [] if self.parameter.grad is None else self.views(self.parameter.grad)
         self.buffer: Tensor | None = None
         self.stale = False  # whether the gradient is of no more use
-        for place, value, gradient in zip(places, self.views(self.parameter), self.gradients, strict=True):
+        for place, value in zip(places, self.views(self.parameter), strict=True):
             value.copy_(place.parameter.detach())
             place.parameter.data = value
-            if place.parameter.requires_grad:
-                place.parameter.grad = gradient
+        for place, gradient in zip(places, self.gradients, strict=False):
+            place.parameter.grad = gradient
 
     def views(self, long: Tensor) -> list[Tensor]:
         """Return the pieces of a long tensor in the shapes and layouts of the parameters."""
@@ -133,7 +134,7 @@ class _Long:
         """Take the pieces' gradients into the long one."""
         known = [(mine, new) for mine, new in zip(self.gradients, gradients, strict=True) if new is not None]
         if self.stale and len(known) < len(gradients):
-            self.gradient.zero_()
+            torch._foreach_zero_(self.gradients)
         mine, new = [mine for mine, _ in known], [new for _, new in known]
         (torch._foreach_copy_ if self.stale else torch._foreach_add_)(mine, new)
         self.stale = False
