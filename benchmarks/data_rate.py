@@ -72,15 +72,14 @@ def image_folder_seconds(pictures: Path) -> float:
 
 
 def epoch(data: DataSet, width: float, recipe: Recipe, device: torch.device, *, resident: bool) -> dict[str, Any]:
-    """Train a proxy for an epoch after a first one, and measure it."""
+    """Train a proxy for an epoch, and measure it."""
     small = proxy(seed("inception-v3"), data.resolution, width)
     graph = small.graph(data.resolution, classes=len(data.classes), channels=data.channels, aux=True)
     network = build(graph, initialise=0, device=device)
     share, feed.RESIDENT_SHARE = feed.RESIDENT_SHARE, 1.0 if resident else 0.0
     fit = Fit(network, data, recipe, device=device, random_seed=0)
     feed.RESIDENT_SHARE = share
-    results = [fit.epoch() for _ in range(2)]  # the first starts threads, and chooses kernels on a GPU
-    last = results[-1]
+    last = fit.epoch()
     if not isinstance(last, EpochResult):
         raise SystemExit(last.sentence)
     return {
@@ -102,7 +101,8 @@ def main() -> None:
         "--runs", type=int, default=3, help="times that the folder is decoded, of which medians are taken"
     )
     parser.add_argument("--resolution", type=int, default=32, help="side in pixels that the proxy is given")
-    parser.add_argument("--leave-out", type=float, default=0.2, help="share of the pictures that is not trained on")
+    parser.add_argument("--validation", type=float, default=0.1, help="share of the pictures to validate on")
+    parser.add_argument("--leave-out", type=float, default=0.2, help="share of the pictures that is not looked at")
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found: dict[str, Any] = {
@@ -118,7 +118,7 @@ def main() -> None:
     print(json.dumps(found, indent=1))
     with tempfile.TemporaryDirectory() as folder:
         os.environ["INCEPTION_NAS_CACHE"] = folder
-        source = DataSource(str(options.pictures), validation=0.1, test=options.leave_out)
+        source = DataSource(str(options.pictures), validation=options.validation, test=options.leave_out)
         data = load(source, resolution=options.resolution)
         found["training_pictures"] = len(data.train)
         found["epochs"] = []
