@@ -17,7 +17,16 @@ from search_spaces.architecture import MAX_RESOLUTION, Architecture, Aux, HeadSt
 from search_spaces.errors import RequestError, ResolutionError, nearest
 from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernels, allowed, kernels
 from search_spaces.genes import Choice, Gene, Pick, Value, Widths
-from search_spaces.inception_plans import PLACES, STRIDE_POOL, ModulePlan, ReductionPlan, SpatialPlan, StagePlan
+from search_spaces.inception_plans import (
+    PLACES,
+    STRIDE_POOL,
+    ModulePlan,
+    PointwiseTowers,
+    ReductionPlan,
+    SpatialPlan,
+    StagePlan,
+    pool_towers,
+)
 from search_spaces.inception_widths import Limits, Names, StemPlan, WidthWalk
 from search_spaces.layout import layout_of
 from search_spaces.operations import Pool
@@ -76,7 +85,7 @@ class InceptionSpace:
         self.tables = [self._table(s) for s in range(len(file.stages))]
         self.width_names = [table.names for table in self.tables]
         self._plans: dict[tuple[object, ...], ModulePlan | ReductionPlan | SpatialPlan] = {}
-        self._spots: dict[tuple[object, ...], tuple[ModulePlan, Pool]] = {}
+        self._spots: dict[tuple[object, ...], tuple[ModulePlan, PointwiseTowers]] = {}
         genes = tuple(self._genes())
         self.genes = tuple(gene for gene in genes if len(gene.choices) != 1)
         self._check_fixed(genes)
@@ -228,7 +237,7 @@ class InceptionSpace:
         plans = [self._stage_plan(pick, s, self.grids[stem][s], padding) for s in range(len(file.stages))]
         aux: tuple[Aux, ...] = ()
         if file.aux is not None:
-            aux = _aux(file.aux.stage, plans[file.aux.stage - 1].count, file.aux.heads[head[0]])
+            aux = _aux(file.aux.stage, plans[file.aux.stage - 1].modules, file.aux.heads[head[0]])
         stages = WidthWalk(self.limits, file.tied, self.stems[stem], plans, self.width_names).stages(pick)
         return Architecture(file.name, file.stems[stem], stages, aux, file.dropout, file.norm_eps, file.resolution)
 
@@ -249,8 +258,6 @@ class InceptionSpace:
             reduction = self._reduction_plan(s, pick.choices(table.reduction))
         (depth,) = cast(tuple[int], pick.choices((table.depth,)))
         pairs = [self._module_plan(s, padding, pick.choices(spot)) for spot in table.spots[:depth]]
-        if self.file.tied and depth > 1:
-            pairs *= 2
         plans, pools = zip(*pairs, strict=True)
         return StagePlan(plans, pools, depth, reduction, grid[0] * grid[1])
 
@@ -263,8 +270,8 @@ class InceptionSpace:
             self._plans[s, values] = ReductionPlan(str(kind), direct == "yes", long, choices)
         return self._plans[s, values]  # type: ignore[return-value]
 
-    def _module_plan(self, s: int, padding: str, values: tuple[Value, ...]) -> tuple[ModulePlan, Pool]:
-        """Return the plan and the pool for the values of one spot; the same objects every time."""
+    def _module_plan(self, s: int, padding: str, values: tuple[Value, ...]) -> tuple[ModulePlan, PointwiseTowers]:
+        """Return the plan and the pool's towers for the values of one spot; the same objects every time."""
         if (found := self._spots.get((s, padding, values))) is not None:
             return found
         widen, kind, *chains = values
@@ -274,7 +281,7 @@ class InceptionSpace:
         key = (s, widen, short.chain, long.chain)
         if key not in self._plans:
             self._plans[key] = ModulePlan(stage, widen == "early", short, long)
-        found = self._spots[s, padding, values] = cast(ModulePlan, self._plans[key]), pool
+        found = self._spots[s, padding, values] = cast(ModulePlan, self._plans[key]), pool_towers(pool)
         return found
 
     def _spatial_plan(self, choices: TowerChoices, values: Sequence[Value]) -> SpatialPlan:
