@@ -193,8 +193,12 @@ class ModulePlan:
 
     def readable_highs(self, readable: float) -> tuple[int, ...]:
         """The widest outputs if those that are read may have up to ``readable`` channels."""
-        read = zip(self.highs, self.ranges, self.output_is_read, strict=True)
-        return tuple([widths.down(readable) if is_read else high for high, widths, is_read in read])
+        (long_is_read, short_is_read, *_), (long, short, *others) = self.output_is_read, self.highs
+        return (
+            self.ranges[0].down(readable) if long_is_read else long,
+            self.ranges[1].down(readable) if short_is_read else short,
+            *others,
+        )
 
     @cached_property
     def lost(self) -> int:
@@ -274,8 +278,8 @@ class StagePlan(NamedTuple):
     ``spots`` and ``pools``: of each module, or once for all of them where genes are tied.
     """
 
-    spots: tuple[ModulePlan, ...]
-    pools: tuple[PointwiseTowers, ...]
+    spots: Sequence[ModulePlan]
+    pools: Sequence[PointwiseTowers]
     modules: int
     reduction: ReductionPlan | None
     area: int
