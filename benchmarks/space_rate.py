@@ -9,14 +9,18 @@ Parts take turns, so that whatever else the machine does falls on all of them, a
 - ConfigSpace (``pip install configspace``), the fastest conditional peer known to us: bare configurations of about 30
   conditional dimensions, singly and in batches, with no cost and no check;
 - params and multiply-adds of one Inception-v3 at 299 px: here, from an empty memory and from known towers, and by
-  torch's flop counter on the meta device, the fastest general counter known to us.
+  torch's flop counter on the meta device, the fastest general counter known to us;
+- calls of an empty function: how fast the interpreter is. Its build matters by a third or so, and what a build says of
+  itself does not tell whether it was optimised by a profile (Debian's is, and its configuration does not name it).
 
-One process, one thread. The garbage collector is off while a part runs, as in ``timeit``.
+One process, one thread. The garbage collector is off while a part runs, as in ``timeit``. The first architectures of a
+part (``per_second_of_the_first_300``) come from a space that has just been read, with no tower known.
 """
 
 import argparse
 import gc
 import json
+import platform
 import random
 import subprocess
 import sys
@@ -31,50 +35,56 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas.doctor import hardware
 from search_spaces import layout
+from search_spaces.architecture import Architecture
 from search_spaces.cost import count, params_and_macs
-from search_spaces.layout import layout_of
+from search_spaces.layout import Layout, layout_of
 from search_spaces.principles import measure
 from search_spaces.seeds import seed
 from search_spaces.space import SearchSpace, space
 from trainers.network import Network
 
 LIMIT_MACS = 6_000_000_000
-BATCH = 100  # a step is done for so many architectures before the next, which suits the processor's caches
+STEP = 100  # a step is done for so many architectures before the next, which suits the processor's caches
+BATCH = 10_000  # ConfigSpace's configurations that are drawn at once
+FIRST = 300
 Part = Callable[[int], Any]  # does its work so many times
 
 
-def of_space(searched: SearchSpace) -> dict[str, Part]:
+def of_space(name: str) -> dict[str, Part]:
+    """Each part reads the space anew: none finds what another has learnt of it."""
+    return {
+        f"{name}: sample": _sampling(space(name)),
+        f"{name}: sample, check, params and MACs, audit": _screening(
+            space(name), lambda *pair: params_and_macs(*pair)[1]
+        ),
+        f"{name}: the same with memory and auxiliary heads": _screening(space(name), lambda *pair: count(*pair).macs),
+    }
+
+
+def _sampling(searched: SearchSpace) -> Part:
     source = random.Random(0)
 
     def sample(times: int) -> None:
         for _ in range(times):
             searched.sample(source)
 
-    def everything(times: int) -> int:
+    return sample
+
+
+def _screening(searched: SearchSpace, macs_of: Callable[[Architecture, Layout], int]) -> Part:
+    source = random.Random(0)
+
+    def screen(times: int) -> int:
         fine = 0
-        for first in range(0, times, BATCH):
-            drawn = [searched.sample(source) for _ in range(min(BATCH, times - first))]
+        for first in range(0, times, STEP):
+            drawn = [searched.sample(source) for _ in range(min(STEP, times - first))]
             laid_out = [layout_of(architecture, searched.resolution) for architecture in drawn]
-            macs = [params_and_macs(*pair)[1] for pair in zip(drawn, laid_out, strict=True)]
+            macs = [macs_of(*pair) for pair in zip(drawn, laid_out, strict=True)]
             audits = [measure(each, searched.thresholds) for each in laid_out]
             fine += sum(audit.passed and number <= LIMIT_MACS for audit, number in zip(audits, macs, strict=True))
         return fine
 
-    def with_memory(times: int) -> int:
-        fine = 0
-        for first in range(0, times, BATCH):
-            drawn = [searched.sample(source) for _ in range(min(BATCH, times - first))]
-            laid_out = [layout_of(architecture, searched.resolution) for architecture in drawn]
-            costs = [count(*pair) for pair in zip(drawn, laid_out, strict=True)]
-            audits = [measure(each, searched.thresholds) for each in laid_out]
-            fine += sum(audit.passed and cost.macs <= LIMIT_MACS for audit, cost in zip(audits, costs, strict=True))
-        return fine
-
-    return {
-        f"{searched.name}: sample": sample,
-        f"{searched.name}: sample, check, params and MACs, audit": everything,
-        f"{searched.name}: the same with memory and auxiliary heads": with_memory,
-    }
+    return screen
 
 
 def of_config_space() -> dict[str, Part]:
@@ -100,10 +110,25 @@ def of_config_space() -> dict[str, Part]:
         for _ in range(times):
             drawn.sample_configuration()
 
+    def in_batches(times: int) -> None:
+        for first in range(0, times, BATCH):
+            drawn.sample_configuration(min(BATCH, times - first))
+
     return {
         "ConfigSpace: bare configurations, singly": singly,
-        "ConfigSpace: bare configurations, in batches": drawn.sample_configuration,
+        f"ConfigSpace: bare configurations, in batches of {BATCH:,}": in_batches,
     }
+
+
+def of_python() -> dict[str, Part]:
+    def nothing() -> None:
+        pass
+
+    def calls(times: int) -> None:
+        for _ in range(times):
+            nothing()
+
+    return {"Python: calls of an empty function": calls}
 
 
 def of_cost() -> dict[str, Part]:
@@ -182,19 +207,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    parts: dict[str, Part] = {}
-    for name in ("inception", "inception-free"):
-        parts |= of_space(space(name))
-    parts |= of_config_space()
-    first = {name: seconds_each(part, 300) for name, part in parts.items()}  # towers that are not known yet
+    parts = of_space("inception") | of_space("inception-free")
+    first = {}
+    for name, part in parts.items():
+        layout.forget()
+        first[name] = seconds_each(part, FIRST)
+    parts |= of_config_space() | of_python()
     found = rounds_of(parts, arguments) | rounds_of(of_cost(), arguments)
     seconds = {name: median(values) for name, values in found.items()}
     counter = seconds["one Inception-v3: torch's flop counter"]
     data = {
         "hardware": hardware(),
+        "python": {"version": platform.python_version(), "compiler": platform.python_compiler()},
         "rounds": arguments.rounds,
         "per_second": {name: round(1 / value, 1) for name, value in seconds.items()},
-        "per_second_of_the_first_300": {name: round(1 / value, 1) for name, value in first.items()},
+        f"per_second_of_the_first_{FIRST}": {name: round(1 / value, 1) for name, value in first.items()},
         "spread": {name: [round(1 / max(values), 1), round(1 / min(values), 1)] for name, values in found.items()},
         "flop_counter_over_ours": {
             name: round(counter / seconds[f"one Inception-v3: params and MACs, {name}"], 1)

@@ -28,7 +28,7 @@ from statistics import fmean, variance
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
-from search_spaces.genes import Choice, Pick, Value, Widths
+from search_spaces.genes import Batch, Pick, Value, Widths
 from search_spaces.leaves import Ways, all_leaves, copies
 from search_spaces.space import SearchSpace
 
@@ -164,14 +164,14 @@ class _Outline:
         self.widths: list[str] = []
         self.size = 1  # the number of ways to choose all but depths and widths
 
-    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
+    def way(self, batch: Batch) -> int:
         """Return the first way, or the depth that is given."""
-        ways, name = self.ways.of(of), of[0][0]
+        ways, name = self.ways.of(batch), batch[0][0]
         if name.endswith(".depth"):
             self.depths[name] = tuple(depth for (depth,) in ways)
-            return (self.given.get(name, self.depths[name][0]),)
+            return batch.number([self.given.get(name, self.depths[name][0])])
         self.size *= len(ways)
-        return ways[0]
+        return batch.number(ways[0])
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Return the lowest width."""
@@ -197,16 +197,16 @@ class _Walker:
         with suppress(_Stopped):
             self.course.walk(self)
 
-    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
+    def way(self, batch: Batch) -> int:
         """Return what is chosen, or a way drawn at random."""
-        if of[0][0] in self.values:
-            return tuple([self.values[name] for name, _ in of])
-        ways = self.course.ways.of(of)
-        odds = self.course.odds.get(of[0][0])
+        if batch[0][0] in self.values:
+            return batch.number([self.values[name] for name, _ in batch])
+        ways = self.course.ways.of(batch)
+        odds = self.course.odds.get(batch[0][0])
         index = self.source.choices(range(len(ways)), odds)[0]
         self.log -= math.log(odds[index] if odds else 1 / len(ways))
-        self.values.update((name, value) for (name, _), value in zip(of, ways[index], strict=True))
-        return ways[index]
+        self.values.update((name, value) for (name, _), value in zip(batch, ways[index], strict=True))
+        return batch.number(ways[index])
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Return what is chosen, or a width drawn at random."""

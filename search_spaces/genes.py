@@ -9,7 +9,8 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from math import ceil
 from typing import Protocol
 
 from search_spaces.errors import RequestError
@@ -17,6 +18,30 @@ from search_spaces.errors import RequestError
 Value = int | str
 Choice = tuple[str, tuple[Value, ...]]  # a gene's name, and what is allowed
 Genes = dict[str, float | int | str]
+
+
+class Batch(tuple[Choice, ...]):
+    """Choices that are made together. The ways to make them have numbers from 0; the last choice turns first."""
+
+    @cached_property
+    def size(self) -> int:
+        """The number of ways."""
+        return math.prod(len(allowed) for _, allowed in self)
+
+    def way(self, number: int) -> tuple[Value, ...]:
+        """Return the values of a way, in the order of the choices."""
+        values = []
+        for _, allowed in reversed(self):
+            number, index = divmod(number, len(allowed))
+            values.append(allowed[index])
+        return tuple(values[::-1])
+
+    def number(self, way: Sequence[Value]) -> int:
+        """Return the number of the first way with these values; ValueError if one of them is not allowed."""
+        number = 0
+        for (_, allowed), value in zip(self, way, strict=True):
+            number = number * len(allowed) + allowed.index(value)
+        return number
 
 
 @dataclass(frozen=True)
@@ -59,7 +84,7 @@ class Widths:
         """Return the largest width of the grid that is at most ``value`` (never below ``low`` nor above ``high``)."""
         if value >= self.high:
             return self.high
-        return self.low + max(0, int((value - self.low) // self.step)) * self.step
+        return self.low + max(0, (int(value) - self.low) // self.step) * self.step
 
     def up(self, value: float) -> int:
         """Return the smallest width of the grid that is at least ``value`` (never below ``low`` nor above ``high``)."""
@@ -69,8 +94,8 @@ class Widths:
         """Lowest allowed width, and how many are allowed. What must not be too narrow goes before what is too wide."""
         lowest, step = self.low, self.step
         if low > lowest:
-            lowest = min(self.high, lowest - int((lowest - low) // step) * step)
-        return lowest, max(1, int((min(high, self.high) - lowest) // step) + 1)
+            lowest = min(self.high, lowest + (ceil(low - lowest) + step - 1) // step * step)
+        return lowest, max(1, (int(min(high, self.high)) - lowest) // step + 1)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -88,10 +113,10 @@ class OutsideSpace(RequestError):
 
 
 class Pick(Protocol):
-    """Answers with the value of a gene."""
+    """Answers with the values of genes."""
 
-    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
-        """Return one of the allowed values for each."""
+    def way(self, batch: Batch) -> int:
+        """Return the number of one of the ways to make choices together."""
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Return a width of the grid from ``low`` (rounded up) to ``high`` (rounded down; at least the lowest)."""
@@ -103,20 +128,21 @@ class GeneDrawer:
     def __init__(self, random_source: random.Random) -> None:
         self.random = random_source.random
 
-    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
-        """Draw one of the allowed values for each."""
-        draw = self.random
-        return tuple([allowed[int(draw() * len(allowed))] for _, allowed in of])
+    def way(self, batch: Batch) -> int:
+        """Draw one of the ways."""
+        return int(self.random() * batch.size)
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Draw a width of the interval; written out, because searches draw dozens for every architecture."""
-        lowest, step = widths.low, widths.step
+        lowest, highest, step = widths.low, widths.high, widths.step
         if low > lowest:
-            lowest -= int((lowest - low) // step) * step
-            if lowest >= widths.high:
-                return widths.high
-        room = (high if high < widths.high else widths.high) - lowest
-        return lowest + int(self.random() * (int(room // step) + 1)) * step if room > 0 else lowest
+            lowest += (ceil(low - lowest) + step - 1) // step * step
+            if lowest >= highest:
+                return highest
+        if high < highest:
+            highest = int(high)
+        count = (highest - lowest) // step + 1
+        return lowest + int(self.random() * count) * step if count > 1 else lowest
 
 
 class GeneReader:
@@ -125,9 +151,9 @@ class GeneReader:
     def __init__(self, genes: Mapping[str, float | int | str]) -> None:
         self.genes = genes
 
-    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
-        """Return the genes' values, or the only allowed one."""
-        return tuple([allowed[0] if len(allowed) == 1 else self.genes[name] for name, allowed in of])  # type: ignore[misc]
+    def way(self, batch: Batch) -> int:
+        """Return the way with the genes' values; a choice of one value is no gene."""
+        return batch.number([allowed[0] if len(allowed) == 1 else self.genes[name] for name, allowed in batch])  # type: ignore[misc]
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Return the width at the gene's position."""
@@ -143,15 +169,15 @@ class GeneWriter:
         self.values = values
         self.genes: Genes = {}
 
-    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
-        """Note and return the known values."""
-        for name, allowed in of:
+    def way(self, batch: Batch) -> int:
+        """Note the known values and return their way."""
+        for name, allowed in batch:
             value = self.values[name]
             if value not in allowed:
                 raise OutsideSpace(f"{name} is {value}: this space allows {', '.join(map(str, allowed))}")
             if len(allowed) > 1:
                 self.genes[name] = value
-        return tuple([self.values[name] for name, _ in of])
+        return batch.number([self.values[name] for name, _ in batch])
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Note the middle of the known width's share of the interval and return the width."""

@@ -18,8 +18,17 @@ from search_spaces.architecture import MAX_RESOLUTION, Architecture, Aux, HeadSt
 from search_spaces.errors import RequestError, ResolutionError, nearest
 from search_spaces.factorisation import FACTORISATIONS, Factorisation, Kernels, allowed, kernels
 from search_spaces.facts import aux_facts
-from search_spaces.genes import Choice, Gene, Pick, Value, Widths
-from search_spaces.inception_plans import PLACES, STRIDE_POOL, ModulePlan, ReductionPlan, SpatialPlan, StagePlan
+from search_spaces.genes import Batch, Choice, Gene, Pick, Value, Widths
+from search_spaces.inception_plans import (
+    PLACES,
+    STRIDE_POOL,
+    ModulePlan,
+    PointwiseTowers,
+    ReductionPlan,
+    SpatialPlan,
+    StagePlan,
+    pool_towers,
+)
 from search_spaces.inception_widths import Limits, Names, StemPlan, WidthWalk
 from search_spaces.layout import layout_of
 from search_spaces.operations import Pool
@@ -30,18 +39,24 @@ CHOICES = ("kernel", "factorisation", "repeats")
 TOWERS = ("long", "short")
 
 
+Spot = tuple[ModulePlan, dict[str, PointwiseTowers]]  # a module's plan, and the towers of its pool by padding
+
+
 @dataclass(frozen=True)
 class StageTable:
     """The choices of a stage by name; ``spots``: those of each module, or once for all of them.
 
     Reductions: kind, direct, and the three of the long tower's chain. Spots: widen, pool.kind, and three for the chain
-    of the short and of the long tower.
+    of the short and of the long tower. ``reductions`` and, for each spot, ``modules``: what the ways of these choices
+    lead to, each made when it is first asked for. Spots that allow the same share it.
     """
 
-    depth: Choice
-    reduction: tuple[Choice, ...]
-    spots: tuple[tuple[Choice, ...], ...]
+    depth: Batch
+    reduction: Batch
+    spots: tuple[Batch, ...]
     names: Names
+    reductions: dict[int, ReductionPlan]
+    modules: tuple[dict[int, Spot], ...]
 
 
 @lru_cache(maxsize=1024)
@@ -71,16 +86,15 @@ class InceptionSpace:
             )
         heads = tuple(file.aux.heads) if file.aux else ()
         of_all = (("stem", tuple(file.stems)), ("padding", file.padding), ("aux", heads))
-        self.whole = [
-            self._choice(name, allowed) for name, allowed in of_all if allowed
-        ]  # choices of the whole network
-        drawn = cast(tuple[str, ...], self.whole[0][1])  # a stem that is fixed leaves the others no say
+        whole = [self._choice(name, allowed) for name, allowed in of_all if allowed]
+        drawn = cast(tuple[str, ...], whole[0][1])  # a stem that is fixed leaves the others no say
         self.grids = {name: self._grids(name) for name in drawn}
         self.stems = {name: self._stem(name) for name in drawn}
+        self.whole = Batch(whole)  # choices of the whole network
+        self.wholes = [tuple(map(str, self.whole.way(number))) for number in range(self.whole.size)]
         self.tables = [self._table(s) for s in range(len(file.stages))]
         self.width_names = [table.names for table in self.tables]
-        self._plans: dict[tuple[object, ...], ModulePlan | ReductionPlan | SpatialPlan] = {}
-        self._spots: dict[tuple[object, ...], tuple[ModulePlan, Pool]] = {}
+        self._plans: dict[tuple[object, ...], ModulePlan | SpatialPlan] = {}
         genes = tuple(self._genes())
         self.genes = tuple(gene for gene in genes if len(gene.choices) != 1)
         self._check_fixed(genes)
@@ -201,18 +215,22 @@ class InceptionSpace:
                 self._choice(f"{at}.reduction.direct", flags),
                 *self._tower_choices(f"{at}.reduction.long", stage.reduction.long, s, reduction=True),
             ]
-        return StageTable(
-            depth=self._choice(f"{at}.depth", tuple(range(stage.depth[0], stage.depth[1] + 1))),
-            reduction=tuple(reduction),
-            spots=tuple(
+        batches = [
+            Batch(
                 (
                     self._choice(f"{spot}.widen", stage.widen),
                     self._choice(f"{spot}.pool.kind", stage.pool.kind),
                     *self._tower_choices(f"{spot}.short", stage.short, s),
                     *self._tower_choices(f"{spot}.long", stage.long, s),
                 )
-                for spot in spots
-            ),
+            )
+            for spot in spots
+        ]
+        modules: dict[tuple[tuple[Value, ...], ...], dict[int, Spot]] = {}
+        return StageTable(
+            depth=Batch([self._choice(f"{at}.depth", tuple(range(stage.depth[0], stage.depth[1] + 1)))]),
+            reduction=Batch(reduction),
+            spots=tuple(batches),
             # Widths are chosen for the first and the last module of a stage where genes are tied, else for each.
             names=Names(
                 [[f"{at}.{place}.{end}" for place in PLACES] for end in ("first", "last")]
@@ -223,6 +241,8 @@ class InceptionSpace:
                 else [[f"{spot}.{tower}.embedding" for tower in TOWERS] for spot in spots],
                 [f"{at}.reduction.{tower}.{what}" for what in ("output", "embedding") for tower in TOWERS],
             ),
+            reductions={},
+            modules=tuple(modules.setdefault(tuple(allowed for _, allowed in batch), {}) for batch in batches),
         )
 
     def _tower_choices(self, at: str, choices: TowerChoices, stage: int, *, reduction: bool = False) -> list[Choice]:
@@ -262,7 +282,7 @@ class InceptionSpace:
     def _genes(self) -> Iterator[Gene]:
         yield from (Gene(name, allowed) for name, allowed in self.whole)
         for stage, table in zip(self.file.stages, self.tables, strict=True):
-            choices = [*table.reduction, table.depth, *(choice for spot in table.spots for choice in spot)]
+            choices = [*table.reduction, *table.depth, *(choice for spot in table.spots for choice in spot)]
             yield from (Gene(name, allowed) for name, allowed in choices)
             long, short = stage.long, stage.short
             widths: list[tuple[Sequence[Sequence[str]], tuple[Widths, ...]]] = []
@@ -281,11 +301,11 @@ class InceptionSpace:
     def walk(self, pick: Pick) -> Architecture:
         """Ask for every gene, in order, and return the architecture that the answers describe."""
         file = self.file
-        stem, padding, *head = map(str, pick.choices(self.whole))
+        stem, padding, *head = self.wholes[pick.way(self.whole)]
         plans = [self._stage_plan(pick, s, self.grids[stem][s], padding) for s in range(len(file.stages))]
         aux: tuple[Aux, ...] = ()
         if file.aux is not None:
-            aux = _aux(file.aux.stage, plans[file.aux.stage - 1].count, file.aux.heads[head[0]])
+            aux = _aux(file.aux.stage, plans[file.aux.stage - 1].modules, file.aux.heads[head[0]])
         stages = WidthWalk(self.limits, file.tied, self.stems[stem], plans, self.width_names).stages(pick)
         return Architecture(file.name, file.stems[stem], stages, aux, file.dropout, file.norm_eps, file.resolution)
 
@@ -303,35 +323,39 @@ class InceptionSpace:
     def _stage_plan(self, pick: Pick, s: int, grid: tuple[int, int], padding: str) -> StagePlan:
         table, reduction = self.tables[s], None
         if table.reduction:
-            reduction = self._reduction_plan(s, pick.choices(table.reduction))
-        (depth,) = cast(tuple[int], pick.choices((table.depth,)))
-        pairs = [self._module_plan(s, padding, pick.choices(spot)) for spot in table.spots[:depth]]
-        if self.file.tied and depth > 1:
-            pairs *= 2
-        plans, pools = zip(*pairs, strict=True)
+            way = pick.way(table.reduction)
+            reduction = table.reductions.get(way) or self._reduction_plan(s, way)
+        _, depths = table.depth[0]
+        depth = cast(int, depths[pick.way(table.depth)])
+        plans, pools = [], []
+        for m, (spot, modules) in enumerate(zip(table.spots[:depth], table.modules, strict=False)):
+            way = pick.way(spot)
+            plan, towers = modules.get(way) or self._module_plan(s, m, way)
+            plans.append(plan)
+            pools.append(towers[padding])
         return StagePlan(plans, pools, depth, reduction, grid[0] * grid[1])
 
-    def _reduction_plan(self, s: int, values: tuple[Value, ...]) -> ReductionPlan:
-        if (s, values) not in self._plans:
-            kind, direct, *chain = values
-            choices = self.file.stages[s].reduction
-            assert choices is not None
-            long = self._spatial_plan(choices.long, chain)
-            self._plans[s, values] = ReductionPlan(str(kind), direct == "yes", long, choices)
-        return self._plans[s, values]  # type: ignore[return-value]
+    def _reduction_plan(self, s: int, way: int) -> ReductionPlan:
+        """Make the plan of a reduction for a way of its choices."""
+        (kind, direct, *chain), choices = self.tables[s].reduction.way(way), self.file.stages[s].reduction
+        assert choices is not None
+        long = self._spatial_plan(choices.long, chain)
+        found = self.tables[s].reductions[way] = ReductionPlan(str(kind), direct == "yes", long, choices)
+        return found
 
-    def _module_plan(self, s: int, padding: str, values: tuple[Value, ...]) -> tuple[ModulePlan, Pool]:
-        """Return the plan and the pool for the values of one spot; the same objects every time."""
-        if (found := self._spots.get((s, padding, values))) is not None:
-            return found
-        widen, kind, *chains = values
-        stage = self.file.stages[s]
-        pool = Pool((3, 3), kind="avg" if kind == "avg" else "max", counted=padding == "counted")
+    def _module_plan(self, s: int, m: int, way: int) -> Spot:
+        """Make the plan of a module, and the towers of its pool, for a way of the choices at a spot (from 0)."""
+        table, stage = self.tables[s], self.file.stages[s]
+        widen, kind, *chains = table.spots[m].way(way)
         short, long = self._spatial_plan(stage.short, chains[:3]), self._spatial_plan(stage.long, chains[3:])
         key = (s, widen, short.chain, long.chain)
         if key not in self._plans:
             self._plans[key] = ModulePlan(stage, widen == "early", short, long)
-        found = self._spots[s, padding, values] = cast(ModulePlan, self._plans[key]), pool
+        pools: dict[str, PointwiseTowers] = {
+            padding: pool_towers(Pool((3, 3), kind="avg" if kind == "avg" else "max", counted=padding == "counted"))
+            for padding in self.file.padding
+        }
+        found = table.modules[m][way] = cast(ModulePlan, self._plans[key]), pools
         return found
 
     def _spatial_plan(self, choices: TowerChoices, values: Sequence[Value]) -> SpatialPlan:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from search_spaces.architecture import Module, Split, Step, Tower
 from search_spaces.factorisation import Kernels
@@ -72,16 +73,20 @@ def conv(kernel: tuple[int, int], width: int) -> Conv:
     return Conv(kernel, width=width)
 
 
-@lru_cache(maxsize=1 << 12)
-def pointwise_tower(width: int) -> Tower:
-    """Return the tower of a 1x1."""
-    return (conv((1, 1), width),)
+class PointwiseTowers(dict[int, Tower]):
+    """The towers of a 1x1 after given steps, by its width."""
+
+    def __init__(self, *before: Step) -> None:
+        super().__init__()
+        self.before = before
+
+    def __missing__(self, width: int) -> Tower:
+        found = self[width] = (*self.before, conv((1, 1), width))
+        return found
 
 
-@lru_cache(maxsize=1 << 12)
-def pool_tower(pool: Pool, width: int) -> Tower:
-    """Return the tower of a pool and a 1x1."""
-    return (pool, conv((1, 1), width))
+POINTWISE = PointwiseTowers()
+pool_towers = lru_cache(maxsize=1024)(PointwiseTowers)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -124,6 +129,16 @@ class ModulePlan:
     def output_is_read(self) -> tuple[bool, bool, bool, bool]:
         """Whether a convolution of the same tower reads a tensor as wide as the output."""
         return (self.early and len(self.long.chain) > 1, self.early and len(self.short.chain) > 1, False, False)
+
+    @cached_property
+    def places(self) -> tuple[tuple[Widths, int, int, bool], ...]:
+        """Of each output: what it may be, how often it leaves the module, how often it passes, whether it is read."""
+        return tuple(zip(self.ranges, self.fans, self.passes, self.output_is_read, strict=True))
+
+    @cached_property
+    def embeddings(self) -> tuple[Widths, Widths]:
+        """What the embeddings of the long and the short tower may be."""
+        return self.long.choices.embedding, self.short.choices.embedding
 
     @cached_property
     def short_towers(self) -> SpatialTowers:
@@ -176,6 +191,15 @@ class ModulePlan:
         """The most channels that the module may give."""
         return self.totals.high
 
+    def readable_highs(self, readable: float) -> tuple[int, ...]:
+        """The widest outputs if those that are read may have up to ``readable`` channels."""
+        (long_is_read, short_is_read, *_), (long, short, *others) = self.output_is_read, self.highs
+        return (
+            self.ranges[0].down(readable) if long_is_read else long,
+            self.ranges[1].down(readable) if short_is_read else short,
+            *others,
+        )
+
     @cached_property
     def lost(self) -> int:
         """Channels of the narrowest outputs that do not pass the narrowest tensors behind the embeddings."""
@@ -205,15 +229,14 @@ class ModulePlan:
         fans = self.fans
         return fans[0] * outputs[0] + fans[1] * outputs[1] + outputs[2] + outputs[3]
 
-    def module(self, pool: Pool, embeddings: Sequence[int], outputs: Sequence[int]) -> Module:
+    def module(self, pool: PointwiseTowers, embeddings: Sequence[int], outputs: Sequence[int]) -> Module:
         """Return the module. ``embeddings``: long, short; ``outputs`` as PLACES."""
-        long, short, pointwise, projection = outputs
         return Module(
             (
-                pointwise_tower(pointwise),
-                self.short_towers[embeddings[1], short],
-                self.long_towers[embeddings[0], long],
-                pool_tower(pool, projection),
+                POINTWISE[outputs[2]],
+                self.short_towers[embeddings[1], outputs[1]],
+                self.long_towers[embeddings[0], outputs[0]],
+                pool[outputs[3]],
             )
         )
 
@@ -249,12 +272,14 @@ class ReductionPlan:
         return sum(widths.high for widths in self.ranges)
 
 
-@dataclass(frozen=True, slots=True)
-class StagePlan:
-    """A stage of ``count`` modules; ``spots``: the plans of those whose widths are chosen. ``area``: of its grid."""
+class StagePlan(NamedTuple):
+    """A stage of so many ``modules``. ``area``: of its grid.
 
-    spots: tuple[ModulePlan, ...]
-    pools: tuple[Pool, ...]
-    count: int
+    ``spots`` and ``pools``: of each module, or once for all of them where genes are tied.
+    """
+
+    spots: Sequence[ModulePlan]
+    pools: Sequence[PointwiseTowers]
+    modules: int
     reduction: ReductionPlan | None
     area: int

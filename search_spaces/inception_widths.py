@@ -72,8 +72,9 @@ class StemPlan:
 class WidthWalk:
     """Asks for all widths of one architecture whose discrete choices (``plans``) are known.
 
-    Widths are chosen at a stage's spots: at its first and last module where genes are tied, else at every module. Lists
-    of floors and ceilings hold, for every stage, its entry and its spots.
+    Widths are chosen at every module; where genes are tied at a stage's first and last one, which share their floor and
+    their ceiling. Lists of floors and ceilings hold, for every stage, its entry and its spots. On the way of every draw
+    comparisons stand for min and max, which take three times as long.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class WidthWalk:
                 at += plan.reduction.depth
             depths = [at]
             if tied:  # of modules that are all the same the first and the last suffice
-                depths += [at + plan.spots[0].depth, at + plan.spots[0].depth * plan.count]
+                depths += [at + plan.spots[0].depth, at + plan.spots[0].depth * plan.modules]
             else:
                 for module in plan.spots:
                     depths.append(depths[-1] + module.depth)
@@ -128,10 +129,13 @@ class WidthWalk:
         highest = inf
         if self.limits.least:
             slope, scale = self.stem.slope, 1 / (self.limits.least * self.stem.picture)
-            for plan, depths, most in zip(self.plans, self.depths, self._ceilings(inf), strict=True):
-                for module, depth, ceiling in zip(plan.spots, depths[1:], most[1:], strict=False):
+            for plan, depths, ceilings in zip(self.plans, self.depths, self._ceilings(inf), strict=True):
+                for module, depth, ceiling in zip(plan.spots, depths[1:], ceilings[1:], strict=False):
                     passing = module.passing_within(ceiling) if module.lost else module.passing
-                    slope = min(slope, math.log(passing * plan.area * scale) / depth)
+                    height = math.log(passing * plan.area * scale)
+                    for at in (depth, depths[2]) if self.tied else (depth,):
+                        if height / at < slope:
+                            slope = height / at
             highest = self.stem.picture * math.exp(self.total * slope) / self.plans[-1].area
         final = pick.width("final", widths, widths.low, highest)
         while True:
@@ -153,29 +157,32 @@ class WidthWalk:
                     channels = max(channels, self.limits.coarsest * entered)
                 channels = max(channels, needs[0])
             entered = channels
-            for module, need in zip(plan.spots[:1] if self.tied else plan.spots, needs[1:], strict=False):
-                least = need + module.lost if need else module.low
-                channels = max(shrink * channels, module.low, least) + module.slack
+            for module, need in zip(plan.spots, needs[1:], strict=True):
+                least = need + module.lost if need else 0.0
+                channels *= shrink
+                if channels < module.low:
+                    channels = module.low
+                if channels < least:
+                    channels = least
+                channels += module.slack
         return channels
 
     def _needs(self, final: float) -> list[list[float]]:
         """The fewest channels of each entry, and of the cut through the module at each spot; zeros if that is off.
 
-        Where genes are tied, the first module's holds for the whole stage: no tower narrows along it.
+        Where genes are tied, one holds for the whole stage: no tower narrows along it.
         """
         least, picture = self.limits.least, self.stem.picture
         if not least:
-            return [[0.0] * len(depths) for depths in self.depths]
+            return [[0.0] * (1 + len(plan.spots)) for plan in self.plans]
         fall = (final * self.plans[-1].area / picture) ** (1 / self.total)
         found = []
         for plan, depths in zip(self.plans, self.depths, strict=True):
             scale = least * picture / plan.area
             lines = [scale * fall**depth for depth in depths]
-            if self.tied:
-                most = max(lines[1], lines[2])
-                found.append([max(lines[0], most), most, most])
-            else:  # what a module reads is part of the cut through it
-                found.append([*map(max, lines, lines[1:]), lines[-1]])
+            if fall > 1:  # what a module reads is part of the cut through it
+                lines = [*lines[1:], lines[-1]]
+            found.append(lines[:2] if self.tied else lines)
         return found
 
     def _ceilings(self, final: float) -> list[list[float]]:
@@ -186,19 +193,21 @@ class WidthWalk:
         for plan in reversed(self.plans):
             ceilings: list[float] = []
             for module in reversed(plan.spots):
-                if ceilings and not self.tied:
+                if ceilings:
                     most = (most - module.slack) / shrink if shrink else inf
-                most = min(most, module.high)
+                if most > module.high:
+                    most = module.high
                 ceilings.append(most)
             most = (most - plan.spots[0].slack) / shrink if shrink else inf
             if len(found) == 1 and coarsest and last.reduction is not None:
                 most = min(most, found[0][0] / coarsest)
                 if coarsest > shrink:
                     most = min(most, last.reduction.high / (coarsest - shrink))
-            found.insert(0, [most, *reversed(ceilings)])
+            ceilings.append(most)
+            found.append(ceilings[::-1])
             if plan.reduction is not None:
                 most -= plan.reduction.low
-        return found
+        return found[::-1]
 
     # --------------------------------------------------------------------------------------------------- the outputs
 
@@ -222,7 +231,7 @@ class WidthWalk:
     ) -> tuple[list[int], Sequence[Sequence[int]]]:
         """Choose the outputs of a stage's modules; return what each spot reads, and each module's outputs as PLACES."""
         plans, names, limits = self.plans[s].spots, self.names[s].outputs, self.limits
-        after, need, count = self._least_after(s, source, needs), needs[s], self.plans[s].count
+        after, need, count = self._least_after(s, source, needs), needs[s], self.plans[s].modules
         if not self.tied:
             sources, outputs = [source], list[Sequence[int]]()
             for m, plan in enumerate(plans, 1):
@@ -235,8 +244,8 @@ class WidthWalk:
         plan = plans[0]
         most = limits.embedding * source
         if count == 1:
-            least = max(limits.shrink * source, after)
-            return [source], [_share(pick, names[0], plan, least, ceilings[1], need[1], most, most)]
+            after = max(limits.shrink * source, after)
+            return [source], [_share(pick, names[0], plan, after, ceilings[1], need[1], most, most)]
         # Later modules embed what the first one gives: at least this share of what enters, and twice what they read.
         narrowest = most * min(1.0, limits.shrink or 1.0)
         grow = 1 / limits.embedding
@@ -273,8 +282,8 @@ class WidthWalk:
                 found.append(plan.module(pool, (long[0], short[0]), chosen))
             return tuple(found)
         # The cut through the first module asks for most: no output narrows along the stage.
-        plan, count = plans[0], self.plans[s].count
-        long, short = _embed(pick, names[: len(plans)], plan, outputs[0], needs[1], most * min(sources[:2]), sources[0])
+        plan, count = plans[0], self.plans[s].modules
+        long, short = _embed(pick, names[:count], plan, outputs[0], needs[1], most * min(sources[:2]), sources[0])
         along = zip(
             schedule(long[0], long[-1], plan.long.choices.embedding.step, count),
             schedule(short[0], short[-1], plan.short.choices.embedding.step, count),
@@ -325,12 +334,11 @@ def _share(
     if bottoms is not None:
         lows, rest_low = bottoms, plan.channels(bottoms)
     if plan.reads:
-        read = zip(highs, plan.ranges, plan.output_is_read, strict=True)
-        highs = tuple([widths.down(readable) if is_read else high for high, widths, is_read in read])
+        highs = plan.readable_highs(readable)
         rest_high = plan.channels(highs)
     caps, lost, missing = (0, 0, 0, 0), 0, need
     if need:
-        long, short = plan.long.choices.embedding.down(embeddable), plan.short.choices.embedding.down(embeddable)
+        long, short = plan.embeddings[0].down(embeddable), plan.embeddings[1].down(embeddable)
         through = min(plan.passes[0] * highs[0], long) + min(plan.passes[1] * highs[1], short) + highs[2] + highs[3]
         if need + rest_high - through > least:  # else enough comes through whatever is chosen
             caps = (long, short, 0, 0)
@@ -339,8 +347,8 @@ def _share(
                 lost += plan.fans[i] * lows[i] - min(plan.passes[i] * lows[i], caps[i])
             least = max(least, need + lost)
     chosen, total = [], 0
-    for name, widths, fan, passes, is_read, bottom, top, cap in zip(
-        names, plan.ranges, plan.fans, plan.passes, plan.output_is_read, lows, highs, caps, strict=True
+    for name, (widths, fan, passes, is_read), bottom, top, cap in zip(
+        names, plan.places, lows, highs, caps, strict=True
     ):
         rest_low -= fan * bottom
         rest_high -= fan * top
@@ -380,10 +388,13 @@ def _embed(
     source: int,
 ) -> tuple[list[int], list[int]]:
     """Choose the embeddings of the long and the short tower, one for each entry of ``names``, up to ``most``."""
-    need -= outputs[2] + min(outputs[3], source)
-    long_passes, short_passes = plan.passes[0] * outputs[0], plan.passes[1] * outputs[1]
-    ranges = plan.short.choices.embedding
-    least = need - min(ranges.down(most), short_passes)
-    long = [pick.width(own[0], plan.long.choices.embedding, least, most) for own in names]
-    least = need - min(min(long), long_passes)
-    return long, [pick.width(own[1], ranges, least, most) for own in names]
+    need -= outputs[2] + (outputs[3] if outputs[3] < source else source)
+    (long_range, short_range), (long_passes, short_passes, *_) = plan.embeddings, plan.passes
+    least = 0.0
+    if need > long_range.low:  # else enough comes through whatever is chosen
+        least = need - min(short_range.down(most), short_passes * outputs[1])
+    long = [pick.width(own[0], long_range, least, most) for own in names]
+    least = 0.0
+    if need > short_range.low:
+        least = need - min(*long, long_passes * outputs[0])
+    return long, [pick.width(own[1], short_range, least, most) for own in names]

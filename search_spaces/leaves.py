@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 
 from search_spaces.architecture import Architecture
 from search_spaces.factorisation import Factorisation, Kernels, kernels
-from search_spaces.genes import Choice, OutsideSpace, Value, Widths
+from search_spaces.genes import Batch, Choice, OutsideSpace, Value, Widths
 from search_spaces.inception import CHOICES, TOWERS
 from search_spaces.inception_values import values
 from search_spaces.space import SearchSpace
@@ -26,9 +26,8 @@ class Ways:
     def __init__(self) -> None:
         self.known: dict[tuple[Choice, ...], list[tuple[Value, ...]]] = {}
 
-    def of(self, choices: Sequence[Choice]) -> list[tuple[Value, ...]]:
+    def of(self, batch: Batch) -> list[tuple[Value, ...]]:
         """Return the values of each way, in the order of the choices."""
-        batch = tuple(choices)
         if batch not in self.known:
             same = tuple((name.split(".")[-1], allowed) for name, allowed in batch)  # in every module of a stage
             if same not in self.known:
@@ -69,11 +68,11 @@ class _Odometer:
         self.sizes: list[int] = []
         self.leaf: dict[str, Value] = {}
 
-    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
+    def way(self, batch: Batch) -> int:
         """Return the way that it is at."""
-        way = self._take(self.ways.of(of))
-        self.leaf.update((name, value) for (name, _), value in zip(of, way, strict=True))
-        return way
+        way = self._take(self.ways.of(batch))
+        self.leaf.update((name, value) for (name, _), value in zip(batch, way, strict=True))
+        return batch.number(way)
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Return the width that it is at."""
@@ -126,10 +125,10 @@ class _Replay:
         self.leaf = leaf
         self.allowed: dict[str, tuple[Value, ...]] = {}
 
-    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
-        """Return the known values."""
-        self.allowed.update(of)
-        return tuple([self.leaf[name] for name, _ in of])
+    def way(self, batch: Batch) -> int:
+        """Return the way with the known values."""
+        self.allowed.update(batch)
+        return batch.number([self.leaf[name] for name, _ in batch])
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         """Return the known width."""

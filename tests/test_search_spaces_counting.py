@@ -3,7 +3,7 @@
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +13,7 @@ from search_spaces import counting
 from search_spaces.architecture import Architecture
 from search_spaces.counting import count, estimate
 from search_spaces.errors import RequestError
-from search_spaces.genes import Choice, GeneWriter, OutsideSpace, Value, Widths
+from search_spaces.genes import Batch, GeneWriter, OutsideSpace, Widths
 from search_spaces.leaves import all_leaves, copies
 from search_spaces.space import SearchSpace, space
 from search_spaces.space_file import SpaceFile
@@ -130,8 +130,8 @@ class _EveryValue:
         self.at += 1
         return self.turns[self.at - 1][0]
 
-    def choices(self, of: Sequence[Choice]) -> tuple[Value, ...]:
-        return tuple(allowed[self._next(len(allowed))] for _, allowed in of)
+    def way(self, batch: Batch) -> int:
+        return batch.number([allowed[self._next(len(allowed))] for _, allowed in batch])
 
     def width(self, name: str, widths: Widths, low: float, high: float) -> int:
         lowest, size = widths.interval(low, high)
