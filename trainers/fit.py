@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,6 +96,7 @@ class Fit:
         self._train = data.on(self.device, data.train)
         self._validation = data.on(self.device, data.validation)
         self._steps = steps_per_epoch(data.train, recipe.batch_size)
+        self.between_steps: Callable[[], None] | None = None
 
     @property
     def epochs_done(self) -> int:
@@ -152,6 +153,8 @@ class Fit:
                 if self.average is not None:
                     self.average.update()
                 losses[step] = loss.detach()
+                if self.between_steps is not None:
+                    self.between_steps()
                 if (step + 1) % LOOK_EVERY == 0 and (diverged := _first_bad(losses, epoch)):
                     return diverged
         return _first_bad(losses, epoch) or losses.tolist()

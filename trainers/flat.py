@@ -34,11 +34,12 @@ def _joined(params: Sequence[nn.Parameter]) -> nn.Parameter:
         offsets.append(total)
         total += -(-param.numel() // _ALIGN) * _ALIGN
     long = nn.Parameter(params[0].new_zeros(total))
-    long.grad = torch.zeros_like(long)
+    if params[0].requires_grad:  # an average follows without
+        long.grad = torch.zeros_like(long)
     for param, offset in zip(params, offsets, strict=True):
         view = long.detach().as_strided(param.shape, param.stride(), offset)
         view.copy_(param.detach())
         param.data = view
-        if param.requires_grad:
+        if long.grad is not None:
             param.grad = long.grad.as_strided(param.shape, param.stride(), offset)
     return long
