@@ -1,4 +1,4 @@
-"""The life of one candidate inside a worker: build, train epoch by epoch, leave weights and a result behind.
+"""The life of one candidate inside a worker: measure, build, train epoch by epoch, leave weights and a result behind.
 
 Everything that a worker needs travels in a ``Job`` of plain data; everything that it has to say comes back as one
 ``Report`` an epoch. Files of a trial: ``checkpoint/``, and in its place at the end ``weights.safetensors`` and
@@ -6,6 +6,7 @@ Everything that a worker needs travels in a ``Job`` of plain data; everything th
 The result is written before it is reported, so that a driver that died in between finds it and does not train again.
 """
 
+import gc
 import hashlib
 import json
 import shutil
@@ -14,12 +15,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nas.measuring import Measured, Wanted, measure_target
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
+from trainers.memory import Device, is_out_of_memory, predict_training, size_text
 
 if TYPE_CHECKING:
-    from trainers.fit import Fit
+    import torch
+
+    from trainers.fit import Diverged, EpochResult, Fit
 
 CHANGED = "the data {!r} are not those that the study began with: bring them back, or begin a study of another name"
 
@@ -31,6 +36,7 @@ class Job:
     """One trial for a worker. ``folder``: absolute path for the trial's files; ``recipe``: the fields of a Recipe.
 
     ``data``: what ``DataSource.as_data`` gave; ``data_digest``: that of the study, which the worker's data must have.
+    ``measure``: the fields of a Wanted, or None where nothing is measured of the target.
 
     The device is the worker's: a GPU where the executor gives it one (or a share), else the CPU.
     """
@@ -45,6 +51,7 @@ class Job:
     folder: str
     threads: int = 1
     data_digest: str | None = None
+    measure: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class Report:
     """What a worker says after an epoch. ``outcome`` is running until the last one. ``seconds``: spent on it so far.
 
     ``values``: after this epoch. ``history``: values and seconds after every epoch, so that a driver that missed some
-    (it died, and another took over) records them all.
+    (it died, and another took over) records them all. ``measured``: of the target before training, and ``device`` the
+    device of that; empty where nothing was to be measured.
     """
 
     number: int
@@ -64,6 +72,8 @@ class Report:
     outcome: Outcome = Outcome.RUNNING
     reason: str = ""
     traceback: str | None = None
+    measured: dict[str, float] = field(default_factory=dict)
+    device: str = ""
 
     @property
     def final(self) -> bool:
@@ -99,64 +109,116 @@ class Candidate:
         self.job = job
         self.folder = Path(job.folder)
         self.fit: Fit | None = None
+        self.measured = Measured({}, "")
+        self.predicted: int | None = None  # peak of the training's memory in bytes
+        self.history: list[EpochResult] = []  # of a training that had to be let go
 
     def step(self) -> Report:
         """Train one epoch, save a checkpoint, and report; the last report of a trial is final and kept in a file.
 
-        A mistake inside a trial ends that trial, not the search: it is reported as broken with its traceback.
+        Before the first epoch comes what is to be measured. A mistake inside a trial ends that trial, not the search:
+        it is reported as broken with its traceback.
         """
         try:
             return self._step()
         except Exception as error:  # noqa: BLE001 - the boundary between a trial and the search: kept, never swallowed
-            if type(error).__name__ == "OutOfMemoryError":  # torch's; by name, since importing torch may be what failed
-                return self._end(Outcome.OUT_OF_MEMORY, str(error).split(".")[0])
-            return self._end(Outcome.BROKEN, f"{type(error).__name__}: {error}", tracebacks.format_exc())
+            if not is_out_of_memory(error):
+                return self._end(Outcome.BROKEN, f"{type(error).__name__}: {error}", tracebacks.format_exc())
+            said = str(error)
+        return self._out_of_memory(said)  # out of the except block, whose error holds on to what filled the memory
 
     def _step(self) -> Report:
-        from trainers.fit import Diverged
+        from trainers import measure
+        from trainers.device_turns import turns
 
         if self.fit is None:
             if (ended := left_behind(self.folder, self.job.number)) is not None:
                 return ended  # another process of this trial finished it and died before it could say so
-            self.fit = self._begin()
-        if self.fit.epochs_done < self.fit.recipe.epochs:
-            result = self.fit.epoch()
-            if isinstance(result, Diverged):
-                return self._end(Outcome.DIVERGED, result.sentence)
-            self.fit.save(self.folder / CHECKPOINTS)
-        if self.fit.epochs_done < self.fit.recipe.epochs:
+            if self.job.measure is not None and (beyond := self._measure(Wanted(**self.job.measure))):
+                return self._end(Outcome.SCREENED, beyond)
+        device = measure.device_named("auto")
+        with turns(measure.lasting_name(device)) as turn, turn.shared():
+            if self.fit is None:
+                measure.forget_peak(device)
+                self.fit = self._begin(device)
+            result = None
+            if self.fit.epochs_done < self.fit.recipe.epochs:
+                result = self.fit.epoch(lambda done, steps: turn.give_way(lambda: measure.settle(device)))
+        return self._after(self.fit, result)
+
+    def _after(self, fit: "Fit", result: "EpochResult | Diverged | None") -> Report:
+        """Keep what an epoch came to; without a result the epochs were all behind us."""
+        from trainers.fit import Diverged
+
+        if isinstance(result, Diverged):
+            return self._end(Outcome.DIVERGED, result.sentence)
+        if result is not None:
+            fit.save(self.folder / CHECKPOINTS)
+        if fit.epochs_done < fit.recipe.epochs:
             return self._report(Outcome.RUNNING)
-        self._write_weights(self.fit)
+        self._write_weights(fit)
         return self._end(Outcome.COMPLETE, "")
 
-    def _begin(self) -> "Fit":
+    def _measure(self, wanted: Wanted) -> str:
+        """Measure the target; say which limits it exceeds, if any."""
+        from search_spaces.architecture_file import from_data
+
+        self.measured = measure_target(from_data(self.job.architecture), wanted, self.folder)
+        return self.measured.beyond(wanted.limits)
+
+    def _begin(self, device: "torch.device") -> "Fit":
         import torch
 
         from search_spaces.architecture_file import from_data
         from search_spaces.proxy import proxy
         from trainers.data import load
+        from trainers.evaluate import BATCH
         from trainers.fit import Fit
         from trainers.network import build
         from trainers.recipe import Recipe
         from trainers.source import DataSource
 
         torch.set_num_threads(self.job.threads)
+        recipe, random_seed = Recipe(**self.job.recipe), self.job.random_seed
         source = DataSource.from_data(self.job.data)
-        data = load(source, random_seed=self.job.random_seed, resolution=self.job.resolution)
+        data = load(source, random_seed=random_seed, resolution=self.job.resolution)
         if self.job.data_digest not in (None, data.digest):
             raise RequestError(CHANGED.format(source.source))
         architecture = proxy(from_data(self.job.architecture), self.job.resolution, self.job.width)
         graph = architecture.graph(self.job.resolution, classes=len(data.classes), channels=data.channels, aux=True)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        recipe, random_seed = Recipe(**self.job.recipe), self.job.random_seed
+        validation = min(BATCH, len(data.validation))
+        kind: Device = "cuda" if device.type == "cuda" else "cpu"
+        self.predicted = predict_training(graph, recipe, device=kind, validation_batch=validation).peak
         network = build(graph, initialise=random_seed, device=device, classifier_deviation=recipe.classifier_deviation)
         fit = Fit(network, data, recipe, device=device, random_seed=random_seed)
         fit.restore(self.folder / CHECKPOINTS)
         return fit
 
+    def _out_of_memory(self, said: str) -> Report:
+        """Let go of what the trial holds, and end it with what was predicted and what there was."""
+        from trainers import measure
+
+        device = measure.device_named("auto")
+        peak, counted = measure.peak_so_far(device)
+        self.history, self.fit = (self.fit.history if self.fit else self.history), None
+        gc.collect()
+        measure.release(device)
+        peaks = f"the actual peak was {size_text(peak)} {counted}, of {size_text(measure.memory_bytes(device))}"
+        if self.predicted is None:
+            what = (
+                f"out of memory before the training: {peaks}; lower measure.batch or target.resolution if it measured"
+            )
+        else:
+            what = (
+                f"out of memory in epoch {len(self.history) + 1}: predicted were {size_text(self.predicted)} besides "
+                f"the data, and {peaks}; lower recipe.batch_size, proxy.width or proxy.resolution"
+            )
+        reason = f"{what}, or let fewer trials share the device ({said.strip().splitlines()[0][:200]})"
+        return self._end(Outcome.OUT_OF_MEMORY, reason)
+
     def _report(self, outcome: Outcome, reason: str = "", traceback: str | None = None) -> Report:
         seconds, history = 0.0, []
-        for epoch in self.fit.history if self.fit else ():
+        for epoch in self.fit.history if self.fit else self.history:
             seconds += epoch.seconds
             history.append(({"error": epoch.validation_error}, seconds))
         return Report(
@@ -169,6 +231,8 @@ class Candidate:
             outcome=outcome,
             reason=reason,
             traceback=traceback,
+            measured=self.measured.values,
+            device=self.measured.device,
         )
 
     def _write_weights(self, fit: "Fit") -> None:

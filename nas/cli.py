@@ -9,7 +9,7 @@ import click
 from nas import __version__
 from nas.cli_architectures import audit, cost, explain_space, export, import_weights, sample, seeds, show, spaces
 from nas.cli_studies import ablate, doctor, pareto, report, search, status, studies
-from nas.cli_training import evaluate, ladder, train
+from nas.cli_training import evaluate, ladder, measure, train
 from search_spaces.errors import RequestError, RunFailed, nearest
 
 
@@ -57,6 +57,7 @@ IN_ORDER_OF_USE = (
     cost,
     audit,
     sample,
+    measure,
     search,
     ablate,
     studies,

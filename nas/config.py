@@ -14,8 +14,10 @@ from trainers.named_recipes import with_recipe
 from trainers.recipe import Recipe
 from trainers.source import DataSource
 
-Objective = Literal["error", "macs", "params"]
-Limit = Literal["macs", "params", "activation_bytes", "peak_memory_bytes"]
+# Counted from the target's graph, or (the last two) measured of it on the worker's device before training.
+Limit = Literal["macs", "params", "activation_bytes", "peak_memory_bytes", "latency_ms", "measured_memory_bytes"]
+MEASURED = ("latency_ms", "measured_memory_bytes")
+Objective = Literal["error", Limit]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 # What may change between two runs of one study: how much and where, never what is measured.
@@ -64,6 +66,19 @@ class ProxyConfig(Strict):
     width: Annotated[float, Field(gt=0, le=1)] = 0.125
 
 
+class MeasureConfig(Strict):
+    """How latency and memory of the target are measured, where objectives or limits ask for them.
+
+    ``batch``: pictures at once. ``device``: the one that the ``worker`` trains on, or ``cpu``. ``threads``: on a CPU.
+    ``precision``: ``auto`` is bfloat16 on GPUs and float32 on CPUs.
+    """
+
+    batch: Annotated[int, Field(ge=1, le=65_536)] = 1
+    device: Literal["worker", "cpu"] = "worker"
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
 class ExecutorConfig(Strict):
     """Where trials run. ``workers``: trials at once, by default as many as the machine's CPUs (or GPU shares) carry."""
 
@@ -88,6 +103,7 @@ class SearchConfig(Strict):
     limits: dict[Limit, Annotated[float, Field(gt=0)]] = {}
     target: TargetConfig = TargetConfig()
     proxy: ProxyConfig = ProxyConfig()
+    measure: MeasureConfig = MeasureConfig()
     recipe: Recipe = Recipe()
     executor: Annotated[ExecutorConfig, BeforeValidator(_by_name)] = ExecutorConfig()
 
@@ -101,6 +117,21 @@ class SearchConfig(Strict):
                 "objectives has no 'error': without it nothing needs to be trained; add it", ("objectives",)
             )
         return self
+
+    @model_validator(mode="after")
+    def _measures_something(self) -> "SearchConfig":
+        if self.measure != MeasureConfig() and not self.measured:
+            raise RequestError(
+                f"measure is set, but nothing is measured: name {' or '.join(MEASURED)} in objectives or limits, "
+                "or leave measure out",
+                ("measure",),
+            )
+        return self
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """What must be measured of the target before a training."""
+        return tuple(name for name in MEASURED if name in self.objectives or name in self.limits)
 
     def as_data(self) -> dict[str, Any]:
         """Return the resolved file as plain data: what the ledger keeps, and what two runs of a study must share."""

@@ -18,6 +18,7 @@ from nas.doctor import hardware
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
 from nas.lock import sole_process
+from nas.measuring import Measuring
 from nas.progress import Progress
 from nas.samplers.contract import Sampler
 from nas.study import LEDGER, Study
@@ -84,6 +85,7 @@ class Driver:
         progress: Progress,
     ) -> None:
         self.config, self.ledger, self.runs, self.space, self.data = config, ledger, runs, searched, data
+        self.measuring = Measuring(config, len(data.classes))
         self.progress = progress
         self.stopping = False
         self.trials = {trial.number: trial for trial in ledger.trials(config.study)}
@@ -136,12 +138,17 @@ class Driver:
         if trial.outcome.final:
             return
         name = self.config.study
-        for epoch, (values, seconds) in enumerate(report.history, 1):
+        self.measuring.check_device(report.number, report.device)
+        before = [(report.measured, 0.0)] if report.measured else []
+        for epoch, (values, seconds) in enumerate([*before, *report.history], 1 - len(before)):
             if (report.number, epoch) not in self._recorded:
                 self._recorded.add((report.number, epoch))
                 self.ledger.record_measurement(name, report.number, Measurement(0, epoch, dict(values), seconds))
-        if report.outcome is Outcome.COMPLETE and "error" not in report.values:
-            report = replace(report, outcome=Outcome.BROKEN, reason="the worker measured no error")
+        missing = [
+            name for name in ("error", *self.config.measured) if name not in {**report.values, **report.measured}
+        ]
+        if report.outcome is Outcome.COMPLETE and missing:
+            report = replace(report, outcome=Outcome.BROKEN, reason=f"the worker measured no {missing[0]}")
         if report.final:
             complete = report.outcome is Outcome.COMPLETE
             self.ledger.finish_trial(
@@ -153,10 +160,12 @@ class Driver:
                 seconds=report.seconds,
                 artifact=str(self._folder(trial).relative_to(self.runs)) if complete else None,
                 traceback=report.traceback,
+                violations={**trial.violations, **self.measuring.violations(report.measured)},
             )
             self.trials[report.number] = self.ledger.trial(name, report.number)
             self._tell(self.trials[report.number])
             self._watch_mistakes(report)
+            self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
         self.progress.reported(self.trials[report.number], report)
 
     # ------------------------------------------------------------------------------------------------- the next trial
@@ -193,6 +202,7 @@ class Driver:
         outcome, reason = Outcome.RUNNING, ""
         if same is not None:
             outcome, reason = Outcome.DUPLICATE, f"the same architecture as trial {same.number}"
+            violations = {**same.violations, **violations}  # what was measured of it too
         elif name is None and (broken := {key: size for key, size in violations.items() if size > 0}):
             outcome, reason = (
                 Outcome.SCREENED,
@@ -215,7 +225,8 @@ class Driver:
     def _violations(self, architecture: Architecture, counted: Cost) -> dict[str, float]:
         """By limit (as a share of it) and principle, how far it is exceeded; 0 or less where it is kept."""
         costs = asdict(counted)
-        found = {f"limit:{name}": costs[name] / most - 1 for name, most in self.config.limits.items()}
+        limits = self.config.limits
+        found = {f"limit:{name}": costs[name] / most - 1 for name, most in limits.items() if name in costs}
         audit = self.space.audit(architecture)
         for finding in (*audit.principles, *audit.rules):
             if finding.name not in audit.off:
@@ -246,6 +257,7 @@ class Driver:
             folder=str(self._folder(trial).resolve()),
             threads=max(1, int(executor.cpus_per_trial)),
             data_digest=self.data.digest,
+            measure=self.measuring.wanted(is_seed=trial.seed is not None),
         )
 
     def _folder(self, trial: TrialRecord) -> Path:
@@ -255,7 +267,8 @@ class Driver:
 
     def _values(self, trial: TrialRecord, report: Report) -> dict[str, float]:
         """The objectives of a finished trial: measured ones from the report, costs from the target."""
-        known = {**{name: float(count) for name, count in trial.costs.items()}, **report.values}
+        counted = {name: float(count) for name, count in trial.costs.items()}
+        known = {**counted, **report.measured, **report.values}
         return {name: known[name] for name in self.config.objectives}
 
     def _tell(self, trial: TrialRecord) -> None:
@@ -265,7 +278,9 @@ class Driver:
         if trial.outcome is Outcome.DUPLICATE:
             values = next((t.values for t in self.trials.values() if t.digest == trial.digest and t.values), {})
         elif trial.outcome is Outcome.SCREENED:
-            values = {name: float(trial.costs[name]) for name in self.config.objectives if name in trial.costs}
+            measured = next((m.values for m in trial.measurements if m.epoch == 0), {})
+            known = {**trial.costs, **measured}
+            values = {name: float(known[name]) for name in self.config.objectives if name in known}
         self.sampler.tell(trial.number, trial.genes, values, trial.violations)
 
     def _watch_mistakes(self, report: Report) -> None:

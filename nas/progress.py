@@ -196,7 +196,7 @@ class Shown(Progress):
             known = trial.measurements[-1:]  # of a trial that goes on, until it says something
             at = report.epoch if report else known[0].epoch if known else 0
             values = report.values if report else known[0].values if known else {}
-            of, error = self.config.recipe.epochs, f"{values['error']:.2%}" if values else "-"
+            of, error = self.config.recipe.epochs, f"{values['error']:.2%}" if "error" in values else "-"
             macs = f"{trial.costs['macs'] / 1e9:.2f} G"
             table.add_row(str(number), Text(trial.seed or trial.digest[:8]), f"{at}/{of}", error, macs)
         bar = Table.grid()  # a bar alone would end without a line break

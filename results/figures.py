@@ -3,24 +3,36 @@
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from results.blocks import quantity
 from results.markup import Markup
 from results.outcome import TrialRecord
 from results.pareto import Front, comparable
 
-COSTS = ("macs", "params", "macs_with_aux", "params_with_aux", "activation_bytes", "peak_memory_bytes", "latency_ms")
+MEASURED = ("latency_ms", "measured_memory_bytes")  # costs that stand among a trial's values
+COSTS = ("macs", "params", "macs_with_aux", "params_with_aux", "activation_bytes", "peak_memory_bytes", *MEASURED)
 REFERENCE = "inception-v3"  # what every result is compared with
 
 _LETTERS = 60  # of one line of a label
 
-_NAMES = {"macs": "MACs", "params": "parameters"}
+_NAMES = {"macs": "MACs", "params": "parameters", "activation_bytes": "activations"}
 
 
 def quality(objectives: Mapping[str, str]) -> str:
     """The objective that is drawn upwards: the first that is not a cost, else the first."""
     return next((name for name in objectives if name not in COSTS), next(iter(objectives)))
+
+
+def thrift(objectives: Iterable[str]) -> str:
+    """The cost that is drawn to the right: MACs, unless only other costs are objectives."""
+    costs = [name for name in objectives if name in COSTS]
+    return "macs" if not costs or "macs" in costs else costs[0]
+
+
+def spent(trial: TrialRecord, name: str) -> float | None:
+    """What a trial takes of a cost, counted or measured; None where it is not known."""
+    return (trial.values if name in MEASURED else trial.costs).get(name)
 
 
 def is_fraction(name: str) -> bool:
@@ -29,44 +41,48 @@ def is_fraction(name: str) -> bool:
 
 
 def shown(name: str, value: float) -> str:
-    """An objective's value as people read it: ``3.21 %``, ``5.71 G``, ``0.123``."""
+    """An objective's value as people read it, with its unit: ``3.21 %``, ``5.71 G``, ``95.3 MB``, ``12.3 ms``."""
     if is_fraction(name):
         return f"{100 * value:.2f} %"
+    if name.endswith("_bytes"):
+        return f"{quantity(value)}{'B' if abs(value) >= 999.5 else ' B'}"
+    if name.endswith("_ms"):
+        return f"{value:.3g} ms" if abs(value) < 999.5 else f"{value:.0f} ms"
     return quantity(value) if name in COSTS else f"{value:.4g}"
 
 
 def spoken(name: str) -> str:
-    """An objective's or cost's name as people read it: ``top1 error``, ``MACs``."""
-    return _NAMES.get(name, name.replace("_", " "))
+    """An objective's or cost's name as people read it, without its unit: ``top1 error``, ``MACs``, ``latency``."""
+    return _NAMES.get(name, name.removesuffix("_ms").removesuffix("_bytes").replace("_", " "))
 
 
-def error_against_macs(trials: Iterable[TrialRecord], front: Front) -> dict[str, Any] | None:
-    """The first objective that is not a cost against MACs: all complete trials, the front, the seeds; None if empty.
+def quality_against_cost(trials: Iterable[TrialRecord], front: Front) -> dict[str, Any] | None:
+    """The first objective that is not a cost against ``thrift``: complete trials, front, seeds; None if empty.
 
     The line joins the members of the front that are best in these two alone: with more objectives than these, others
     belong to the front as well and are marked without it.
     """
     if not front.objectives:
         return None
-    name = quality(front.objectives)
-    drawn = [trial for trial in comparable(trials, front.objectives) if "macs" in trial.costs]
+    axes = _Axes(thrift(front.objectives), quality(front.objectives))
+    drawn = [trial for trial in comparable(trials, front.objectives) if spent(trial, axes.x) is not None]
     if not drawn:
         return None
     members = {trial.number for trial in front.members}
     seeds = [trial for trial in drawn if trial.seed is not None]
     others = [trial for trial in drawn if trial.number not in members and trial.seed is None]
     best = [trial for trial in drawn if trial.number in members]
-    line = _outer(best, name, minimise=front.objectives[name] == "minimize")
+    line = _outer(best, axes, minimise=front.objectives[axes.y] == "minimize")
     reference = [trial for trial in seeds if trial.seed == REFERENCE]
     traces = [
-        _points(others, name, front, "trials", "complete trials", {"symbol": "circle", "size": 7}),
-        _line(line, name),
-        _points(best, name, front, "front", "front", {"symbol": "diamond", "size": 11}),
-        _rings([trial for trial in seeds if trial.number in members], name),
-        _labelled([trial for trial in seeds if trial not in reference], name, front, "seeds", 13),
-        _labelled(reference, name, front, "reference", 18),
+        _points(others, axes, front, "trials", "complete trials", {"symbol": "circle", "size": 7}),
+        _line(line, axes),
+        _points(best, axes, front, "front", "front", {"symbol": "diamond", "size": 11}),
+        _rings([trial for trial in seeds if trial.number in members], axes),
+        _labelled([trial for trial in seeds if trial not in reference], axes, front, "seeds", 13),
+        _labelled(reference, axes, front, "reference", 18),
     ]
-    return {"data": [trace for trace in traces if trace["x"]], "layout": _layout(name, _place(drawn, name))}
+    return {"data": [trace for trace in traces if trace["x"]], "layout": _layout(axes, _place(drawn, axes))}
 
 
 def script_json(data: object) -> Markup:
@@ -75,59 +91,71 @@ def script_json(data: object) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _outer(best: Sequence[TrialRecord], name: str, *, minimise: bool) -> list[TrialRecord]:
+class _Axes(NamedTuple):
+    """What is drawn to the right and upwards."""
+
+    x: str
+    y: str
+
+
+def _cost(trial: TrialRecord, axes: _Axes) -> float:
+    found = spent(trial, axes.x)
+    assert found is not None  # only such trials are drawn
+    return found
+
+
+def _outer(best: Sequence[TrialRecord], axes: _Axes, *, minimise: bool) -> list[TrialRecord]:
     sign = 1 if minimise else -1
     kept: list[TrialRecord] = []
-    for trial in sorted(best, key=lambda trial: (trial.costs["macs"], sign * trial.values[name])):
-        if not kept or sign * trial.values[name] < sign * kept[-1].values[name]:
+    for trial in sorted(best, key=lambda trial: (_cost(trial, axes), sign * trial.values[axes.y])):
+        if not kept or sign * trial.values[axes.y] < sign * kept[-1].values[axes.y]:
             kept.append(trial)
     return kept
 
 
-def _place(trials: Sequence[TrialRecord], name: str) -> dict[str, Any]:
-    scale = 100 if is_fraction(name) else 1
+def _place(trials: Sequence[TrialRecord], axes: _Axes) -> dict[str, Any]:
+    scale = 100 if is_fraction(axes.y) else 1
     return {
         "type": "scatter",
-        "x": [trial.costs["macs"] for trial in trials],
-        "y": [float(f"{scale * trial.values[name]:.6g}") for trial in trials],
+        "x": [_cost(trial, axes) for trial in trials],
+        "y": [float(f"{scale * trial.values[axes.y]:.6g}") for trial in trials],
     }
 
 
-def _line(trials: Sequence[TrialRecord], name: str) -> dict[str, Any]:
+def _line(trials: Sequence[TrialRecord], axes: _Axes) -> dict[str, Any]:
     style = {"mode": "lines", "line": {"shape": "hv", "width": 2}, "hoverinfo": "skip", "showlegend": False}
-    return _place(trials, name) | style | {"meta": "front", "name": "front"}
+    return _place(trials, axes) | style | {"meta": "front", "name": "front"}
 
 
-def _rings(trials: Sequence[TrialRecord], name: str) -> dict[str, Any]:
+def _rings(trials: Sequence[TrialRecord], axes: _Axes) -> dict[str, Any]:
     """Open diamonds around the stars of seeds that are on the front, so that both can be seen."""
     marker = {"symbol": "diamond-open", "size": 24, "line": {"width": 2}}
     look = {"mode": "markers", "marker": marker, "hoverinfo": "skip", "showlegend": False}
-    return _place(trials, name) | look | {"meta": "front", "name": "front"}
+    return _place(trials, axes) | look | {"meta": "front", "name": "front"}
 
 
 def _points(
-    trials: Sequence[TrialRecord], name: str, front: Front, meta: str, label: str, marker: dict[str, Any]
+    trials: Sequence[TrialRecord], axes: _Axes, front: Front, meta: str, label: str, marker: dict[str, Any]
 ) -> dict[str, Any]:
     hover = [_hover(trial, front) for trial in trials]
     look = {"mode": "markers", "marker": marker, "hoverinfo": "text", "hovertext": hover}
-    return _place(trials, name) | look | {"meta": meta, "name": label}
+    return _place(trials, axes) | look | {"meta": meta, "name": label}
 
 
-def _labelled(trials: Sequence[TrialRecord], name: str, front: Front, meta: str, size: int) -> dict[str, Any]:
+def _labelled(trials: Sequence[TrialRecord], axes: _Axes, front: Front, meta: str, size: int) -> dict[str, Any]:
     label = "Inception-v3" if meta == "reference" else "other seeds"
-    trace = _points(trials, name, front, meta, label, {"symbol": "star", "size": size})
+    trace = _points(trials, axes, front, meta, label, {"symbol": "star", "size": size})
     words = [_plain(trial.seed or "") for trial in trials]
     # The stairs of the front come to a point from its worse side: the label goes to the other.
-    below = "bottom center" if front.objectives[name] == "minimize" else "top center"
+    below = "bottom center" if front.objectives[axes.y] == "minimize" else "top center"
     return trace | {"mode": "markers+text", "text": words, "textposition": below, "cliponaxis": False}
 
 
 def _hover(trial: TrialRecord, front: Front) -> str:
     who = f"{trial.seed}, trial {trial.number}" if trial.seed else f"trial {trial.number}"
-    values = [
-        f"{spoken(name)} {shown(name, trial.values[name])}" for name in front.objectives if name not in trial.costs
-    ]
-    costs = [f"{spoken(name)} {quantity(trial.costs[name])}" for name in ("macs", "params") if name in trial.costs]
+    counted = [name for name in ("macs", "params") if name in trial.costs]
+    values = [f"{spoken(name)} {shown(name, trial.values[name])}" for name in front.objectives if name not in counted]
+    costs = [f"{spoken(name)} {quantity(trial.costs[name])}" for name in counted]
     return "<br>".join(_plain(line) for line in (who, *values, *costs, f"digest {trial.digest[:12]}"))
 
 
@@ -136,17 +164,18 @@ def _plain(text: str) -> str:
     return html.escape(text if len(text) <= _LETTERS else text[: _LETTERS - 3] + "...", quote=False)
 
 
-def _layout(name: str, points: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def _layout(axes: _Axes, points: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     return {
         "xaxis": {
-            "title": {"text": "MACs of the target", "standoff": 10},
-            "tickformat": "~s",
+            "title": {"text": f"{spoken(axes.x)} of the target", "standoff": 10},
+            "tickformat": "" if axes.x.endswith("_ms") else "~s",
+            "ticksuffix": _suffix(axes.x),
             "range": _range(points["x"], 0.12),
             "zeroline": False,
         },
         "yaxis": {
-            "title": {"text": _plain(spoken(name))},
-            "ticksuffix": " %" if is_fraction(name) else "",
+            "title": {"text": _plain(spoken(axes.y))},
+            "ticksuffix": _suffix(axes.y),
             "range": _range(points["y"], 0.12),
             "automargin": True,
             "zeroline": False,
@@ -156,6 +185,13 @@ def _layout(name: str, points: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         "hovermode": "closest",
         "dragmode": "pan",
     }
+
+
+def _suffix(name: str) -> str:
+    """The unit after a number of an axis; a prefix of bytes comes before it."""
+    if is_fraction(name):
+        return " %"
+    return " ms" if name.endswith("_ms") else "B" if name.endswith("_bytes") else ""
 
 
 def _range(values: Sequence[float], room: float) -> list[float]:

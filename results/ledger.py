@@ -269,8 +269,11 @@ class Ledger:
         seconds: float | None = None,
         artifact: str | None = None,
         traceback: str | None = None,
+        violations: Mapping[str, float] | None = None,
     ) -> None:
         """Record how a running trial ended. `values` holds every objective if it is COMPLETE, and nothing otherwise.
+
+        `violations` replaces those that the trial started with, where some could only be measured after that.
 
         Repeating an identical call changes nothing. Raises LedgerError if the trial is already finished otherwise.
         """
@@ -283,6 +286,8 @@ class Ledger:
             "artifact": artifact,
             "traceback": None if traceback is None else storable(traceback),
         }
+        if violations is not None:
+            end["violations"] = to_json(finite(violations, f"the violations of {what}"), what)
         with self._transaction(write=True) as connection:
             check_end(what, outcome, values or {}, json.loads(_study_row(connection, study).objectives))
             trial = _trial_row(connection, study, number)

@@ -84,7 +84,7 @@ class Measurement:
 
     Attributes:
         rung: index of the fidelity, from 0.
-        epoch: epochs of training behind the measurement, counted over the whole trial.
+        epoch: epochs of training behind the measurement, counted over the whole trial; 0: taken before any.
         values: measured quantity -> finite number.
         seconds: training time of the trial so far, from a monotonic clock.
     """

@@ -45,7 +45,7 @@
     scrollZoom: false,
     showSendToCloud: false,
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-    toImageButtonOptions: { format: "svg", filename: "error-against-macs" },
+    toImageButtonOptions: { format: "svg", filename: "error-against-cost" },
   };
   const draw = () => Plotly.react(chart, ...coloured(), config);
   draw();

@@ -8,7 +8,7 @@ from typing import Any
 
 from results.blocks import quantity
 from results.drawing import draw_svg
-from results.figures import REFERENCE, script_json, shown, spoken
+from results.figures import REFERENCE, script_json, shown, spent, spoken
 from results.markup import Markup, asset, element, join
 from results.outcome import Outcome, StudyRecord, TrialRecord, now
 from results.view import StudyView, Target, difference, duration, moment, ratio, who
@@ -151,13 +151,13 @@ def _tiles(view: StudyView) -> Markup:
     tiles.append(_tile("On the front", str(len(members)), f"of {_count(len(view.complete), 'complete trial')}"))
     reference = ", ".join(f"{spoken(key)} {shown(key, value)}" for key, value in view.front.reference_point.items())
     tiles.append(_tile("Hypervolume", f"{view.front.hypervolume:.4g}", f"up to {reference}"))
-    spent = sum(trial.seconds or 0.0 for trial in view.trials)
-    tiles.append(_tile("Training time", duration(spent), "summed over all trials"))
+    seconds = sum(trial.seconds or 0.0 for trial in view.trials)
+    tiles.append(_tile("Training time", duration(seconds), "summed over all trials"))
     return element("dl", *tiles, class_="tiles")
 
 
 def _scatter_title(view: StudyView) -> str:
-    return f"{spoken(view.objective).capitalize()} against MACs"
+    return f"{spoken(view.objective).capitalize()} against {spoken(view.cost)}"
 
 
 def _scatter(view: StudyView) -> Markup:
@@ -165,9 +165,9 @@ def _scatter(view: StudyView) -> Markup:
     if view.figure is None:
         return _missing(_why_empty(view))
     notes: list[object] = []
-    without = sum("macs" not in trial.costs for trial in view.complete)
+    without = sum(spent(trial, view.cost) is None for trial in view.complete)
     if without:
-        notes.append(f"Not drawn, because no MACs are recorded: {_count(without, 'complete trial')}.")
+        notes.append(f"Not drawn, because no {spoken(view.cost)} are recorded: {_count(without, 'complete trial')}.")
     values = {trial.values[name] for trial in view.complete}
     if len(values) == 1:
         said = "The only complete trial has" if len(view.complete) == 1 else "All complete trials have the same value,"
@@ -175,7 +175,7 @@ def _scatter(view: StudyView) -> Markup:
     if view.reference_value is None:
         notes.append("Inception-v3 is not drawn: it has not been measured in this study.")
     label = (
-        f"Scatter of {spoken(name)} against MACs: {_count(len(view.complete), 'complete trial')}, "
+        f"Scatter of {spoken(name)} against {spoken(view.cost)}: {_count(len(view.complete), 'complete trial')}, "
         f"{len(view.front.members)} on the front. The front is also in the table below."
     )
     return join(
@@ -197,7 +197,7 @@ def _why_empty(view: StudyView) -> str:
     if not view.trials:
         return "The study has no trials yet, so there is nothing to draw."
     if view.complete:
-        return "No complete trial has both its objectives and its MACs recorded, so there is nothing to draw."
+        return f"No complete trial has both objectives and {spoken(view.cost)} recorded, so there is nothing to draw."
     return "No trial is complete yet, so there is nothing to draw: the table of outcomes says how the trials ended."
 
 

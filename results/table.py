@@ -31,18 +31,22 @@ def front_table(
 
     Columns: number, name (of a seed, or the beginning of the digest), each objective, MACs and params with their ratio
     to the reference seed. Objectives called error (or ..._error) are fractions, shown in percent with the difference
-    from the reference seed in points. `seeds` are the study's seed trials, in any state; what is not measured yet is
-    "-".
+    from the reference seed in points; with several such columns ratios and differences stand below. `seeds` are the
+    study's seed trials, in any state; what is not measured yet is "-".
     """
     reference = _reference(front, seeds, reference_seed)
     table = Table(title=Text(f"Front of {plain(study.name)}"), caption=Text(_caption(front, reference, reference_seed)))
     table.add_column("number", justify="right", no_wrap=True)
     table.add_column("name", overflow="fold", min_width=12)  # inception-v3 stays whole on 80 columns
     shown = [name for name in front.objectives if name not in _COUNTED]
+    stacked = len(shown) > 1  # else 80 columns do not hold them; the units stand in the cells
     for name in [*shown, *_COUNTED]:
         goal = front.objectives.get(name)
         label = "MACs" if name == "macs" else plain(name)
-        heading = f"{label} ({'min' if goal == 'minimize' else 'max'})" if goal else label
+        if stacked:
+            label = label.removesuffix("_ms").removesuffix("_bytes")
+        gap = "\n" if stacked else " "
+        heading = f"{label}{gap}({'min' if goal == 'minimize' else 'max'})" if goal else label
         table.add_column(Text(heading), justify="right", no_wrap=True)
     on_front = {trial.number for trial in front.members}
     others = sorted((seed for seed in seeds if seed.number not in on_front), key=lambda trial: trial.number)
@@ -51,6 +55,8 @@ def front_table(
         cells = [str(trial.number), _name(trial, is_reference=is_reference, on_front=trial.number in on_front)]
         cells += [_objective(name, trial, reference) for name in shown]
         cells += [_cost(name, trial, reference) for name in _COUNTED]
+        if stacked:
+            cells[2:] = [cell.replace("  ", "\n") for cell in cells[2:]]
         ends = bool(front.members) and trial is front.members[-1]
         style = "bold" if is_reference else "" if trial.number in on_front else "dim"
         table.add_row(*map(Text, cells), style=style, end_section=ends)

@@ -42,7 +42,7 @@ def values(space: InceptionSpace, architecture: Architecture) -> dict[str, Value
             found |= {f"{at}.reduction.{name}": value for name, value in known.items()}
         found[f"{at}.depth"] = len(stage.modules)
         spots = space.tables[s].spots * (choices.depth[1] if file.tied else 1)
-        depths = space.tables[s].depth[1]
+        ((_, depths),) = space.tables[s].depth
         if len(stage.modules) not in depths:
             raise OutsideSpace(f"{at}.depth is {len(stage.modules)}: this space allows {', '.join(map(str, depths))}")
         modules = [

@@ -1,5 +1,6 @@
-"""Hypothesis draws the same examples on every run, and keeps no database; decoded pictures go to a passing folder."""
+"""Hypothesis draws the same examples on every run, and keeps no database; caches and locks go to passing folders."""
 
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -17,3 +18,12 @@ def picture_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INCEPTION_NAS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither waits for a measurement of somebody else's on this machine nor holds one up."""
+    folder = tmp_path_factory.mktemp("locks")
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    yield
+    tempfile.tempdir = before

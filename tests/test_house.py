@@ -70,6 +70,7 @@ def test_imports_point_downwards_and_heavy_packages_stay_at_home(path: Path) -> 
         "import nas.cli; nas.cli.nas(['--help'], standalone_mode=False)",
         "import nas.cli; nas.cli.nas(['cost', 'inception-v3'], standalone_mode=False)",
         "import nas; nas.space('inception').sample(random_seed=0)",
+        "import nas.config, nas.measuring, nas.measure_view, trainers.memory",
     ],
 )
 def test_what_only_reads_loads_no_heavy_package(command: str, tmp_path: Path) -> None:

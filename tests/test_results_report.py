@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from results.figures import error_against_macs, script_json
+from results.figures import quality_against_cost, script_json
 from results.outcome import Outcome, StudyRecord, TrialRecord
 from results.pareto import front
 from results.report import report_html, write_report
@@ -141,7 +141,7 @@ def test_best_architecture_is_drawn_beside_inception_v3(page: _Page) -> None:
 def test_figure_is_what_plotly_accepts_and_shows_all_complete_trials() -> None:
     from plotly.graph_objects import Figure
 
-    spec = error_against_macs(TRIALS, front(TRIALS, STUDY.objectives))
+    spec = quality_against_cost(TRIALS, front(TRIALS, STUDY.objectives))
     assert spec is not None
     Figure(spec)  # raises for a property that plotly does not know
     traces = {(trace["meta"], trace["mode"]): trace for trace in spec["data"]}
@@ -158,7 +158,7 @@ def test_front_of_three_objectives_is_joined_in_the_plane_that_is_drawn() -> Non
     trials = [_trial(i, e, s) for i, (e, s) in enumerate([(0.03, 0.9), (0.05, 0.5), (0.06, 0.6)])]
     trials = [dataclasses.replace(t, values=t.values | {"latency_ms": 9.0 - t.number}) for t in trials]
     goals = {"error": "minimize", "macs": "minimize", "latency_ms": "minimize"}
-    spec = error_against_macs(trials, front(trials, goals))
+    spec = quality_against_cost(trials, front(trials, goals))
     line, points = (next(t for t in spec["data"] if t["mode"] == mode) for mode in ("lines", "markers"))
     assert line["y"] == [5.0, 3.0]
     assert sorted(points["y"]) == [3.0, 5.0, 6.0]
@@ -168,7 +168,7 @@ def test_front_of_a_maximized_objective() -> None:
     trials = [_trial(i, None, s, outcome=Outcome.COMPLETE, values={"accuracy": a, "macs": s})
               for i, (a, s) in enumerate([(0.9, 0.5), (0.8, 0.4), (0.7, 0.6)])]  # fmt: skip
     study = dataclasses.replace(STUDY, objectives={"accuracy": "maximize", "macs": "minimize"})
-    spec = error_against_macs(trials, front(trials, study.objectives))
+    spec = quality_against_cost(trials, front(trials, study.objectives))
     assert next(trace for trace in spec["data"] if trace["mode"] == "lines")["y"] == [80.0, 90.0]
     assert "Best accuracy 90.00 % trial 0" in _Page(report_html(study, trials)).text
 

@@ -42,7 +42,9 @@ class Flat:
     @property
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Those of both."""
-        return self._weights.gradient, self._others.gradient
+        assert self.weights.grad is not None
+        assert self.others.grad is not None
+        return self.weights.grad, self.others.grad
 
     @contextmanager
     def lent(self) -> Iterator[None]:

@@ -106,6 +106,10 @@ class Recipe:
         """The deviation with which the weights of the classifier are drawn."""
         return 0.1 if self.initialisation == "published" else 0.01
 
+    def half_on(self, device_type: str) -> bool:
+        """Whether a training on a ``cpu`` or ``cuda`` device computes in bfloat16 (see trainers/precision.py)."""
+        return device_type == "cuda" if self.precision == "auto" else self.precision == "bfloat16"
+
     def _check(self, name: str, low: float, high: float, *, above: bool = False, below: bool = False) -> None:
         value = getattr(self, name)
         number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
