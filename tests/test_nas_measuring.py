@@ -108,7 +108,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.setattr(measuring, "_measure", lambda architecture, wanted, tell: Measured(VALUES, "a chip"))
     recipe = asdict(Recipe(epochs=2, batch_size=256))
     wanted = asdict(WANTED)
-    return Job(5, seed("inception-v3").as_data(), 8, 0.0625, "digits", recipe, 0, str(tmp_path / "5"), 1, wanted)
+    architecture, folder = seed("inception-v3").as_data(), str(tmp_path / "5")
+    return Job(5, architecture, 8, 0.0625, "digits", recipe, 0, folder, measure=wanted)
 
 
 def test_a_candidate_beyond_a_limit_is_set_aside_without_training(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +241,7 @@ def test_values_of_several_devices_are_warned_of(caplog: pytest.LogCaptureFixtur
         ({"measure": {"bach": 4}, "objectives": ["error", "latency_ms"]}, "did you mean 'batch'"),
         ({"measure": {"device": "tpu"}, "limits": {"latency_ms": 5.0}}, "'worker' or 'cpu'"),
         ({"objectives": ["error", "latency"]}, "latency_ms"),
-        ({"limits": {"latency_ms": 0.0}}, "greater than 0"),
+        ({"limits": {"latency_ms": 0.0}}, "limits.latency_ms is 0.0: more than 0 is allowed"),
     ],
 )
 def test_a_wrong_file_is_refused(changes: dict[str, Any], sentence: str) -> None:
