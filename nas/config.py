@@ -199,13 +199,16 @@ def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:
     return found
 
 
+_TEXT = {"data": "source", "recipe": "base"}  # what a text in place of a mapping stands for, else its name
+
+
 def _set(data: Any, keys: list[str], value: object, whole: str) -> dict[str, Any]:
     """Return a copy of nested mappings with one entry replaced.
 
     A text in place of a mapping becomes its ``name``, that of ``data`` its ``source``.
     """
     if isinstance(data, str):
-        data = {"source" if whole.startswith("data.") else "name": data}
+        data = {_TEXT.get(whole.split(".")[0], "name"): data}
     if data is not None and not isinstance(data, dict):
         raise RequestError(f"--set {whole}: there is no mapping at this key to set a value in")
     changed = dict(data or {})

@@ -16,6 +16,7 @@ from trainers.source import DataSource
 if TYPE_CHECKING:
     from trainers.crops import Crops
     from trainers.data import DataSet, Part
+    from trainers.evaluate import PixelScale
     from trainers.scores import Scores
 
 PartName = Literal["test", "validation", "train", "all"]
@@ -50,6 +51,7 @@ class Evaluated:
     part: PartName
     resolution: int
     crops: int
+    view: str
     members: tuple[str, ...]
     scores: "Scores"
 
@@ -80,29 +82,31 @@ def evaluate_found(
     RequestError where weights, classes or pictures do not fit together.
     """
     from trainers.data import load
-    from trainers.evaluate import PixelScale, evaluate
+    from trainers.evaluate import Member, evaluate
 
     architecture, members = _members(found, weights)
     first = members[0]
     source, random_seed = _pictures(source, random_seed, first.trained)
-    resolution = resolution or int(first.about.get("resolution", architecture.resolution))
+    trained_at = int(first.about.get("resolution", architecture.resolution))
+    resolution = resolution or trained_at
     with decoding(source.source) as decoded:
-        data = load(source, random_seed=random_seed, resolution=resolution, progress=decoded)
+        data = load(source, random_seed=random_seed, resolution=trained_at, progress=decoded)
     plain, full = (
         architecture.graph(resolution, classes=len(data.classes), channels=data.channels, aux=aux)
         for aux in (False, any(key.startswith("aux") for member in members for key in member.tensors))
     )
     for member in members:
-        _check_member(member, architecture, data)
+        _check_member(member, architecture, data, part)
         fitting_graph(plain, full, member.tensors)
+    whole = crops == 1 and all(member.trained.get("view") == "whole" for member in members)
     scores = evaluate(
         plain,
-        [member.tensors for member in members],
+        [Member(member.tensors, _scale(member, data)) for member in members],
         data,
         _part(data, part),
         resolution=resolution,
         crops=crops,
-        scale=PixelScale(*(first.trained[name] for name in PixelScale._fields)) if "mean" in first.trained else None,
+        whole=whole,
         tell=tell,
     )
     return Evaluated(
@@ -112,6 +116,7 @@ def evaluate_found(
         part=part,
         resolution=resolution,
         crops=crops,
+        view="the whole centre square" if whole else "the centre crop" if crops == 1 else f"{crops} crops",
         members=tuple(member.name for member in members),
         scores=scores,
     )
@@ -131,7 +136,7 @@ def _members(found: Found, files: Sequence[Path]) -> tuple[Architecture, list[We
             "(best.safetensors) or of 'nas import-weights'"
         )
     config = settings(found.study)
-    trained = {"on": config.data.as_data(), "random_seed": config.random_seed}
+    trained = {"on": config.data.as_data(), "random_seed": config.random_seed, "view": "whole"}
     weights = Weights(
         f"{found.study.name}:{found.trial.number}",
         trained_state(found.study, found.trial),
@@ -149,7 +154,7 @@ def _pictures(source: DataSource | None, random_seed: int | None, trained: Mappi
     return source, int(trained.get("random_seed", 0)) if random_seed is None else random_seed
 
 
-def _check_member(member: Weights, architecture: Architecture, data: "DataSet") -> None:
+def _check_member(member: Weights, architecture: Architecture, data: "DataSet", part: PartName) -> None:
     if (digest := member.about.get("digest")) not in (None, architecture.digest):
         raise RequestError(
             f"the weights {member.name} are of another architecture (digest {digest[:12]}, and that of "
@@ -163,6 +168,35 @@ def _check_member(member: Weights, architecture: Architecture, data: "DataSet") 
             f"the weights {member.name} tell {len(classes)} classes apart, and {data.name!r} has {len(data.classes)} "
             f"({repr(odd[0]) + ' is only in one' if odd else 'in another order'}): evaluate on the same classes"
         )
+    on = member.trained.get("on")
+    same = on is not None and DataSource.from_data(on).absolute().source == data.source.absolute().source
+    digest = member.trained.get("data_digest", data.digest)
+    if same and part in ("test", "validation") and digest != data.digest:
+        raise RequestError(
+            f"the weights {member.name} were trained on {data.name!r} with other pictures or another split (random "
+            f"seed {member.trained.get('random_seed')}, this is {data.random_seed}), so that its {part} part may hold "
+            "what they were trained on: give all trainings one split_seed, or evaluate on other pictures (--data)"
+        )
+
+
+def _scale(member: Weights, data: "DataSet") -> "PixelScale":
+    """The scale of the pictures that a member was trained on; RequestError where that is not known."""
+    from trainers.data import load
+    from trainers.evaluate import PixelScale
+
+    known = member.trained
+    if "mean" in known:
+        return PixelScale(known["mean"], known["deviation"], known["white"])
+    if "on" not in known:
+        raise RequestError(
+            f"the weights {member.name} do not say how the pictures were scaled that they were trained on: write them "
+            "anew with 'nas train' or 'nas import-weights'"
+        )
+    own = data
+    if known["on"] != data.source.as_data() or known["random_seed"] != data.random_seed:
+        source = DataSource.from_data(known["on"])
+        own = load(source, random_seed=known["random_seed"], resolution=int(member.about["resolution"]))
+    return PixelScale(own.mean, own.deviation, own.white)
 
 
 def _part(data: "DataSet", part: PartName) -> "Part":

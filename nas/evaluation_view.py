@@ -15,10 +15,9 @@ def blocks(evaluated: Evaluated) -> "Iterator[RenderableType]":
     """The scores, then a row for every class, the worst first."""
     scores, members = evaluated.scores, evaluated.members
     who = members[0] if len(members) == 1 else f"an ensemble of {len(members)}"
-    crops = "the centre crop" if evaluated.crops == 1 else f"{evaluated.crops} crops"
     yield (
         f"{evaluated.architecture} ({who}) on {scores.pictures:,} pictures of {evaluated.data} ({evaluated.part}), "
-        f"{crops} of {evaluated.resolution} px"
+        f"{evaluated.view} of {evaluated.resolution} px"
     )
     top5 = "" if scores.top5_error is None else f", top-5 error {scores.top5_error:.2%}"
     yield (

@@ -36,6 +36,8 @@ def import_weights(arch: str, source: Path, output: Path, runs: Path) -> "Import
         "channels": imported.channels,
         "resolution": architecture.resolution,
         "aux": imported.aux,
+        # As torchvision's transform_input and timm have it: -1 for black, 1 for white.
+        "trained": {"mean": [127.5] * imported.channels, "deviation": [127.5] * imported.channels, "white": 255},
         "source": {"file": source.name, "sha256": file.sha256, "names": imported.names},
     }
     checkpoint.write(output, imported.tensors, data)

@@ -124,7 +124,13 @@ def climb(
         for repeat in range(config.repeats):
             random_seed = config.random_seed + repeat
             name = f"{config.name}-{i}" + (f"-seed{random_seed}" if config.repeats > 1 else "")
-            of_rung = {"name": name, "resolution": side, "recipe": rung.recipe, "random_seed": random_seed}
+            of_rung = {
+                "name": name,
+                "resolution": side,
+                "recipe": rung.recipe,
+                "random_seed": random_seed,
+                "split_seed": config.of_split,  # of the pictures all see the same
+            }
             asked = TrainingConfig.model_construct(
                 **{key: getattr(config, key) for key in TrainingConfig.model_fields} | of_rung
             )

@@ -58,9 +58,14 @@ class Trained:
         """Return what people read at the end."""
         if (best := self.best) is None:
             return f"training {self.name} stopped before its first epoch was done; the same command goes on"
-        done = f"stopped with {len(self.metrics)} of {self.epochs} epochs done; the same command goes on"
+        if len(self.metrics) > self.epochs:
+            done = f"has {len(self.metrics)} epochs behind it and {self.epochs} were asked for: nothing was to do"
+        elif self.complete:
+            done = f"is complete: {self.epochs} epochs"
+        else:
+            done = f"stopped with {len(self.metrics)} of {self.epochs} epochs done; the same command goes on"
         lines = [
-            f"training {self.name} {f'is complete: {self.epochs} epochs' if self.complete else done}",
+            f"training {self.name} {done}",
             f"best: epoch {best['epoch']}, validation error {best['validation_error']:.2%}; the test part was not read",
             *(f"  {self.folder / name}" for name in ("best.safetensors", "metrics.jsonl", "architecture.yaml")),
         ]
@@ -84,7 +89,7 @@ def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: Train
     workers = _workers(config)
     view = view or TrainingView()
     with view.decoding(config.data.source) as decoded:
-        data = load(config.data, random_seed=config.random_seed, resolution=config.resolution, progress=decoded)
+        data = load(config.data, random_seed=config.of_split, resolution=config.resolution, progress=decoded)
     with sole_process(folder, f"training {name!r} is run"):
         _same_training(folder, config, architecture.digest)
         write_files(folder, {ARCHITECTURE: architecture.to_yaml().encode(), ABOUT: _about(config, architecture.digest)})
@@ -136,6 +141,7 @@ def _job(found: Found, config: TrainingConfig, folder: Path) -> "TrainingJob":
         data=config.data.absolute().as_data(),
         recipe=asdict(config.recipe),
         random_seed=config.random_seed,
+        split_seed=config.of_split,
         folder=str(folder.resolve()),
         threads=config.threads,
         about=about,
@@ -151,7 +157,7 @@ def _workers(config: TrainingConfig) -> int:
         workers = max(1, len(gpus()))
     else:
         workers = config.workers
-    check_shares(config.recipe, workers)
+    check_shares(config.recipe.batch_size, workers)
     return workers
 
 
@@ -163,12 +169,18 @@ def _same_training(folder: Path, config: TrainingConfig, digest: str) -> None:
     """Raise RequestError, with what differs, where the folder holds another training."""
     if not (folder / ABOUT).is_file():
         return
-    before = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    if before["architecture"] != digest:
+    try:
+        before = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        known, asked = before["architecture"], before["file"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RequestError(
+            f"{folder / ABOUT} is damaged: give this training another name (--set name=...), or remove the folder"
+        ) from None
+    if known != digest:
         raise RequestError(
             f"training {config.name!r} was begun with another architecture: give this one a name (--set name=...)"
         )
-    for key, old, new in differences(before["file"], config.as_data()):
+    for key, old, new in differences(asked, config.as_data()):
         if key.split(".")[0] in MAY_DIFFER or (key == "recipe.epochs" and config.recipe.schedule != "cosine"):
             continue
         raise RequestError(

@@ -20,7 +20,8 @@ class TrainingConfig(Strict):
     """A whole training file.
 
     ``name``: of the folder under ``runs/training``, by default that of the architecture and of the file.
-    ``resolution``: of the pictures in pixels, by default the architecture's own. ``workers``: processes that share
+    ``resolution``: of the pictures in pixels, by default the architecture's own. ``split_seed``: of the data's split,
+    by default ``random_seed``; trainings that are to form an ensemble share one. ``workers``: processes that share
     every batch, each with a GPU where there are GPUs (``auto``: as many as GPUs, else one); more than one run through
     Ray Train, here or on the cluster at ``address``. ``threads``: of the CPU for each, by default torch's own choice.
     """
@@ -30,9 +31,15 @@ class TrainingConfig(Strict):
     resolution: Annotated[int, Field(ge=4, le=4096)] | None = None
     recipe: Recipe = Recipe()
     random_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    split_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     workers: Workers | Literal["auto"] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     address: str | None = None
+
+    @property
+    def of_split(self) -> int:
+        """The random seed of the split."""
+        return self.random_seed if self.split_seed is None else self.split_seed
 
     def as_data(self) -> dict[str, Any]:
         """Return the resolved file as plain data."""

@@ -171,6 +171,11 @@ def test_a_mistake_of_the_file_names_its_line(
         _read(tmp_path, least, "data=digits")
 
 
+def test_a_setting_of_a_named_recipe_keeps_its_name(tmp_path: Path) -> None:
+    recipe = _read(tmp_path, {**LEAST, "recipe": "inception-v3"}, "recipe.epochs=7").recipe
+    assert (recipe.epochs, recipe.gradient_clip, recipe.initialisation) == (7, 2.0, "published")
+
+
 def test_wrong_settings_are_told(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="is not KEY=VALUE"):
         parse_overrides(("trials",))

@@ -20,7 +20,6 @@ from search_spaces.errors import RequestError
 from search_spaces.operations import Conv
 from trainers.checkpoint import read, write
 from trainers.data import load, test_part
-from trainers.evaluate import final
 from trainers.network import build
 from trainers.precision import Precision
 from trainers.source import DataSource
@@ -63,8 +62,20 @@ def network_of(path: Path) -> Any:
     return network
 
 
-def test_one_crop_of_the_resolution_of_the_pictures_is_the_score_of_the_stored_ones(runs):
-    """A crop at the stored size resizes the picture to 8/7 and cuts: so compare with the same done by hand."""
+def test_a_single_crop_of_the_validation_part_is_what_the_training_said(runs):
+    for name in ("one", "two"):
+        about = read(best(runs, name)).data
+        found = evaluate_found(Found(TINY), [best(runs, name)], None, part="validation")
+        assert found.view == "the whole centre square"
+        assert found.scores.top1_error == pytest.approx(about["validation_error"], abs=1e-9)
+
+
+def test_weights_of_others_see_the_centre_crop_by_hand(runs, tmp_path):
+    """As published networks are tested: resized to 8/7 of the resolution, 7/8 of it cut out."""
+    found = read(best(runs))
+    trained = {name: found.data["trained"][name] for name in ("mean", "deviation", "white")}
+    foreign = tmp_path / "foreign.safetensors"
+    write(foreign, found.tensors, {"trained": trained})
     data = load("digits", random_seed=0)
     held = test_part(data)
     pictures = held.read(torch.arange(len(held))).permute(0, 3, 1, 2).float()
@@ -72,23 +83,55 @@ def test_one_crop_of_the_resolution_of_the_pictures_is_the_score_of_the_stored_o
     larger = torch.nn.functional.interpolate((pictures - mean) / deviation, (9, 9), mode="bilinear", antialias=True)
     with torch.inference_mode():
         predicted = network_of(best(runs)).eval()(larger[:, :, :8, :8]).argmax(1)  # (9 - 8) / 2 rounds to 0
-    found = evaluate_found(Found(TINY), [best(runs)], None)
-    assert found.scores.pictures == len(held)
-    assert found.scores.top1_error == pytest.approx((predicted != held.labels).double().mean().item())
-    assert found.scores.top1_error < 0.8
-    assert final(network_of(best(runs)), data, Precision(torch.device("cpu"))).error < 0.8
+    scored = evaluate_found(Found(TINY), [foreign], DataSource("digits"))
+    assert scored.view == "the centre crop"
+    assert scored.scores.top1_error == pytest.approx((predicted != held.labels).double().mean().item())
+
+
+def test_pictures_are_scaled_as_those_that_the_weights_were_trained_on(runs, tmp_path):
+    """The same scans from 0 to 255 instead of 0 to 16 score the same, although their own mean is another."""
+    digits = load("digits", random_seed=0)
+    held = test_part(digits)
+    pixels = held.read(torch.arange(len(held))).numpy()[..., 0]
+    bright = np.rint(pixels * (255 / 16)).astype(np.uint8)
+    keep = np.argsort(held.labels.numpy(), kind="stable")[: len(held) - 100]  # other classes' shares: another mean
+    labels = np.concatenate([held.labels.numpy()[keep], np.arange(10).repeat(5)])
+    bright = np.concatenate([bright[keep], np.zeros((50, 8, 8), np.uint8)])
+    np.savez(tmp_path / "bright.npz", images=bright, labels=labels)
+    dark = np.concatenate([pixels[keep], np.zeros((50, 8, 8), np.uint8)])
+    batch = torch.from_numpy(dark).float()[:, None]
+    mean, deviation = (torch.tensor(value)[:, None, None] for value in (digits.mean, digits.deviation))
+    with torch.inference_mode():
+        predicted = network_of(best(runs)).eval()((batch - mean) / deviation).argmax(1).numpy()
+    found = evaluate_found(Found(TINY), [best(runs)], DataSource(str(tmp_path / "bright.npz")), part="all")
+    assert found.scores.top1_error == pytest.approx((predicted != labels).mean(), abs=0.01)
+
+
+def test_an_ensemble_of_other_splits_is_refused(runs, tmp_path):
+    (tmp_path / "file.yaml").write_text("data: digits\n" + FILE)
+    config = read_training(tmp_path / "file.yaml", {"random_seed": 1, "name": "other", "recipe.epochs": 1})
+    other = train_found(Found(TINY), for_architecture(config, TINY, "file"), tmp_path).folder / "best.safetensors"
+    with pytest.raises(RequestError, match=r"another split .random seed 1, this is 0.*all trainings one split_seed"):
+        evaluate_found(Found(TINY), [best(runs), other], None)
+    assert evaluate_found(Found(TINY), [best(runs), other], None, part="all").scores.pictures == 1797
+    same = read_training(
+        tmp_path / "file.yaml", {"random_seed": 1, "split_seed": 0, "name": "same", "recipe.epochs": 1}
+    )
+    shared = train_found(Found(TINY), for_architecture(same, TINY, "file"), tmp_path).folder / "best.safetensors"
+    assert evaluate_found(Found(TINY), [best(runs), shared], None).scores.pictures == 359
 
 
 def test_an_ensemble_is_the_mean_of_its_members_probabilities(runs):
-    from trainers.evaluate import predict
+    from trainers.evaluate import Member, PixelScale, predict
 
     generator = torch.Generator().manual_seed(0)
-    pictures, labels = torch.randn(7, 1, 12, 12, generator=generator), torch.arange(7)
-    one, two = network_of(best(runs)), network_of(best(runs, "two"))
-    precision = Precision(torch.device("cpu"))
+    pictures, labels = torch.rand(7, 1, 12, 12, generator=generator), torch.arange(7)
+    graph, precision = TINY.graph(8, classes=10, channels=1), Precision(torch.device("cpu"))
+    one = Member(read(best(runs)).tensors, PixelScale([4.0], [6.0], 16))
+    two = Member(read(best(runs, "two")).tensors, PixelScale([5.0], [7.0], 16))
 
-    def of(*networks: Any) -> torch.Tensor:
-        return predict(networks, [(pictures, labels)], 8, 12, precision)[0]
+    def of(*members: Member) -> torch.Tensor:
+        return predict(graph, members, [(pictures, labels)], resolution=8, crops=12, precision=precision)[0]
 
     assert torch.allclose(of(one, two), (of(one) + of(two)) / 2, atol=1e-6)
     assert torch.allclose(of(one).sum(1), torch.ones(7), atol=1e-5)
@@ -101,7 +144,7 @@ def test_an_ensemble_is_the_mean_of_its_members_probabilities(runs):
 def test_the_command_prints_a_table_and_json(runs):
     command = ["evaluate", str(runs / "tiny.yaml"), "--weights", str(best(runs)), "--runs", str(runs)]
     shown = CliRunner().invoke(nas, command, catch_exceptions=False)
-    assert "on 359 pictures of digits (test), the centre crop of 8 px" in shown.stdout.replace("\n", " ")
+    assert "on 359 pictures of digits (test), the whole centre square of 8 px" in shown.stdout.replace("\n", " ")
     assert "top-1 error" in shown.stdout
     assert "top-5 error" in shown.stdout
     asked = [*command, "--json", "--crops", "144", "--part", "validation", "--resolution", "10"]

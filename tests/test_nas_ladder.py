@@ -71,6 +71,7 @@ def test_every_rung_is_trained_with_every_random_seed(file, monkeypatch, tmp_pat
     assert [config.name for _, config in asked][:3] == ["steps-1-seed0", "steps-1-seed1", "steps-2-seed0"]
     assert [config.random_seed for _, config in asked] == [0, 1] * 5
     assert all(config.resolution == 8 and config.recipe.epochs == 2 for _, config in asked)
+    assert {config.split_seed for _, config in asked} == {0}  # the seeds differ in all but the pictures
     assert rows[0].errors == pytest.approx((0.5, 0.51))
     lines = table(rows).splitlines()
     assert lines[2].split() == ["Inception-v2", "50.50%", "±0.71", "23.4%"]

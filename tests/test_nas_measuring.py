@@ -259,7 +259,7 @@ def test_running_out_of_memory_is_an_outcome_with_its_figures(job: Job, monkeypa
     candidate = Candidate(plain)
     assert candidate.step().outcome is Outcome.RUNNING
 
-    def full(fit: Fit) -> None:
+    def full(fit: Fit, told: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB.\nmore")
 
     monkeypatch.setattr(Fit, "epoch", full)

@@ -38,6 +38,7 @@ def job(folder: Path, architecture: Architecture | None = None, **recipe: Any) -
         data="digits",
         recipe={**RECIPE, **recipe},
         random_seed=3,
+        split_seed=0,
         folder=str(folder),
         threads=1,
     )
@@ -100,9 +101,47 @@ def test_one_that_goes_on_ends_with_the_same_weights(tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_the_best_weights_are_kept_whenever_it_is_killed(tmp_path, monkeypatch):
+    """Between what an epoch leaves and its checkpoint, or after it: the best file is that of the history's best."""
+    from trainers import checkpoint
+
+    train(job(tmp_path / "whole", average=0.9))
+    whole = read(tmp_path / "whole" / "best.safetensors").data["epoch"]
+    for number in (1, 2, 3):
+        folder = tmp_path / str(number)
+        save = Fit.save
+
+        def killed(fit: Fit, place: Path, number: int = number, save: Any = save) -> Path:
+            if fit.epochs_done == number:
+                raise KeyboardInterrupt
+            return save(fit, place)
+
+        monkeypatch.setattr(Fit, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(job(folder, average=0.9))
+        monkeypatch.setattr(Fit, "save", save)
+        train(job(folder, average=0.9))
+        assert read(folder / "best.safetensors").data["epoch"] == whole
+        assert [line["epoch"] for line in lines(folder)] == [1, 2, 3]
+    assert checkpoint.latest(tmp_path / "3" / "checkpoint") is not None
+
+
 def test_a_training_that_diverges_says_where(tmp_path, monkeypatch):
     monkeypatch.setattr(Fit, "epoch", lambda fit, told: Diverged(1, 7, math.nan))
     with pytest.raises(TrainingFailed, match=r"the loss is nan at step 7 of epoch 1; lower learning_rate"):
+        train(job(tmp_path))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_training_that_runs_out_of_memory_says_what_was_predicted(tmp_path, monkeypatch):
+    def full(fit: Fit, told: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB.\nmore")
+
+    monkeypatch.setattr(Fit, "epoch", full)
+    said = (
+        r"out of memory: predicted were .* MiB besides the data, and the actual peak was .*Tried to allocate 3.00 GiB"
+    )
+    with pytest.raises(TrainingFailed, match=said):
         train(job(tmp_path))
     assert not list(tmp_path.rglob("*.safetensors"))
 
@@ -112,6 +151,25 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
         train(job(tmp_path), world=World(0, 3))
     with pytest.raises(RequestError, match=r"set recipe\.batch_size to a multiple of 64, 128 or more"):
         train(job(tmp_path), world=World(0, 64))
+
+
+def test_processes_that_see_other_checkpoints_are_refused(tmp_path):
+    class Two(World):
+        def all(self, value: Any) -> list[Any]:
+            return [value, (0, "other")] if isinstance(value, tuple) else [value]
+
+    with pytest.raises(RequestError, match=r"see other pictures, or other checkpoints in .*: both must lie on"):
+        train(job(tmp_path), world=Two(0, 1))
+
+
+def test_a_refusal_in_one_process_is_raised_in_all(monkeypatch):
+    class Two(World):
+        def all(self, value: Any) -> list[Any]:
+            return [value, "the disk is full"]
+
+    with pytest.raises(RequestError, match="the disk is full"):
+        Two(0, 2).together(lambda: 1)
+    assert World().together(lambda: 1) == 1
 
 
 WORKER = """

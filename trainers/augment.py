@@ -51,12 +51,14 @@ class Augmentation:
 def resized(pictures: Tensor, resolution: int) -> Tensor:
     """Return pictures (N, C, S, S) as (N, C, resolution, resolution), bilinear.
 
-    Without antialiasing: pictures are stored near the resolution (trainers/cache.py), or are enlarged.
+    Antialiased where the stored side is more than twice as large; nearer ones, as caches hold them (trainers/cache.py),
+    lose no pixel without, and antialiasing is slow on GPUs.
     """
     side = (resolution, resolution)
     if pictures.shape[2:] == side:
         return pictures
-    return F.interpolate(pictures, side, mode="bilinear", align_corners=False, antialias=False)
+    far = pictures.shape[2] > 2 * resolution
+    return F.interpolate(pictures, side, mode="bilinear", align_corners=False, antialias=far)
 
 
 def shifted(pictures: Tensor, most: int, generator: Generator) -> Tensor:

@@ -4,7 +4,8 @@ The 144: the picture is resized to four scales, its shorter side 256, 288, 320 a
 each the left, centre and right square is taken (top, centre and bottom of a tall one); of each square its four corners,
 its centre, and the whole square resized; and each of those mirrored: 4 x 3 x 6 x 2. Other resolutions keep the ratios.
 1512.00567 evaluates with "12 crops" and defines them nowhere: one scale, the centre square, 6 x 2 is the natural
-reading. The single crop is the centre of that scale, 7/8 of the shorter side, as the released Inception-v3 is tested.
+reading. The single crop is the centre of that scale, 7/8 of the shorter side, as the released Inception-v3 is tested;
+or, for networks that were trained on whole squares, the ``whole`` centre square resized.
 """
 
 from collections.abc import Iterator
@@ -37,8 +38,10 @@ class Crop(NamedTuple):
     mirrored: bool
 
 
-def enumerate_crops(resolution: int, crops: Crops) -> tuple[Crop, ...]:
-    """Return every crop for networks that see ``resolution`` x ``resolution`` pixels."""
+def enumerate_crops(resolution: int, crops: Crops, *, whole: bool = False) -> tuple[Crop, ...]:
+    """Return every crop for networks that see ``resolution`` x ``resolution`` pixels; ``whole``: as the single one."""
+    if crops == 1 and whole:
+        return (Crop(resolution, 0.5, None, False),)
     scales = [round(scale * resolution / _PER) for scale in _SCALES]
     if crops == 1:
         return (Crop(scales[0], 0.5, _CENTRE, False),)
@@ -47,13 +50,13 @@ def enumerate_crops(resolution: int, crops: Crops) -> tuple[Crop, ...]:
     return tuple(starmap(Crop, product(used, squares, places, (False, True))))
 
 
-def views(pictures: Tensor, resolution: int, crops: Crops) -> Iterator[Tensor]:
+def views(pictures: Tensor, resolution: int, crops: Crops, *, whole: bool = False) -> Iterator[Tensor]:
     """Yield each crop of a batch of pictures in turn: float32 (N, C, H, W) -> (N, C, resolution, resolution).
 
     Pictures are resized bilinearly with antialiasing. Of square pictures the three squares are one, which comes once:
     the mean over the crops is the same.
     """
-    listed = enumerate_crops(resolution, crops)
+    listed = enumerate_crops(resolution, crops, whole=whole)
     if pictures.shape[2] == pictures.shape[3]:
         listed = tuple(crop for crop in listed if crop.square == _CENTRE[0])
     for scale, of_scale in groupby(listed, lambda crop: crop.scale):

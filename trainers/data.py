@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from trainers.collection import Collection, Integers, Pixels, in_memory
 from trainers.source import MAX_SIDE, DataSource
 
 ORIGINALS = 64  # that are decoded at a time
+ORIGINAL_BYTES = 16 * 2**20  # of those that are evaluated at a time: five photographs of a megapixel
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Part:
     def originals(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all pictures as they were before they were stored, uint8 (n, H, W, C), with their labels (n,).
 
-        Pictures of one size come together, a few at a time; so their order is not that of the part.
+        Pictures of one size come together, up to ``ORIGINAL_BYTES`` of them; so their order is not that of the part.
         """
         for places in torch.split(torch.arange(len(self)), ORIGINALS):
             if self._original is None:
@@ -53,13 +55,14 @@ class Part:
                 continue
             by_shape: dict[tuple[int, ...], list[tuple[Pixels, int]]] = {}
             with ThreadPoolExecutor(thread_name_prefix="originals") as threads:
-                for pixels, place in zip(
-                    threads.map(self._original, self._rows[places.numpy()].tolist()), places.tolist(), strict=True
-                ):
+                decoded = threads.map(self._original, self._rows[places.numpy()].tolist())
+                for pixels, place in zip(decoded, places.tolist(), strict=True):
                     by_shape.setdefault(pixels.shape, []).append((pixels, place))
-            for found in by_shape.values():
-                pictures = torch.from_numpy(np.stack([pixels for pixels, _ in found]))
-                yield pictures, self.labels[torch.tensor([place for _, place in found])]
+            for shape, found in by_shape.items():
+                size = max(1, ORIGINAL_BYTES // prod(shape))
+                for some in (found[first : first + size] for first in range(0, len(found), size)):
+                    pictures = torch.from_numpy(np.stack([pixels for pixels, _ in some]))
+                    yield pictures, self.labels[torch.tensor([place for _, place in some])]
 
     def read(self, indices: Tensor, *, pinned: bool = False) -> Tensor:
         """Return a copy of the pictures at some places of this part, uint8 (n, H, W, C), in pinned memory if asked."""

@@ -63,38 +63,6 @@ def final(network: Network, data: DataSet, precision: Precision) -> Score:
     return score(network, Feed(data, test_part(data), _device(network)).ordered(BATCH), precision)
 
 
-@torch.inference_mode()
-def predict(
-    networks: Sequence[Network],
-    batches: Iterable[tuple[Tensor, Tensor]],
-    resolution: int,
-    crops: Crops,
-    precision: Precision,
-) -> tuple[Tensor, Tensor]:
-    """Predict probabilities, float32 (N, classes), with the labels (N,), both on the CPU, in the batches' order.
-
-    Softmax is averaged over the crops and the networks (arXiv 1409.4842, section 7). ``batches``: pictures of any size,
-    float32 (n, C, H, W), standardised, and labels.
-    """
-    for network in networks:
-        network.eval()
-    found, labels = [], []
-    for pictures, truth in batches:
-        total, count = None, 0
-        for view in views(pictures, resolution, crops):
-            placed = precision.layout(view)
-            for network in networks:
-                with precision.context():
-                    logits = network(placed)
-                assert isinstance(logits, Tensor)
-                probabilities = logits.float().softmax(1)
-                total, count = probabilities if total is None else total + probabilities, count + 1
-        assert total is not None
-        found.append((total / count).cpu())
-        labels.append(truth.cpu())
-    return torch.cat(found), torch.cat(labels)
-
-
 class PixelScale(NamedTuple):
     """How pictures were standardised: ``mean`` and ``deviation`` per channel, with ``white`` the brightest value."""
 
@@ -103,43 +71,93 @@ class PixelScale(NamedTuple):
     white: float
 
 
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble: its tensors, and the scale of the pictures that it was trained on."""
+
+    state: Mapping[str, Tensor]
+    scale: PixelScale
+
+
+class _Placed:
+    """A member on the device."""
+
+    def __init__(self, graph: Graph, member: Member, precision: Precision) -> None:
+        self.precision = precision
+        self.network = build(graph, initialise=0).eval()
+        state = {key: value for key, value in member.state.items() if not key.startswith("aux")}
+        self.network.load_state_dict(state)
+        precision.place(self.network)
+        self.mean, self.deviation = (
+            torch.tensor(value, device=precision.device)[:, None, None] / member.scale.white
+            for value in member.scale[:2]
+        )
+
+    def probabilities(self, view: Tensor) -> Tensor:
+        """Predict for pictures from 0, black, to 1, white."""
+        with self.precision.context():
+            logits = self.network(self.precision.layout((view - self.mean) / self.deviation))
+        assert isinstance(logits, Tensor)
+        return logits.float().softmax(1)
+
+
+@torch.inference_mode()
+def predict(
+    graph: Graph,
+    members: Sequence[Member],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    resolution: int,
+    crops: Crops,
+    whole: bool = False,
+    precision: Precision,
+) -> tuple[Tensor, Tensor]:
+    """Predict probabilities, float32 (N, classes), with the labels (N,), both on the CPU, in the batches' order.
+
+    Softmax is averaged over the crops and the members (arXiv 1409.4842, section 7). ``graph``: without auxiliary heads,
+    whose tensors are left out. ``batches``: pictures of any size, float32 (n, C, H, W) from 0 to 1, and labels.
+    ``whole``: whether the single crop is the whole centre square.
+    """
+    placed = [_Placed(graph, member, precision) for member in members]
+    found, labels = [], []
+    for pictures, truth in batches:
+        each = [
+            member.probabilities(view) for view in views(pictures, resolution, crops, whole=whole) for member in placed
+        ]
+        found.append(torch.stack(each).mean(0).cpu())
+        labels.append(truth.cpu())
+    return torch.cat(found), torch.cat(labels)
+
+
 def evaluate(
     graph: Graph,
-    states: Sequence[Mapping[str, Tensor]],
+    members: Sequence[Member],
     data: DataSet,
     part: Part,
     *,
     resolution: int,
     crops: Crops,
-    scale: PixelScale | None = None,
+    whole: bool = False,
     tell: Callable[[int, int], None] = lambda done, of: None,
 ) -> Scores:
     """Score a network, or the ensemble of several, on the pictures of a part as they were before they were stored.
 
-    ``states``: the tensors of each member, of which those of auxiliary heads are left out; ``graph``: without such
-    heads. ``scale``: that of the pictures that they were trained on, by default the data's own. ``tell`` hears how many
-    pictures of how many are done. On a GPU, in bfloat16, where there is one.
+    ``tell`` hears how many pictures of how many are done. On a GPU, in bfloat16, where there is one.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = Precision(device, bfloat16=device.type == "cuda")
-    networks = []
-    for state in states:
-        network = build(graph, initialise=0)
-        network.load_state_dict({key: value for key, value in state.items() if not key.startswith("aux")})
-        precision.place(network)
-        networks.append(network)
-    scale = scale or PixelScale(data.mean, data.deviation, data.white)
-    batches = _standardised(part, scale, scale.white / data.white, device, tell)
-    probabilities, labels = predict(networks, batches, resolution, crops, precision)
+    batches = _from_black_to_white(part, data.white, device, tell)
+    probabilities, labels = predict(
+        graph, members, batches, resolution=resolution, crops=crops, whole=whole, precision=precision
+    )
     return score_probabilities(probabilities, labels, data.classes)
 
 
-def _standardised(
-    part: Part, scale: PixelScale, units: float, device: torch.device, tell: Callable[[int, int], None]
+def _from_black_to_white(
+    part: Part, white: int, device: torch.device, tell: Callable[[int, int], None]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    mean, deviation = (torch.tensor(value, device=device)[:, None, None] for value in scale[:2])
     done = 0
     for pictures, labels in part.originals():
-        yield (pictures.to(device).permute(0, 3, 1, 2).float() * units - mean) / deviation, labels
+        yield pictures.to(device).permute(0, 3, 1, 2).float() / white, labels
         done += len(labels)
         tell(done, len(part))

@@ -5,6 +5,7 @@ threads copy the next batches from where the pictures lie into pinned memory whi
 same batches, bit for bit: they are converted, augmented and standardised on the device, one batch at a time.
 """
 
+import hashlib
 import os
 import time
 from collections import deque
@@ -73,7 +74,7 @@ class Feed:
         chunks = torch.split(order[: len(order) // size * size], size)
         if world is not None and world.size > 1:
             chunks = tuple(chunk[world.rank :: world.size] for chunk in chunks)
-            generator.manual_seed(generator.initial_seed() + world.rank)  # each draws augmentations of its own
+            generator.manual_seed(_own_seed(generator.initial_seed(), world.rank))  # for augmentations of its own
         return self._timed(chunks, lambda pictures: augmentation(pictures, self._resolution, self._white, generator))
 
     def ordered(self, batch_size: int, indices: Tensor | None = None) -> Iterator[Batch]:
@@ -117,6 +118,10 @@ class Feed:
             finally:
                 for _, future in reading:
                     future.cancel()
+
+
+def _own_seed(seed: int, rank: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"augmentation {seed} {rank}".encode()).digest()[:7])
 
 
 def steps_per_epoch(part: Part, batch_size: int) -> int:

@@ -131,7 +131,9 @@ class Fit:
         if isinstance(losses, Diverged):
             return losses
         trained = time.perf_counter()
-        if self.average is not None:
+        if self.average is None:  # each normalised by its own share: from here on all hold one network
+            self.world.average(buffer for buffer in self.network.buffers() if buffer.is_floating_point())
+        else:
             measure_statistics(self.average.network, self._train.ordered(*self._sample()), self.precision)
         validation = score(self.result, self._validation.ordered(BATCH, self._own()), self.precision, self.world)
         if not math.isfinite(validation.loss):

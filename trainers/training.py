@@ -5,7 +5,7 @@ it needs travels as plain data; all that it leaves lies in the job's folder.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ import torch
 
 from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError, TrainingFailed
+from search_spaces.graph import Graph
+from trainers import measure
 from trainers.data import DataSet, load
 from trainers.fit import Diverged, EpochResult, Fit
 from trainers.journal import Journal
+from trainers.memory import is_out_of_memory, predict_training, size_text
 from trainers.network import build
 from trainers.recipe import Recipe
 from trainers.source import DataSource
@@ -38,6 +41,7 @@ class TrainingJob:
     data: dict[str, Any] | str
     recipe: dict[str, Any]
     random_seed: int
+    split_seed: int
     folder: str
     threads: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
@@ -50,47 +54,74 @@ def train(
 
     ``data``: what the job names, where that is loaded already.
 
-    Raises TrainingFailed, with its reason, where the training diverges; CheckpointError where the folder holds another
-    training's checkpoints.
+    Raises TrainingFailed, with its reason, where the training diverges or runs out of memory; CheckpointError where the
+    folder holds another training's checkpoints.
     """
     world, watch = world or World(), watch or Watch()
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    data = data or load(DataSource.from_data(job.data), random_seed=job.random_seed, resolution=job.resolution)
-    fit = _fit(job, data, world)
+    recipe, source = Recipe(**job.recipe), DataSource.from_data(job.data)
+    check_shares(recipe.batch_size, world.size)
+    data = data or world.together(lambda: load(source, random_seed=job.split_seed, resolution=job.resolution))
+    check_shares(min(recipe.batch_size, len(data.train)), world.size)
+    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    graph = from_data(job.architecture).graph(
+        job.resolution, classes=len(data.classes), channels=data.channels, aux=recipe.aux_weight > 0
+    )
+    measure.forget_peak(device)
+    try:
+        return _train(job, data, recipe, graph, device, world, watch)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        said = str(error).strip().splitlines()[0][:200]
+    own = replace(recipe, batch_size=recipe.batch_size // world.size)
+    predicted = predict_training(graph, own, device="cuda" if device.type == "cuda" else "cpu").peak
+    peak, counted = measure.peak_so_far(device)
+    raise TrainingFailed(
+        f"out of memory: predicted were {size_text(predicted)} besides the data, and the actual peak was "
+        f"{size_text(peak)} {counted}, of {size_text(measure.memory_bytes(device))}; lower recipe.batch_size or "
+        f"resolution, or share the batch by more workers ({said})"
+    )
+
+
+def _train(
+    job: TrainingJob, data: DataSet, recipe: Recipe, graph: Graph, device: torch.device, world: World, watch: Watch
+) -> tuple[EpochResult, ...]:
+    network = build(graph, initialise=job.random_seed, device=device, classifier_deviation=recipe.classifier_deviation)
+    fit = Fit(network, data, recipe, device=device, random_seed=job.random_seed, world=world)
     folder = Path(job.folder)
-    fit.restore(folder / CHECKPOINTS)
+    world.together(lambda: fit.restore(folder / CHECKPOINTS))
+    if len(set(world.all((fit.epochs_done, data.digest)))) > 1:
+        raise RequestError(
+            f"the processes of the training see other pictures, or other checkpoints in {folder}: both must lie on "
+            "disks that all machines share"
+        )
     watch.begin(fit.epochs_done, fit.recipe.epochs)
     with _journal(job, data, fit, world) as journal:
         while fit.epochs_done < fit.recipe.epochs and not world.agree(watch.stopping, fit.device):
             result = fit.epoch(watch.step)
             if isinstance(result, Diverged):
                 raise TrainingFailed(result.sentence)
-            if journal is not None:
-                fit.save(folder / CHECKPOINTS)
-                journal.epoch(fit)
+            world.together(lambda: _keep(fit, journal, folder))
             watch.epoch(asdict(result))
         if journal is not None and fit.epochs_done >= fit.recipe.epochs:
             journal.end(fit)
     return tuple(fit.history)
 
 
-def _fit(job: TrainingJob, data: DataSet, world: World) -> Fit:
-    architecture, recipe = from_data(job.architecture), Recipe(**job.recipe)
-    check_shares(recipe, world.size)
-    graph = architecture.graph(
-        job.resolution, classes=len(data.classes), channels=data.channels, aux=recipe.aux_weight > 0
-    )
-    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-    network = build(graph, initialise=job.random_seed, device=device, classifier_deviation=recipe.classifier_deviation)
-    return Fit(network, data, recipe, device=device, random_seed=job.random_seed, world=world)
+def _keep(fit: Fit, journal: Journal | None, folder: Path) -> None:
+    """Write what an epoch leaves: the best weights before the checkpoint, so that none is passed over after a crash."""
+    if journal is not None:
+        journal.epoch(fit)
+        fit.save(folder / CHECKPOINTS)
 
 
-def check_shares(recipe: Recipe, workers: int) -> None:
+def check_shares(batch_size: int, workers: int) -> None:
     """Raise RequestError where a batch cannot be shared evenly, at least two pictures (for the batch norms) each."""
-    if recipe.batch_size % workers or recipe.batch_size < 2 * workers:
+    if batch_size % workers or batch_size < 2 * workers:
         raise RequestError(
-            f"a batch of {recipe.batch_size} cannot be shared evenly by {workers} workers, two pictures each or more: "
+            f"a batch of {batch_size} cannot be shared evenly by {workers} workers, two pictures each or more: "
             f"set recipe.batch_size to a multiple of {workers}, {2 * workers} or more"
         )
 
@@ -108,11 +139,12 @@ def _journal(job: TrainingJob, data: DataSet, fit: Fit, world: World) -> Abstrac
         "trained": {
             "on": job.data,
             "data_digest": data.digest,
-            "random_seed": job.random_seed,
+            "random_seed": job.split_seed,
             "class_names": list(data.classes),
             "mean": list(data.mean),
             "deviation": list(data.deviation),
             "white": data.white,
+            "view": "whole",  # as validated: the whole centre square, resized
         },
     }
     return Journal(Path(job.folder), fit.history, about)

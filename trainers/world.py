@@ -1,10 +1,15 @@
 """The processes of one training: each takes its share of every batch, and they agree on gradients and scores."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, distributed
+
+from search_spaces.errors import RequestError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,28 @@ class World:
             tensor = tensor.clone()
             distributed.all_reduce(tensor)
         return tensor
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Do something that may be refused in any process; all of them raise the first refusal, so that none waits."""
+        refusal: str | None = None
+        result: T | None = None
+        try:
+            result = work()
+        except RequestError as error:
+            if self.size == 1:
+                raise
+            refusal = str(error)
+        if (said := next((each for each in self.all(refusal) if each is not None), None)) is not None:
+            raise RequestError(said)
+        return cast(T, result)
+
+    def all(self, value: T) -> list[T]:
+        """Return what every process says, by rank."""
+        if self.size == 1:
+            return [value]
+        found: list[T | None] = [None] * self.size
+        distributed.all_gather_object(found, value)
+        return cast(list[T], found)
 
     def agree(self, wish: bool, device: torch.device) -> bool:
         """Return whether any process wishes so."""
