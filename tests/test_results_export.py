@@ -298,7 +298,8 @@ assert not {{"search_spaces", "trainers", "results", "nas", "torchvision", "timm
     small = torch.nn.functional.interpolate(pictures, size=(96, 96))
     with torch.inference_mode():
         assert_close(small_result, network.eval()(small), 1e-12)
-        assert_close(float_result, deepcopy(network).float()(small.float()), 1e-6)
+        # the network joins what the file computes one by one: their roundings differ
+        assert_close(float_result, deepcopy(network).float()(small.float()), 1e-5)
     dropout = network.get_submodule("head.dropout")
     assert isinstance(dropout, nn.Dropout)
     dropout.p = 0.0
