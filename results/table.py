@@ -31,15 +31,15 @@ def front_table(
 
     Columns: number, name (of a seed, or the beginning of the digest), each objective, MACs and params with their ratio
     to the reference seed. Objectives called error (or ..._error) are fractions, shown in percent with the difference
-    from the reference seed in points; with several such columns ratios and differences stand below. `seeds` are the study's seed trials, in any state; what is not measured yet is
-    "-".
+    from the reference seed in points; with several columns like that, ratios and differences stand below. `seeds` are
+    the study's seed trials, in any state; what is not measured yet is "-".
     """
     reference = _reference(front, seeds, reference_seed)
     table = Table(title=Text(f"Front of {plain(study.name)}"), caption=Text(_caption(front, reference, reference_seed)))
-    table.add_column("number", justify="right", no_wrap=True)
-    table.add_column("name", overflow="fold", min_width=12)  # inception-v3 stays whole on 80 columns
     shown = [name for name in front.objectives if name not in _COUNTED]
     stacked = len(shown) > 1  # else 80 columns do not hold them; the units stand in the cells
+    table.add_column("#" if stacked else "number", justify="right", no_wrap=True)
+    table.add_column("name", overflow="fold", min_width=12)  # inception-v3 stays whole on 80 columns
     for name in [*shown, *_COUNTED]:
         goal = front.objectives.get(name)
         label = "MACs" if name == "macs" else plain(name)
