@@ -1,10 +1,11 @@
 """Hypothesis draws the same examples on every run, and keeps no database; caches and locks go to passing folders."""
 
-import tempfile
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from trainers import device_turns
 
 settings.register_profile(
     "suite", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -23,7 +24,7 @@ def picture_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def _own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Neither waits for a measurement of somebody else's on this machine nor holds one up."""
-    folder = tmp_path_factory.mktemp("locks")
-    before, tempfile.tempdir = tempfile.tempdir, str(folder)
-    yield
-    tempfile.tempdir = before
+    locks = tmp_path_factory.mktemp("locks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device_turns, "folder", lambda: locks)
+        yield

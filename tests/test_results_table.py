@@ -85,8 +85,9 @@ def test_each_objective_has_a_column_with_its_direction_and_unit():
     values = {"latency_ms": 1.234, "accuracy": 0.91234, "params": 2e7, "peak_memory_bytes": 123_400_000.0}
     one = replace(SMALL, values=values)
     text = printed(front_table(study(objectives=objectives), front([one], objectives), []))
+    heads = text.split("01abcdef01")[0]
     for heading in ("latency", "accuracy", "peak_memory", "params", "MACs"):
-        assert text.count(f" {heading} ") == 1
+        assert heads.count(f" {heading} ") == 1
     assert (text.count("(min)"), text.count("(max)")) == (3, 1)
     assert cells(text)["1"] == ["01abcdef01", "1.23 ms", "0.9123", "123.40 MB", "2.29 G", "11.92 M"]
     assert "The study has no seed inception-v3" in text

@@ -91,12 +91,14 @@ def test_a_training_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, capl
 
 def test_a_measurement_that_is_killed_lets_go() -> None:
     code = (
-        "import sys, tempfile, time; tempfile.tempdir = sys.argv[1]\n"
-        "from trainers.device_turns import turns\n"
-        "with turns('a') as turn, turn.alone():\n print('has', flush=True); time.sleep(60)"
+        "import pathlib, sys, time\n"
+        "from trainers import device_turns\n"
+        "device_turns.folder = lambda: pathlib.Path(sys.argv[1])\n"
+        "with device_turns.turns('a') as turn, turn.alone():\n print('has', flush=True); time.sleep(60)"
     )
-    folder = device_turns.tempfile.gettempdir()
-    process = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(device_turns.folder())], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == "has\n"
@@ -114,7 +116,7 @@ def test_a_measurement_that_is_killed_lets_go() -> None:
 
 
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_turns.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(device_turns, "folder", lambda: tmp_path)
     (tmp_path / "target").touch()
     (tmp_path / "inception-nas-a.gate").symlink_to(tmp_path / "target")
     with pytest.raises(OSError, match="symbolic links"), turns("a"):

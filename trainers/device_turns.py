@@ -27,6 +27,11 @@ def _say(sentence: str) -> None:
     logger.info("%s", sentence)
 
 
+def folder() -> Path:
+    """Return where the locks of this machine lie."""
+    return Path(tempfile.gettempdir())
+
+
 @contextmanager
 def turns(device: str) -> Iterator["DeviceTurns"]:
     """Open the turns on a device until the end of the block."""
@@ -72,7 +77,7 @@ class DeviceTurns:
     def give_way(self, settle: Callable[[], object]) -> None:
         """Let a waiting measurement go first; for a training inside ``shared``, between two steps.
 
-        ``settle`` waits until the device has done what it was given. Where nobody waits this takes about a microsecond.
+        ``settle`` waits until the device has done what it was given. Where nobody waits this takes a few microseconds.
         """
         with suppress(BlockingIOError):
             fcntl.flock(self._gate, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -117,7 +122,7 @@ def _open(name: str) -> int:
     Reading is all that a lock needs, so that the file of one user serves the others; a link in its place is not
     followed.
     """
-    path = Path(tempfile.gettempdir()) / name
+    path = folder() / name
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
