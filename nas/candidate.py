@@ -185,7 +185,9 @@ class Candidate:
         if self.job.data_digest not in (None, data.digest):
             raise RequestError(CHANGED.format(source.source))
         architecture = proxy(from_data(self.job.architecture), self.job.resolution, self.job.width)
-        graph = architecture.graph(self.job.resolution, classes=len(data.classes), channels=data.channels, aux=True)
+        graph = architecture.graph(
+            self.job.resolution, classes=len(data.classes), channels=data.channels, aux=recipe.aux_weight > 0
+        )
         validation = min(BATCH, len(data.validation))
         kind: Device = "cuda" if device.type == "cuda" else "cpu"
         self.predicted = predict_training(graph, recipe, device=kind, validation_batch=validation).peak

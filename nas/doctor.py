@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from trainers.decoders import usable_cpus
+
 PACKAGES = (
     "torch",
     "optuna",
@@ -18,6 +20,8 @@ PACKAGES = (
     "moocore",
     "plotly",
     "safetensors",
+    "pillow",
+    "tensorboardx",
 )
 LEAST_FREE_BYTES = 2 * 1024**3
 
@@ -25,11 +29,6 @@ LEAST_FREE_BYTES = 2 * 1024**3
 def hardware() -> dict[str, str]:
     """Processor, CPUs and memory, as the report states them."""
     return {"processor": _processor(), "CPUs": str(usable_cpus()), "memory": f"{_memory_bytes() / 1024**3:.0f} GiB"}
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory_bytes() -> int:

@@ -63,13 +63,15 @@ class TrainingShown(TrainingView):
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bars = Progress(*columns, console=self.console, transient=True)
         self._epochs = self._bars.add_task("epochs", total=epochs, completed=done)
-        self._steps = self._bars.add_task("steps", total=None)
         self._bars.start()
 
     def step(self, done: int, steps: int) -> None:
         """A step of the running epoch is done."""
-        if self._bars is not None and self._steps is not None:
-            self._bars.update(self._steps, completed=done, total=steps)
+        if self._bars is None:
+            return
+        if self._steps is None:  # several workers tell of no steps
+            self._steps = self._bars.add_task("steps")
+        self._bars.update(self._steps, completed=done, total=steps)
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         """An epoch is done and saved."""

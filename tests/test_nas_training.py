@@ -142,6 +142,16 @@ def test_more_workers_than_ray_has_are_refused(folder, monkeypatch):
         trained(folder, workers=32, name="many")
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("workers", "machines", "each"), [(2, [2.0], 1), (3, [8.0, 8.0], 4), (1, [8.0, 4.0], 8), (16, [8.0, 8.0], 1)]
+)
+def test_every_worker_gets_whole_cpus_of_one_machine(workers, machines, each):
+    from nas.executors.ray_train import cpus_for_each
+
+    assert cpus_for_each(workers, machines) == each
+
+
 def test_ctrl_c_ends_after_the_running_epoch_and_the_same_command_goes_on(folder):
     command = [sys.executable, "-m", "nas", "train", "tiny.yaml", "file.yaml", "--set", "recipe.epochs=200"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

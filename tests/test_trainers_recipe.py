@@ -30,6 +30,8 @@ from trainers.recipe import Recipe
         ({"average": 1.5}, "average is 1.5"),
         ({"optimizer": "adam"}, "optimizer is 'adam': allowed are rmsprop, sgd"),
         ({"schedule": "step"}, "schedule is 'step': allowed are exponential, cosine, constant"),
+        ({"flip": 1}, "flip is 1: allowed are True, False"),
+        ({"initialisation": "he"}, "initialisation is 'he': allowed are published, gentle"),
         ({"epochs": 2, "warmup_epochs": 2.0}, "warmup_epochs is 2 in a training of 2 epochs"),
     ],
 )

@@ -121,6 +121,6 @@ class Recipe:
 
     def _choice(self, name: str, *allowed: object) -> None:
         value = getattr(self, name)
-        if value not in allowed:
+        if not any(value == each and type(value) is type(each) for each in allowed):  # 1 equals True
             choices = ", ".join(str(choice) for choice in allowed)
             raise RequestError(f"{name} is {value!r}: allowed are {choices}; change it in the recipe", (name,))

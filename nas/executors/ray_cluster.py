@@ -43,3 +43,8 @@ def has() -> tuple[float, float]:
     """Return how many CPUs and GPUs Ray has in all."""
     found = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return found.get("CPU", 0.0), found.get("GPU", 0.0)
+
+
+def cpus_of_machines() -> list[float]:
+    """Return how many CPUs each machine of Ray's has."""
+    return [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]

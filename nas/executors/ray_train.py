@@ -4,16 +4,17 @@ The processes keep their own checkpoints in the training's folder, which all of 
 joins them to one process group, and starts all of them again after one was lost. Its own experiment state is scratch.
 """
 
+import logging
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.executors.ray_cluster import connect, has  # its settings come before Ray
+from nas.executors.ray_cluster import connect, cpus_of_machines, has  # its settings come before Ray
 
 # isort: split
 
@@ -22,14 +23,18 @@ from ray import train as ray_train
 from ray.train import WorkerGroupError
 from ray.train.torch import TorchTrainer
 
-from nas.doctor import usable_cpus
 from search_spaces.errors import RequestError, TrainingFailed
+from trainers.decoders import usable_cpus
+from trainers.journal import METRICS
 from trainers.training import TrainingJob
 from trainers.watch import Watch
 
 STOP = "stop"  # a file in the training's folder: end after the running epoch
 LOST_WORKERS = 3  # times that all processes are started again after one was lost
 LOOK_SECONDS = 0.2
+WAITING_SECONDS = 60.0  # after which a training that has not begun is told of
+
+logger = logging.getLogger("nas.executors.ray_train")
 
 
 def train_together(
@@ -55,8 +60,13 @@ def train_together(
             ),
         )
         ended = _Ended(trainer)
+        asked, told = time.time(), False
         while ended.pending:
             look()
+            if not told and time.time() - asked > WAITING_SECONDS and (told := True) and not _began(job, asked):
+                logger.warning(
+                    "the workers have not begun yet: a busy cluster starts %d of them once it has room", workers
+                )
             if stopping():
                 stop.touch()
             time.sleep(LOOK_SECONDS)
@@ -69,15 +79,28 @@ def train_together(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _began(job: TrainingJob, since: float) -> bool:
+    """Whether the leading worker has opened its metrics since a time (of the clock)."""
+    metrics = Path(job.folder) / METRICS
+    return metrics.exists() and metrics.stat().st_mtime >= since
+
+
 def _scaling(workers: int) -> ray_train.ScalingConfig:
+    """A GPU for each worker, or else as many CPUs as every one of them can have on a machine."""
     cpus, gpus = has()
     if workers > (gpus or cpus):
         raise RequestError(
             f"{workers} workers need {'a GPU' if gpus else 'a CPU'} each, but Ray has {cpus:g} CPUs and {gpus:g} GPUs: "
             "set workers to what there is, or add machines"
         )
-    each = {"CPU": max(1, int(cpus / workers)) if not gpus else 1}
-    return ray_train.ScalingConfig(num_workers=workers, use_gpu=bool(gpus), resources_per_worker=each)
+    each = 1 if gpus else cpus_for_each(workers, cpus_of_machines())
+    return ray_train.ScalingConfig(num_workers=workers, use_gpu=bool(gpus), resources_per_worker={"CPU": each})
+
+
+def cpus_for_each(workers: int, machines: Sequence[float]) -> int:
+    """Return the most CPUs that each of so many workers can have, whole ones of one machine."""
+    most = int(max(machines))
+    return next((each for each in range(most, 0, -1) if sum(int(cpus // each) for cpus in machines) >= workers), 1)
 
 
 class _Ended:

@@ -22,10 +22,10 @@ from ray.tune.search import Searcher
 
 from nas.candidate import Job, Report, Worker
 from nas.config import ExecutorConfig
-from nas.doctor import usable_cpus
 from nas.executors.contract import Work
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
+from trainers.decoders import usable_cpus
 
 logger = logging.getLogger("nas.executors.ray_tune")
 
