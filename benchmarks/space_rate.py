@@ -44,7 +44,7 @@ from search_spaces.space import SearchSpace, space
 from trainers.network import Network
 
 LIMIT_MACS = 6_000_000_000
-STEP = 100  # a step is done for so many architectures before the next, which suits the processor's caches
+STEP = 10  # a step is done for so many architectures before the next, which suits the processor's caches
 BATCH = 10_000  # ConfigSpace's configurations that are drawn at once
 FIRST = 300
 Part = Callable[[int], Any]  # does its work so many times

@@ -37,14 +37,14 @@ Step = Conv | Pool | Split
 Tower = tuple[Step, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Module:
     """Parallel towers that read the same tensor and are joined along the channels."""
 
     towers: tuple[Tower, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stage:
     """Modules on one grid, after the reduction that leads to it (None for the first: the stem leads there)."""
 

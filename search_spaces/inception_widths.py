@@ -129,9 +129,12 @@ class WidthWalk:
         highest = inf
         if self.limits.least:
             slope, scale = self.stem.slope, 1 / (self.limits.least * self.stem.picture)
-            for plan, depths, ceilings in zip(self.plans, self.depths, self._ceilings(inf), strict=True):
-                for module, depth, ceiling in zip(plan.spots, depths[1:], ceilings[1:], strict=False):
-                    passing = module.passing_within(ceiling) if module.lost else module.passing
+            ceilings: list[list[float]] = []
+            for s, (plan, depths) in enumerate(zip(self.plans, self.depths, strict=True)):
+                for m, (module, depth) in enumerate(zip(plan.spots, depths[1:], strict=False), 1):
+                    if module.lost and not ceilings:
+                        ceilings = self._ceilings(inf)
+                    passing = module.passing_within(ceilings[s][m]) if module.lost else module.passing
                     height = math.log(passing * plan.area * scale)
                     for at in (depth, depths[2]) if self.tied else (depth,):
                         if height / at < slope:
@@ -158,13 +161,8 @@ class WidthWalk:
                 channels = max(channels, needs[0])
             entered = channels
             for module, need in zip(plan.spots, needs[1:], strict=True):
-                least = need + module.lost if need else 0.0
-                channels *= shrink
-                if channels < module.low:
-                    channels = module.low
-                if channels < least:
-                    channels = least
-                channels += module.slack
+                least = need + module.lost if need else module.low
+                channels = max(shrink * channels, module.low, least) + module.slack
         return channels
 
     def _needs(self, final: float) -> list[list[float]]:
@@ -247,8 +245,7 @@ class WidthWalk:
             after = max(limits.shrink * source, after)
             return [source], [_share(pick, names[0], plan, after, ceilings[1], need[1], most, most)]
         # Later modules embed what the first one gives: at least this share of what enters, and twice what they read.
-        narrowest = most * min(1.0, limits.shrink or 1.0)
-        grow = 1 / limits.embedding
+        narrowest, grow = most * min(1.0, limits.shrink or 1.0), 1 / limits.embedding
         first = _share(pick, names[0], plan, limits.shrink * source, ceilings[1], need[1], narrowest, most, grow)
         total = plan.channels(first)
         most = limits.embedding * min(source, total)

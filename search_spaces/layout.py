@@ -6,7 +6,6 @@ fraction of building its graph.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -71,8 +70,7 @@ class Unit(NamedTuple):
         return count_of(self.counts, MACS)
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """An architecture on pictures of one size, as far as its final representation.
 
     ``stem`` and ``units`` in order; ``stages``: the units by stage, where there are any; ``special``: those of stem and
@@ -127,24 +125,24 @@ def _layout(architecture: Architecture, picture: Shape) -> Layout:
     stem = _stem(architecture.stem, picture)
     segments = [*stem.segments]
     stages: list[tuple[Unit, ...]] = []
+    units: list[Unit] = []
     at = stem.stem[-1]
     for s, stage in enumerate(architecture.stages, 1):
         names = _names(s, len(stage.modules))
-        of_stage: list[Unit] = []
+        first = len(units)
         if stage.reduction is not None:
             at = _unit(names[0], s, True, stage.reduction, at.shape, at.depth, segments)
-            of_stage.append(at)
+            units.append(at)
         for name, module in zip(names[1:], stage.modules, strict=True):
             at = _unit(name, s, False, module, at.shape, at.depth, segments)
-            of_stage.append(at)
-        if of_stage:
-            stages.append(tuple(of_stage))
-    units = tuple([unit for of_stage in stages for unit in of_stage])
+            units.append(at)
+        if len(units) > first:
+            stages.append(tuple(units[first:]))
     return Layout(
         picture,
         stem.stem,
         tuple(stages),
-        units,
+        tuple(units),
         stem.special + tuple([unit for unit in units if unit.special]),
         tuple(segments),
         stem.counts + sum([unit.counts for unit in units]),

@@ -387,9 +387,9 @@ def nonlinear_factors(layout: Layout) -> Finding:
 def parallel_reduction(layout: Layout) -> Finding:
     """Section 5: grids are reduced by convolutions and a pool side by side; the value counts those that are not."""
     serial = []
-    for first in [units[0] for units in layout.stages]:
+    for first in [units[0] for units in layout.stages if units[0].reduces]:
         ends = [tower.details.ends for tower in first.towers]
-        if first.reduces and not (Conv in ends and Pool in ends):
+        if Conv not in ends or Pool not in ends:
             serial.append(first.name)
     words, where = "every grid is reduced in parallel", serial[0] if serial else ""
     if serial:
