@@ -35,8 +35,14 @@ types: .venv/ready-dev
 test: lint types
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# Each takes minutes and wants a quiet machine. PICTURES=FOLDER, one folder per class, adds the one that reads pictures.
 benchmarks: .venv/ready-dev
+	$(BIN)/python benchmarks/space_rate.py -o benchmarks/space_rate.json
+	$(BIN)/python benchmarks/space_laws.py -o benchmarks/space_laws.json
+	$(BIN)/python benchmarks/training_rate.py -o benchmarks/training_rate.json
+	$(BIN)/python benchmarks/training_memory.py -o benchmarks/training_memory.json
 	$(BIN)/python benchmarks/search_rate.py -o benchmarks/search_rate.json
+	$(if $(PICTURES),$(BIN)/python benchmarks/data_rate.py --pictures $(PICTURES) -o benchmarks/data_rate.json)
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -19,11 +19,12 @@ from typing import Any
 
 import torch
 
-from nas.doctor import hardware, usable_cpus
+from nas.doctor import hardware
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
 from trainers import feed
 from trainers.data import DataSet, load
+from trainers.decoders import usable_cpus
 from trainers.fit import EpochResult, Fit
 from trainers.network import build
 from trainers.recipe import Recipe

@@ -29,10 +29,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.doctor import hardware, usable_cpus
+from nas.doctor import hardware
 from search_spaces.graph import Graph
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
+from trainers.decoders import usable_cpus
 from trainers.flat import Flat
 from trainers.network import Network, build
 from trainers.plan import plan
