@@ -84,7 +84,7 @@ def export_found(
         provenance |= {"study": f"{study.name}, trial {trial.number}", "weights": PROXY_NOTE}
         provenance |= {
             "validation error": f"{trial.values['error']:.4f}",
-            "data": f"{config.data}, {data_digest[:16]}",
+            "data": f"{config.data.source}, {data_digest[:16]}",
         }
         return export_python(
             small,

@@ -28,7 +28,7 @@ from trainers.cache import PICTURES, cache_folder
 def config(root: Path, **changes: Any) -> SearchConfig:
     least = {"study": "s", "data": str(root), "trials": 1, "executor": {"name": "inline"}, "sampler": "random"}
     proxy = {"resolution": 12, "width": 0.0625}
-    recipe = {"epochs": 3, "batch_size": 32, "learning_rate": 0.2, "momentum": 0.8, "dropout": 0.0, "flip": True}
+    recipe = {"epochs": 6, "batch_size": 32, "learning_rate": 0.1, "momentum": 0.8, "dropout": 0.0, "flip": True}
     return SearchConfig.from_data({**least, "proxy": proxy, "recipe": recipe, **changes})
 
 

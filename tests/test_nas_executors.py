@@ -165,9 +165,13 @@ def test_without_ray_the_executor_says_what_to_do(monkeypatch: pytest.MonkeyPatc
     import sys
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "nas.executors.ray_tune", raising=False)
-    with pytest.raises(RequestError, match=r"needs the package ray\[tune\].*executor=inline"):
-        import nas.executors.ray_tune  # noqa: F401
+    for name in ("ray_cluster", "ray_tune", "ray_train"):
+        monkeypatch.delitem(sys.modules, f"nas.executors.{name}", raising=False)
+    sentence = r"several workers need the package ray\[tune\].*executor=inline in a search.*workers=1 in a training"
+    with pytest.raises(RequestError, match=sentence):
+        import nas.executors.ray_tune
+    with pytest.raises(RequestError, match=sentence):
+        import nas.executors.ray_train  # noqa: F401
 
 
 def test_a_job_is_plain_data() -> None:
