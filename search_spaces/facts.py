@@ -60,7 +60,8 @@ class Details(NamedTuple):
     itself. ``special``: whether a rule of factorisation has to look at it, or it is ``thin``: its flow, and the places
     of a grid that the input's channels pass before a convolution, if smaller than the input's, else zeros.
     ``asymmetric``: grid sides under 1 x n and n x 1 convolutions in sequence, with the first such kernel. ``linear``:
-    convolutions that feed another without an activation. ``nodes``: elements and depth after each step in turn.
+    convolutions that feed another without an activation. ``strided``: what kinds of steps thin the grid out. ``nodes``:
+    elements and depth after each step in turn.
     ``held`` and ``free``: elements alive while the input is still needed, and after.
     """
 
@@ -73,7 +74,7 @@ class Details(NamedTuple):
     linear: int
     ends_linear: bool
     starts_conv: bool
-    ends: type[Operation]
+    strided: frozenset[type[Operation]]
     nodes: tuple[tuple[int, int, int], ...]
     held: tuple[Affine, ...]
     free: tuple[Affine, ...]
@@ -158,7 +159,7 @@ def _note(build: Callable[[Graph], str], height: int, width: int) -> Facts:
         linear=linear,
         ends_linear=_is_linear(last),
         starts_conv=_feeds_conv(one, "input"),
-        ends=type(last.operation),
+        strided=frozenset(type(a.operation) for a, _ in pairs if getattr(a.operation, "stride", 1) > 1),
         nodes=tuple((*elements, one.depth[node.name]) for node, elements in chained),
         held=held,
         free=free,

@@ -1,14 +1,16 @@
 """The way back: every gene's value, read off an architecture. What lies outside a space is told by name."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations, islice
 from typing import cast
 
 from search_spaces.architecture import Architecture, Module, Split, Stage, StemStep, Tower
 from search_spaces.factorisation import Kernel, step_kernels
 from search_spaces.genes import Choice, OutsideSpace, Value
-from search_spaces.inception import Chains, InceptionSpace, chains
+from search_spaces.inception import TOWERS, Chains, InceptionSpace, chains
 from search_spaces.operations import Conv, Pool
 
+MOST_READINGS = 32  # of each number of places
 SCHEDULED = ("pointwise", "short.embedding", "short.output", "long.embedding", "long.output", "pool.projection")
 
 
@@ -53,6 +55,25 @@ def values(space: InceptionSpace, architecture: Architecture) -> dict[str, Value
     return found
 
 
+def readings(known: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+    """Yield the values, then those with "early" at places where a module that widens early looks as one that does late.
+
+    That is where both towers are as wide as their embeddings. The modules are the same; but an expanded chain, whose
+    output leaves the tower twice, passes twice what it embeds when it widens late, so that other widths are allowed.
+    """
+    places = [name.removesuffix("widen") for name, value in known.items() if name.endswith("widen") and value == "late"]
+    alike = [place for place in places if all(_as_wide(known, place, tower) for tower in TOWERS)]
+    for count in range(len(alike) + 1):
+        for early in islice(combinations(alike, count), MOST_READINGS):
+            yield {**known, **{f"{place}widen": "early" for place in early}}
+
+
+def _as_wide(known: Mapping[str, Value], place: str, tower: str) -> bool:
+    """Whether the output of a tower is as wide as its embedding, in the first and the last module of a stage."""
+    ends = ("",) if f"{place}{tower}.output" in known else (".first", ".last")
+    return all(known[f"{place}{tower}.embedding{end}"] == known[f"{place}{tower}.output{end}"] for end in ends)
+
+
 def _tied(modules: list[dict[str, Value]], at: str) -> dict[str, Value]:
     """Widths of the first and the last module; all else from the first (who decodes sees where another differs)."""
     first, last = modules[0], modules[-1]
@@ -95,7 +116,7 @@ def _module_values(module: Module, spot: tuple[Choice, ...], at: str) -> dict[st
                 **_tower_values(short, chains(spot[2:5]), "short", at),
                 **_tower_values(long, chains(spot[5:]), "long", at),
             }
-            # "late" wherever it fits: it is the one that demands less of the widths.
+            # "late" wherever it fits; see ``readings`` for where "early" fits as well.
             late = all(_widens_late(tower) for tower in (short, long)) and "late" in spot[0][1]
             return {**known, "widen": "late" if late else "early"}
     raise OutsideSpace(f"{at} is not a 1x1, two spatial towers and a 3x3 pool with a 1x1, in this order")

@@ -313,7 +313,7 @@ class Linear(Operation):
 Plain = Conv | Pool | LocalNorm | AdaptivePool | Linear | Dropout
 
 _WINDOW = re.compile(
-    r"(?P<kind>[a-z]+) (?P<kh>\d{1,3})x(?P<kw>\d{1,3})(?:/(?P<stride>\d{1,3}))?(?P<rest>(?: [a-z0-9]+)*)"
+    r"(?P<kind>[a-z]+) (?P<kh>\d{1,3})x(?P<kw>\d{1,3})(?:/(?P<stride>\d{1,3}))?(?P<rest>(?: -?[a-z0-9]+)*)"
 )
 _MARKS = {
     "conv": ("valid", "norm", "bias", "linear"),
@@ -348,7 +348,7 @@ def parse(text: str) -> Plain:
         raise RequestError(f"{kind!r} is not an operation: allowed are {allowed}{nearest(kind, (*most, last))}")
     marks, width = match["rest"].split(), 0
     if kind == "conv":
-        if not marks or not marks[0].isdigit():
+        if not marks or not re.fullmatch(r"-?\d+", marks[0]):
             raise RequestError(f"{text!r} has no width: write the number of filters after the kernel, as 'conv 3x3 64'")
         width = _checked_width(text, int(marks.pop(0)))
     for mark in marks:

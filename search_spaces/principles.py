@@ -253,7 +253,10 @@ def local_processing(layout: Layout, shrink: float, coarsest: float) -> Finding:
             value, worst = kept, unit
     value /= shrink
     expanded = [
-        unit for unit in layout.special for tower in unit.special if tower.expanded and unit.stage not in (0, last)
+        unit
+        for unit in layout.special
+        for tower in unit.special
+        if tower.expanded and (unit.stage != last or unit.reduces)  # a reduction convolves on the grid before
     ]
     if expanded:
         value, worst = 0.0, expanded[0]
@@ -357,7 +360,7 @@ def asymmetric_factors(layout: Layout, grids: tuple[int, int]) -> Finding:
     """Section 3.2: 1xn and nx1 in sequence only on medium grids; the value is the distance of a grid from the band."""
     (low, high), value, worst, found = grids, 0, "", ("", 0)
     for unit in layout.special:
-        for tower in unit.special if unit.stage else ():
+        for tower in unit.special:
             for side, kernel in tower.asymmetric:
                 outside = low - side if side < low else side - high
                 if outside > value:
@@ -378,7 +381,7 @@ def nonlinear_factors(layout: Layout) -> Finding:
                 units = (*layout.stem, *layout.units)
                 after = units[units.index(unit) + 1 :][:1]
                 found += [unit.name] * any(reader.details.starts_conv for other in after for reader in other.towers)
-    words, where = "every factor is followed by a ReLU", found[0] if found else ""
+    words, where = "no convolution feeds another without an activation", found[0] if found else ""
     if found:
         words = "a convolution of {0} feeds another without an activation: drop 'linear' from it"
     return Finding("nonlinear_factors", float(len(found)), 0.0, False, where, words, (where,))
@@ -387,14 +390,15 @@ def nonlinear_factors(layout: Layout) -> Finding:
 def parallel_reduction(layout: Layout) -> Finding:
     """Section 5: grids are reduced by convolutions and a pool side by side; the value counts those that are not."""
     serial = []
-    for first in [units[0] for units in layout.stages if units[0].reduces]:
-        ends = [tower.details.ends for tower in first.towers]
-        if Conv not in ends or Pool not in ends:
-            serial.append(first.name)
+    for unit in layout.units:
+        if unit.reduces or unit.shape.height != unit.source.height:
+            strided = [tower.details.strided for tower in unit.towers]
+            if (unit.reduces or any(strided)) and not ({Conv} in strided and {Pool} in strided):
+                serial.append(unit.name)
     words, where = "every grid is reduced in parallel", serial[0] if serial else ""
     if serial:
         words = (
-            "{0} is not a convolution and a pool side by side: give it a tower that ends in a 3x3/2 convolution and "
-            "one of a 3x3/2 pool"
+            "{0} is not a convolution of stride 2 and a pool of stride 2 side by side: give it a tower that ends in a "
+            "3x3/2 convolution and one of a 3x3/2 pool"
         )
     return Finding("parallel_reduction", float(len(serial)), 0.0, False, where, words, (where,))

@@ -51,6 +51,8 @@ def low_resolution(architecture: Architecture, resolution: int) -> Architecture:
     grid that they find. At 151 and 79 px Inception-v3 becomes the paper's Table 2. At the own resolution nothing
     changes.
     """
+    if resolution == architecture.resolution:
+        return architecture
     target = _grids(architecture, architecture.resolution)
     best: tuple[float, int, Architecture] | None = None
     strided = sum(map(_reduces, architecture.stem))

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
@@ -14,7 +14,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, nearest
 from search_spaces.genes import Gene, GeneDrawer, GeneReader, Genes, GeneWriter, OutsideSpace
 from search_spaces.inception import InceptionSpace
-from search_spaces.inception_values import module_channels, values
+from search_spaces.inception_values import module_channels, readings, values
 from search_spaces.principles import Audit, Thresholds, audit
 from search_spaces.space_file import SpaceFile
 from search_spaces.yaml_files import Document, Place, read_file, read_text, validate
@@ -22,6 +22,8 @@ from search_spaces.yaml_files import Document, Place, read_file, read_text, vali
 _FOLDER = files("search_spaces") / "spaces"
 _KIND, _ALSO = "a space file", ("base",)
 MOST_BASES = 8
+
+MUTATIONS = 100  # draws, at most, until one changes something
 
 
 class SearchSpace:
@@ -90,23 +92,29 @@ class SearchSpace:
     def __contains__(self, architecture: Architecture) -> bool:
         return self.why_outside(architecture) is None
 
-    def _encode(self, architecture: Architecture) -> Genes:
+    def _encode(self, architecture: Architecture, unused: Callable[[Gene], float | int | str] | None = None) -> Genes:
+        """Return a point; genes that play no part there, as ``last`` of a stage with one module, are ``unused``'s."""
+        unused = unused or _first
         known = values(self._inception, architecture)
         ends = module_channels(architecture.stages[-1])
         reason: OutsideSpace | None = None
         nearest_point: Architecture | None = None
-        # The least final width that leaves room for every other width is the architecture's own, or a little more.
-        for final in self._inception.finals(ends):
-            writer = GeneWriter({**known, "final": final})
-            try:
-                found = self._inception.walk(writer)
-            except OutsideSpace as error:
-                reason = reason or error
-                continue
-            if found == architecture:
-                return {gene.name: writer.genes.get(gene.name, _unused(gene)) for gene in self.genes}
-            nearest_point = found
-            break
+        for reading in readings(known):
+            # The least final width that leaves room for every other is the architecture's own, or a little more.
+            for final in self._inception.finals(ends):
+                writer = GeneWriter({**reading, "final": final})
+                try:
+                    found = self._inception.walk(writer)
+                except OutsideSpace as error:
+                    reason = reason or error
+                    continue
+                if found == architecture:
+                    return {
+                        gene.name: writer.genes[gene.name] if gene.name in writer.genes else unused(gene)
+                        for gene in self.genes
+                    }
+                nearest_point = nearest_point or found
+                break
         raise OutsideSpace(_difference(architecture, nearest_point) if nearest_point else str(reason))
 
     def sample(self, random_seed: int | random.Random = 0) -> Architecture:
@@ -115,11 +123,18 @@ class SearchSpace:
         return self._inception.walk(GeneDrawer(source))
 
     def mutate(self, architecture: Architecture, random_source: random.Random, genes: int = 1) -> Architecture:
-        """Return an architecture of the space that differs in ``genes`` freshly drawn genes."""
-        point = self.encode(architecture)
-        for gene in random_source.sample(self.genes, min(genes, len(self.genes))):
-            point[gene.name] = gene.sample(random_source)
-        return self.decode(point)
+        """Return another architecture of the space, made by drawing ``genes`` genes of this one afresh.
+
+        Genes that play no part yet are drawn too, so that a module that is added is a new one. Draws that change
+        nothing are repeated; the architecture itself comes back where ``MUTATIONS`` of them do not.
+        """
+        point = self._encode(architecture, lambda gene: gene.sample(random_source))
+        for _ in range(MUTATIONS):
+            drawn = random_source.sample(self.genes, min(genes, len(self.genes)))
+            child = self.decode({**point, **{gene.name: gene.sample(random_source) for gene in drawn}})
+            if child != architecture:
+                return child
+        return architecture
 
     def crossover(self, mother: Architecture, father: Architecture, random_source: random.Random) -> Architecture:
         """Return an architecture of the space with every gene from one of two others."""
@@ -131,8 +146,7 @@ class SearchSpace:
         return audit(architecture, self.resolution, self.thresholds)
 
 
-def _unused(gene: Gene) -> float | int | str:
-    """The value of a gene that plays no part at a point, as ``last`` of a stage with one module."""
+def _first(gene: Gene) -> float | int | str:
     return gene.choices[0] if gene.choices else 0.5
 
 

@@ -204,8 +204,8 @@ class SpaceFile(_Strict):
     stems: Annotated[dict[Name, Stem], AfterValidator(_different)] = Field(min_length=1)
     stages: Annotated[tuple[StageChoices, ...], AfterValidator(_reduced)] = Field(min_length=2)
     aux: AuxChoices | None = None
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    norm_eps: Annotated[float, Field(gt=0)] = 1e-3
+    dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.5  # as an architecture file allows
+    norm_eps: Annotated[float, Field(ge=1e-12, le=1)] = 1e-3
     padding: Annotated[tuple[Literal["counted", "uncounted"], ...], Once] = Field(default=("counted",), min_length=1)
     thresholds: Thresholds = Thresholds()
     fixed: dict[str, int | str] = Field(default_factory=dict)

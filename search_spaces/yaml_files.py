@@ -207,7 +207,9 @@ class _Writer(yaml.SafeDumper):
 
     def represent_text(self, data: str) -> yaml.Node:
         looks_typed = any(form.fullmatch(data) for _, form in _SCALARS)
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style="'" if looks_typed else None)
+        # Line breaks other than our own would be folded into spaces; escapes keep them.
+        style = '"' if any(mark in data for mark in "\x85\u2028\u2029") else "'" if looks_typed else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 
 def _depth(item: Any) -> int:

@@ -143,7 +143,7 @@ stages:
 @pytest.mark.parametrize(
     ("old", "new", "line", "sentence"),
     [
-        ("conv 3x3 4", "conv 3x3 -4", 8, "is not an operation"),
+        ("conv 3x3 4", "conv 3x3 -4", 8, "has width -4"),
         ("conv 3x3 4", "convolve 3x3 4", 8, "did you mean 'conv'"),
         ("resolution", "resolutoin", 3, "unknown key 'resolutoin'"),
         ("name: tiny", "name: ../etc", 2, "letters, digits"),

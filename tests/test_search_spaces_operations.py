@@ -72,7 +72,7 @@ def test_equal_operations_have_one_form() -> None:
         ("conv 3x3 8 vald", "did you mean 'valid'?"),
         ("conv 2x2 8", "even kernel"),
         ("conv 0x3 8", "must be 1 to 31"),
-        ("conv 3x3 -8", "is not an operation"),
+        ("conv 3x3 -8", "has width -8: allowed are 1 to"),
         ("max 3x3 uncounted", "allowed after max are valid"),
         ("max 3x3 cell", "did you mean 'ceil'?"),
         ("lrn", "write it as 'lrn 5'"),

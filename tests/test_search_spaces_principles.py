@@ -10,11 +10,11 @@ from architectures import architectures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.architecture import Architecture, Module, Stage
+from search_spaces.architecture import Architecture, Module, Split, Stage
 from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
 from search_spaces.layout import layout_of
-from search_spaces.operations import Conv, parse
+from search_spaces.operations import Conv, Pool, parse
 from search_spaces.principles import Audit, Thresholds, audit, cuts
 from search_spaces.seeds import seed
 
@@ -183,7 +183,7 @@ def test_other_measures_are_those_of_the_whole_graph(architecture: Architecture)
     assert _finding(found, "embedding") == max(read, default=0.0)
     sides = [
         side
-        for node in inside
+        for node in spatial
         if isinstance(node.operation, Conv) and len(set(node.operation.kernel)) == 2 and ".branch" not in node.name
         for side in node.input_shapes[0][1:]
     ]
@@ -203,3 +203,30 @@ def test_a_violation_says_what_to_do() -> None:
     narrow = _with_module(1, [["conv 1x1 100"], ["conv 1x1 48", "conv 3x3 100"]])
     assert "takes 288 channels to 200" in audit(narrow, 299).violations[0].sentence
     assert "give it 274 or more" in audit(narrow, 299).violations[0].sentence
+
+
+def test_a_reduction_by_pools_alone_is_none_in_parallel_whatever_follows_them() -> None:
+    pool = Pool((3, 3), 2, same=False)
+    pools = _reduced(2, ["max 3x3/2 valid", "conv 1x1 480"], ["max 3x3/2 valid"])
+    found = {finding.name: finding for finding in audit(pools).rules}["parallel_reduction"]
+    assert (found.value, found.where) == (1.0, "stage2.reduction")
+    inside = replace(V3.stages[1], reduction=None, modules=(Module(((pool, Conv((1, 1), width=768)),)),))
+    hidden = replace(V3, stages=(V3.stages[0], inside, V3.stages[2]))
+    found = {finding.name: finding for finding in audit(hidden).rules}["parallel_reduction"]
+    assert (found.value, found.where) == (1.0, "stage2.module1")
+
+
+def test_asymmetric_factors_in_the_stem_count() -> None:
+    early = replace(V3, stem=(*V3.stem[:1], Conv((1, 7), width=64), Conv((7, 1), width=64), *V3.stem[1:]))
+    found = {finding.name: finding for finding in audit(early).rules}["asymmetric_factors"]
+    assert (found.passed, found.where, found.value) == (False, "stem.1", 149 - 20)
+
+
+def test_an_expanded_filter_bank_in_the_last_reduction_stands_on_the_grid_before() -> None:
+    split = Split((Conv((1, 7), width=96), Conv((7, 1), width=96)))
+    last = V3.stages[2].reduction
+    assert last is not None
+    bank = Module(((Conv((1, 1), width=192), split, Conv((3, 3), 2, False, 320)), *last.towers[1:]))
+    split_there = replace(V3, stages=(*V3.stages[:2], replace(V3.stages[2], reduction=bank)))
+    found = {finding.name: finding for finding in audit(split_there).principles}["local_processing"]
+    assert (found.value, found.where) == (0.0, "stage3.reduction")

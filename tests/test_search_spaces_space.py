@@ -311,3 +311,30 @@ def test_heads_that_find_no_room_at_another_target_resolution_do_not_close_the_s
     drawn = searched.sample(0)
     assert drawn in searched
     assert cost(drawn, 224).params_with_aux is None
+
+
+def test_a_mutant_is_another_architecture():
+    source = random.Random(3)
+    searched = space("inception")
+    parent = searched.sample(source)
+    mutants = [searched.mutate(parent, source) for _ in range(20)]
+    assert all(mutant != parent and mutant in searched for mutant in mutants)
+
+
+def test_what_widens_early_to_its_embedding_is_read_as_either():
+    """An expanded chain that widens early passes once what it would pass twice: 'late' allows other widths."""
+    searched = space("inception-free", 151)
+    source = random.Random(5)
+    for _ in range(400):
+        point = {gene.name: gene.sample(source) for gene in searched.genes}
+        for name in point:  # embeddings as wide as outputs, where the intervals meet
+            if name.endswith("widen"):
+                point[name] = "early"
+            elif name.endswith("factorisation") and name.startswith("stage3") and "reduction" not in name:
+                point[name] = "expanded"
+            elif name.endswith("embedding"):
+                point[name] = 1.0
+            elif name.endswith(("short.output", "long.output")):
+                point[name] = 0.0
+        drawn = searched.decode(point)
+        assert searched.decode(searched.encode(drawn)) == drawn

@@ -167,7 +167,7 @@ BAD: dict[str, tuple[str | bytes, int, str]] = {
     "no stages": (HEAD.replace("stages:", "dropout: 0.5"), 1, "has no 'stages': add it"),
     "empty stages": (HEAD.replace("stages:", "stages: []"), AT["stages"], "must be a list of 1 to 16 entries"),
     "stage without modules": (HEAD + f"- reduction: [{TOWER}]\n", AT["stages"] + 1, "stages.0 has no 'modules'"),
-    "negative width": (stem("conv 3x3 -5"), STEP, "'conv 3x3 -5' is not an operation"),
+    "negative width": (stem("conv 3x3 -5"), STEP, "'conv 3x3 -5' has width -5: allowed are 1 to 65536"),
     "two widths": (stem("conv 3x3 64 64"), STEP, "'64' in 'conv 3x3 64 64' is unknown"),
     "no width": (stem("conv 3x3 valid"), STEP, "has no width"),
     "width zero": (stem("conv 3x3 0"), STEP, "has width 0: allowed are 1 to 65536"),
