@@ -96,6 +96,25 @@ def test_what_is_joined(tower: tuple[Conv | Pool, ...], saved: int) -> None:
     assert len(by_node(network).steps) - steps(network) == saved
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("training", [True, False])
+def test_without_norms_a_batch_of_one_runs_too(layout: torch.memory_format, batch: int, training: bool) -> None:
+    """A part of one picture lies in one piece, and a ReLU must still not change it in place."""
+    network = network_of(proxy(seed("googlenet"), 32, 1 / 16), 32).train(training)
+    x = torch.rand(batch, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=layout)
+    gradients = []
+    for chosen in (network._whole, by_node(network)):
+        outputs = run(chosen, x)
+        network.zero_grad()
+        sum(output.sigmoid().sum() for output in outputs).backward()  # type: ignore[union-attr]
+        gradients.append([*outputs, *(param.grad.clone() for param in network.parameters() if param.grad is not None)])
+    assert len(gradients[0]) == 3 + len(list(network.parameters()))
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("grid", [(1, 1), (2, 3), (3, 2), (1, 9), (7, 7)])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 7), (7, 1), (5, 3)])
 @pytest.mark.parametrize("layout", LAYOUTS)
