@@ -68,7 +68,7 @@ class _Together:
         parts = torch.split(joined, [conv.out_channels for conv in convs], 1)
         outputs = []
         for unit, pool, part in zip(self.units, self.pools, parts, strict=True):
-            # A norm of every n-th element takes a slow path. And a ReLU may not change a part of a split in place, which
+            # A norm of every n-th element takes a slow path. A ReLU may not change a part of a split in place, which
             # that of a single picture is, unless it is copied.
             changed = unit.norm is None and pool is None
             own = (part.clone if changed else part.contiguous)(memory_format=layout(x))
