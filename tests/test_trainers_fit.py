@@ -179,7 +179,7 @@ def test_clipping_bounds_the_step(digits: data.DataSet) -> None:
     one = Fit(network(), digits, recipe, random_seed=0)
     before = torch.cat([long.detach().clone() for long in Flat(network().to(memory_format=torch.channels_last)).both])
     trained(one, 1)
-    after = torch.cat([long.detach() for long in one._flat.both])
+    after = torch.cat([long.detach() for long in one.step.flat.both])
     steps = len(digits.train) // recipe.batch_size
     assert 0 < (after - before).norm().item() <= steps * 1e-4 * 1.001
 
