@@ -20,9 +20,10 @@ from search_spaces.proxy import proxy
 from search_spaces.seeds import seed, seed_names
 from search_spaces.space import space
 from trainers import measure
-from trainers.memory import Setting, predict_inference, predict_training
+from trainers.memory import predict_inference, predict_training
 from trainers.precision import chosen
 from trainers.recipe import Recipe
+from trainers.torch_calls import Setting
 
 SPACES = ("inception", "inception-free")
 WIDTHS, SIDES, BATCHES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0), (8, 16, 32, 64, 96), (2, 8, 16, 32, 64)

@@ -19,7 +19,8 @@ from nas.measuring import Measured, Wanted, measure_target
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
-from trainers.memory import Device, is_out_of_memory, predict_training, size_text
+from trainers.memory import is_out_of_memory, predict_training, size_text
+from trainers.torch_calls import Device
 
 if TYPE_CHECKING:
     import torch

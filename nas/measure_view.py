@@ -9,8 +9,9 @@ from nas.study import Found
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.graph import Graph
-from trainers.memory import Device, Setting, predict_inference, predict_training, size_text
+from trainers.memory import predict_inference, predict_training, size_text
 from trainers.recipe import Recipe
+from trainers.torch_calls import Device, Setting
 
 if TYPE_CHECKING:
     from rich.table import Table

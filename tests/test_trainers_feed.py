@@ -14,6 +14,7 @@ from pictures import write_folder
 from trainers import data, feed
 from trainers.augment import Augmentation
 from trainers.feed import Feed, steps_per_epoch
+from trainers.world import World
 
 EVERYTHING = Augmentation(shift=1, flip=True, resized_crop=0.2, colour=0.3)
 
@@ -52,6 +53,26 @@ def test_batches_are_equal_shuffled_and_repeatable(numbered: data.DataSet, resid
     assert steps_per_epoch(numbered.train, 64) == 1
     (whole,) = taken.shuffled(64, torch.Generator().manual_seed(0), Augmentation())
     assert sorted(whole[1].tolist()) == list(range(50))
+
+
+def test_processes_share_a_batch_and_augment_by_themselves() -> None:
+    """Which half of a picture is bright says whether it was flipped."""
+    pixels = np.zeros((64, 4, 4, 1), np.uint8)
+    pixels[:, :, :2] = 1
+    part = data.Part(torch.arange(64), np.arange(64), pixels)
+    flipping = Feed(replace(data.load("digits"), train=part, resolution=4, mean=(0.0,), deviation=(1.0,)), part, "cpu")
+
+    def share(rank: int) -> tuple[list[float], list[int]]:
+        generator = torch.Generator().manual_seed(5)
+        batches = list(flipping.shuffled(64, generator, Augmentation(flip=True), World(rank, 2)))
+        assert [len(labels) for _, labels in batches] == [32]
+        return batches[0][0][:, 0, 0, 0].tolist(), batches[0][1].tolist()
+
+    (flips, labels), (other_flips, other_labels) = share(0), share(1)
+    assert sorted(labels + other_labels) == list(range(64))
+    assert 0 < sum(flips) < 32
+    assert flips != other_flips
+    assert share(0) == (flips, labels)
 
 
 @pytest.mark.parametrize("resident", [True, False])

@@ -1,10 +1,12 @@
 """The training loop: it learns, it goes on where it was stopped, and it says when it diverges."""
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from search_spaces.operations import Conv, Pool
 from trainers import data
 from trainers.average import Average, measure_statistics
 from trainers.checkpoint import CheckpointError
-from trainers.fit import Diverged, EpochResult, Fit
+from trainers.fit import Diverged, EpochResult, Fit, _seeded
 from trainers.flat import Flat
 from trainers.network import Network, build
 from trainers.precision import chosen
@@ -177,7 +179,7 @@ def test_clipping_bounds_the_step(digits: data.DataSet) -> None:
     one = Fit(network(), digits, recipe, random_seed=0)
     before = torch.cat([long.detach().clone() for long in Flat(network().to(memory_format=torch.channels_last)).both])
     trained(one, 1)
-    after = torch.cat([long.detach() for long in one._flat.both])
+    after = torch.cat([long.detach() for long in one.step.flat.both])
     steps = len(digits.train) // recipe.batch_size
     assert 0 < (after - before).norm().item() <= steps * 1e-4 * 1.001
 
@@ -195,6 +197,44 @@ def test_the_recipes_dropout_takes_the_place_of_the_architectures(
 ) -> None:
     one = fit(digits, replace(RECIPE, dropout=asked))
     assert [module.p for module in one.network.modules() if isinstance(module, torch.nn.Dropout)] == [expected]
+
+
+def test_the_loss_is_the_sum_of_smoothed_ones(digits: data.DataSet) -> None:
+    towers = ((Conv((1, 1), width=8),), (Conv((3, 3), width=8),))
+    stages = (Stage((Module(towers),)), Stage((Module(towers),)))
+    heads = (Aux(1, 1, ()), Aux(2, 1, ()))
+    graph = Architecture("two", (Conv((3, 3), width=8),), stages, heads, resolution=8).graph(
+        8, classes=10, channels=1, aux=True
+    )
+    few = data.Part(digits.train.labels[:48], np.arange(48), digits.train.read(torch.arange(48)).numpy())
+    recipe = Recipe(batch_size=48, aux_weight=0.3, label_smoothing=0.1, shift=0, dropout=0.0)
+    built = build(graph, initialise=0, classifier_deviation=0.5)
+    for head in ("aux1", "aux2"):  # fresh heads would all say the same
+        torch.nn.init.normal_(
+            built.get_parameter(f"{head}.linear.linear.weight"), generator=torch.Generator().manual_seed(len(head))
+        )
+    one = Fit(built, replace(digits, train=few), recipe, random_seed=0)
+    with torch.no_grad():
+        (pictures, labels) = next(one._train.ordered(48))
+        logits, heads_logits = copy.deepcopy(built).train()(pictures)
+    losses = []
+    for output in (logits, *heads_logits):  # cross entropy with 0.1 of the truth spread over all ten classes
+        probabilities = output.log_softmax(1)
+        losses.append(-(0.9 * probabilities[torch.arange(48), labels] + 0.1 * probabilities.mean(1)).mean().item())
+    assert len(losses) == 3
+    assert min(losses) > 0.1
+    assert trained(one, 1)[0].train_loss == pytest.approx(losses[0] + 0.3 * (losses[1] + losses[2]), rel=1e-4)
+
+
+def test_processes_agree_on_the_order_and_drop_by_themselves() -> None:
+    drawn = []
+    for rank in (0, 1, 0):
+        with _seeded(7, rank, torch.device("cpu")) as generator:
+            mask = torch.nn.functional.dropout(torch.ones(200))
+            drawn.append((torch.randperm(50, generator=generator).tolist(), mask.tolist()))
+    assert drawn[0] == drawn[2]
+    assert drawn[0][0] == drawn[1][0]
+    assert drawn[0][1] != drawn[1][1]
 
 
 def test_auto_is_float32_on_cpus_and_bfloat16_on_gpus() -> None:

@@ -3,8 +3,11 @@
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,10 +18,12 @@ from search_spaces.seeds import seed
 from search_spaces.space import space
 from trainers import data, measure
 from trainers.fit import Fit
-from trainers.memory import Setting, calls, is_out_of_memory, predict_inference, predict_training, size_text
+from trainers.flat import Flat
+from trainers.memory import is_out_of_memory, predict_inference, predict_training, size_text
 from trainers.network import build
 from trainers.precision import chosen
 from trainers.recipe import Recipe
+from trainers.torch_calls import Setting, calls
 
 CPU = torch.device("cpu")
 PROMISE = 0.15
@@ -65,13 +70,15 @@ def test_predictions_keep_the_promise(name: str, width: float, side: int, recipe
     assert predict_inference(graph, setting) == pytest.approx(inferred, rel=PROMISE)
 
 
-def test_the_prediction_is_that_of_a_fit() -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_prediction_is_that_of_a_fit(precision: Literal["float32", "bfloat16"]) -> None:
     """Of the training loop itself, with its data, its validation and its measured statistics."""
     digits = data.load("digits", resolution=16)
-    recipe = Recipe(batch_size=64, epochs=1)
+    recipe = Recipe(batch_size=64, epochs=1, precision=precision)
     small = proxy(seed("inception-v3"), 16, 1 / 16)
     graph = small.graph(16, classes=10, channels=1, aux=True)
-    few = replace(digits, train=data.Part(*(part[:192] for part in digits.train)))
+    train = data.Part(digits.train.labels[:192], np.arange(192), digits.train.read(torch.arange(192)).numpy())
+    few = replace(digits, train=train)
     fitted: list[Fit] = []
 
     def fit() -> None:
@@ -79,25 +86,27 @@ def test_the_prediction_is_that_of_a_fit() -> None:
         fitted[0].epoch()
 
     peak = measure.peak_bytes(fit, CPU)
-    held = sum(4 * pictures.numel() for pictures in (fitted[0]._train[0], fitted[0]._validation[0]))
+    held = sum(len(part) * prod(part.pixels_shape) for part in (few.train, few.validation))
     predicted = predict_training(graph, recipe, validation_batch=256)
-    assert predicted.peak + held == pytest.approx(peak, rel=0.05)
+    assert predicted.peak + held == pytest.approx(peak, rel=PROMISE / 5)
 
 
 def test_parts_add_up_and_follow_the_recipe() -> None:
     graph = graph_of("inception-v3", 1 / 8, 16)
     full = predict_training(graph, Recipe(batch_size=8), validation_batch=256)
-    assert full.gradients == 4 * graph.params
+    flat = Flat(build(graph, initialise=0))
+    assert full.gradients == sum(gradient.nbytes for gradient in flat.gradients) >= 4 * graph.params
     assert full.optimizer == 2 * full.gradients
     assert full.average == full.weights > full.gradients  # statistics of the norms too
-    assert full.standing == full.weights + full.gradients + full.optimizer + full.average
+    assert full.standing == full.weights + full.casts + full.gradients + full.optimizer + full.average
     assert full.peak == full.standing + max(full.step, full.validation) > full.building
     assert full.validation > full.step  # 256 pictures without gradients against 8 with them
     plain = predict_training(graph, Recipe(batch_size=8, optimizer="sgd", momentum=0.0, average=None))
     assert (plain.optimizer, plain.average, plain.validation) == (0, 0, 0)
-    double = predict_training(graph, Recipe(batch_size=16))
-    assert double.step / full.step == pytest.approx(2, rel=0.02)
+    double, fourfold = (predict_training(graph, Recipe(batch_size=batch)) for batch in (16, 32))
+    assert (fourfold.step - double.step) / (double.step - full.step) == pytest.approx(2, rel=0.05)
     half = predict_training(graph, Recipe(batch_size=16, precision="bfloat16"))
+    assert (full.casts, half.casts) == (0, flat.weights.nbytes // 2)
     assert half.step < 0.7 * double.step
     assert predict_training(graph, Recipe(batch_size=16), device="cuda").step <= half.step  # bfloat16 by itself there
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_spaces.architecture import Architecture, Module, Stage
-from search_spaces.operations import Conv, Pool
+from search_spaces.architecture import Architecture
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
 from trainers.conv_unit import convolve
@@ -46,10 +45,6 @@ def network_of(architecture: Architecture, side: int) -> Network:
     return network
 
 
-def steps(network: Network) -> int:
-    return len(network._whole.steps)
-
-
 @settings(max_examples=40)
 @given(architecture=architectures(), more=st.integers(0, 8), layout=st.sampled_from(LAYOUTS))
 def test_joined_is_the_plain_network(architecture: Architecture, more: int, layout: torch.memory_format) -> None:
@@ -71,29 +66,23 @@ def test_joined_is_the_plain_network(architecture: Architecture, more: int, layo
         torch.testing.assert_close(joined.eval()(x), run(by_node(plain.eval()), x)[0], rtol=1e-9, atol=1e-9)
 
 
-def test_inception_v3_runs_the_1x1_convolutions_of_a_module_as_one() -> None:
-    """Nine modules of four 1x1s and a pool each, and a reduction of two 1x1s: 28 convolutions and 9 pools fewer."""
-    with torch.device("meta"):
-        network = Network(seed("inception-v3").graph(299))
-    assert len(by_node(network).steps) - steps(network) == 9 * 3 + 1 + 9
-
-
-@pytest.mark.parametrize(
-    ("tower", "saved"),
-    [
-        ((Pool((3, 3), kind="avg"), Conv((1, 1), width=4)), 2),
-        ((Pool((3, 3), kind="avg", counted=False), Conv((1, 1), width=4)), 2),
-        ((Pool((3, 3), kind="avg"), Conv((1, 1), width=4, bias=True)), 0),  # zeros of the padding would get the bias
-        ((Pool((3, 3), kind="max"), Conv((1, 1), width=4)), 0),
-        ((Pool((3, 3), kind="avg"), Conv((3, 3), width=4)), 0),
-        ((Conv((1, 1), width=4, bias=True),), 0),
-        ((Conv((1, 1), width=4),), 1),
-    ],
-)
-def test_what_is_joined(tower: tuple[Conv | Pool, ...], saved: int) -> None:
-    stages = (Stage((Module(((Conv((1, 1), width=4),), tower)),)),)
-    network = network_of(Architecture("two", (Conv((3, 3), width=4),), stages, resolution=8), 8)
-    assert len(by_node(network).steps) - steps(network) == saved
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("training", [True, False])
+def test_without_norms_a_batch_of_one_runs_too(layout: torch.memory_format, batch: int, training: bool) -> None:
+    """A part of one picture lies in one piece, and a ReLU must still not change it in place."""
+    network = network_of(proxy(seed("googlenet"), 32, 1 / 16), 32).train(training)
+    x = torch.rand(batch, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=layout)
+    gradients = []
+    for chosen in (network._whole, by_node(network)):
+        outputs = run(chosen, x)
+        network.zero_grad()
+        sum(output.sigmoid().sum() for output in outputs).backward()  # type: ignore[union-attr]
+        gradients.append([*outputs, *(param.grad.clone() for param in network.parameters() if param.grad is not None)])
+    assert len(gradients[0]) == 3 + len(list(network.parameters()))
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (2, 3), (3, 2), (1, 9), (7, 7)])

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.operations import Conv
+from trainers.grouping import unseen
 
 
 class ConvUnit(nn.Module):
@@ -37,9 +38,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddin
     Padding is that of a ``same`` convolution (kernel // 2) or none.
     """
     if stride == 1 and padding != (0, 0):
-        # On a small grid the outer rows and columns of a kernel see nothing but padding: a 3x3 on a grid of 1 is its
-        # middle, a 1x7 on a grid of 3 the five in the middle.
-        rows, columns = max(0, padding[0] - x.shape[2] + 1), max(0, padding[1] - x.shape[3] + 1)
+        rows, columns = unseen(padding, (x.shape[2], x.shape[3]))
         if rows or columns:
             weight = weight[:, :, rows : weight.shape[2] - rows, columns : weight.shape[3] - columns]
             padding = (padding[0] - rows, padding[1] - columns)

@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from trainers import checkpoint, optimizer
+from trainers import checkpoint
 from trainers.augment import Augmentation
-from trainers.average import Average, measure_statistics
+from trainers.average import measure_statistics
 from trainers.checkpoint import CheckpointError
 from trainers.data import DataSet
 from trainers.evaluate import BATCH, score
 from trainers.feed import Feed, steps_per_epoch
-from trainers.flat import Flat
 from trainers.network import Network
-from trainers.precision import chosen
+from trainers.optimizer import learning_rate
 from trainers.recipe import Recipe
+from trainers.training_step import TrainingStep
 from trainers.world import World
 
 # A loss that is not finite never comes back, so looking later loses nothing but time. Looking means waiting for the
@@ -96,17 +95,9 @@ class Fit:
         world: World | None = None,
     ) -> None:
         self.network, self.data, self.recipe, self.random_seed = network, data, recipe, random_seed
-        self.world = world or World()
         self.device = torch.device(device)
-        self.precision = chosen(recipe, self.device)
-        self.precision.place(network)
-        if recipe.dropout is not None:
-            for module in network.modules():
-                if isinstance(module, nn.Dropout):
-                    module.p = recipe.dropout
-        self._flat = Flat(network)
-        self.optimizer = optimizer.make(recipe, self._flat)
-        self.average = None if recipe.average is None else Average(network, self._flat, recipe.average)
+        self.step = TrainingStep(network, recipe, self.device, world)
+        self.world, self.precision, self.average = self.step.world, self.step.precision, self.step.average
         self.history: list[EpochResult] = []
         self._train = Feed(data, data.train, self.device)
         self._validation = Feed(data, data.validation, self.device)
@@ -143,7 +134,7 @@ class Fit:
             train_loss=sum(losses) / len(losses),
             validation_error=validation.error,
             validation_loss=validation.loss,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.step.learning_rate,
             seconds=time.perf_counter() - started,
             pictures_per_second=self._steps * min(self.recipe.batch_size, len(self.data.train)) / (trained - started),
             waiting_seconds=self._waited - waited,
@@ -172,19 +163,8 @@ class Fit:
         with _seeded(_seed(self.random_seed, epoch), world.rank, self.device) as generator:
             shuffled = self._train.shuffled(recipe.batch_size, generator, self._augmentation, world)
             for step, (pictures, labels) in enumerate(shuffled):
-                rate = optimizer.learning_rate(recipe, epoch - 1 + (step + 0.5) / self._steps)
-                for group in self.optimizer.param_groups:
-                    group["lr"] = rate
-                loss = self._loss(pictures, labels)
-                self._flat.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                world.average(self._flat.gradients)
-                if recipe.gradient_clip is not None:
-                    torch.nn.utils.clip_grad_norm_(self._flat.both, recipe.gradient_clip)
-                self.optimizer.step()
-                if self.average is not None:
-                    self.average.update()
-                losses[step] = loss.detach()
+                rate = learning_rate(recipe, epoch - 1 + (step + 0.5) / self._steps)
+                losses[step] = self.step(pictures, labels, rate)
                 told(step + 1, self._steps)
                 # One that leaves the loop leaves the others waiting for its gradients: together they look at the end.
                 if world.size == 1 and (step + 1) % LOOK_EVERY == 0 and (diverged := _first_bad(losses, epoch)):
@@ -192,25 +172,13 @@ class Fit:
         world.average([losses])
         return _first_bad(losses, epoch) or losses.tolist()
 
-    def _loss(self, pictures: Tensor, labels: Tensor) -> Tensor:
-        with self.precision.context(), self._flat.lent():
-            output = self.network(self.precision.layout(pictures))
-        logits, aux = output if isinstance(output, tuple) else (output, ())
-        aux = aux if isinstance(aux, tuple) else (aux,)
-        smoothing = self.recipe.label_smoothing
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-        for extra in aux:
-            extra_loss = F.cross_entropy(extra.float(), labels, label_smoothing=smoothing)
-            loss = loss + self.recipe.aux_weight * extra_loss
-        return loss
-
     # ------------------------------------------------------------------------------------------------- checkpoints
 
     def save(self, folder: Path) -> Path:
         """Write a checkpoint into a folder, which keeps the last two; return its path."""
         tensors = checkpoint.flat("network", self.network.state_dict())
-        for i, param in enumerate(self._flat.both):
-            tensors |= checkpoint.flat(f"optimizer/{i}", self.optimizer.state[param])
+        for i, param in enumerate(self.step.flat.both):
+            tensors |= checkpoint.flat(f"optimizer/{i}", self.step.optimizer.state[param])
         if self.average is not None:
             tensors |= checkpoint.flat("average", self.average.network.state_dict())
         data = {
@@ -239,9 +207,9 @@ class Fit:
             if self.average is not None:
                 _copy_state(self.average.network.state_dict(), checkpoint.part("average", found.tensors))
                 self.average.updates = found.data["updates"]
-        for i, param in enumerate(self._flat.both):
+        for i, param in enumerate(self.step.flat.both):
             state = checkpoint.part(f"optimizer/{i}", found.tensors)
-            self.optimizer.state[param] = {name: value.to(self.device) for name, value in state.items()}
+            self.step.optimizer.state[param] = {name: value.to(self.device) for name, value in state.items()}
         self.history = [EpochResult(**result) for result in found.data["history"]]
         return self.epochs_done
 

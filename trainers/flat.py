@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_ALIGN = 16  # float32 elements in 64 bytes, where vector units like their operands to start
+from trainers.sizes import ALIGN
 
 
 class Flat:
@@ -93,7 +93,7 @@ class _Long:
         self.offsets, total = [], 0
         for place in places:
             self.offsets.append(total)
-            total += -(-place.parameter.numel() // _ALIGN) * _ALIGN
+            total += -(-place.parameter.numel() // ALIGN) * ALIGN
         self.parameter = nn.Parameter(places[0].parameter.new_zeros(total))
         trained = all(place.parameter.requires_grad for place in places)  # an average follows without gradients
         self.parameter.grad = torch.zeros_like(self.parameter) if trained else None

@@ -5,26 +5,25 @@ memory layout and number format that ``Precision`` says.
 """
 
 import contextlib
+import gc
 import math
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
-from trainers import optimizer
-from trainers.average import Average
-from trainers.flat import Flat
 from trainers.network import Network, build
-from trainers.precision import Precision, chosen
+from trainers.precision import Precision
 from trainers.recipe import Recipe
+from trainers.training_step import TrainingStep
 
 SECONDS = 10.0  # for one latency, at most, but for LEAST runs
 LEAST, ENOUGH = 3, 20  # runs that are timed at least, and before their agreement is believed
@@ -225,6 +224,7 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
     process says something else: for five trainings whose peaks were 12, 64, 299, 459 and 2,080 MB it grew by 124, 181,
     455, 609 and 2,330 MB, kernels compiled on the way and pages that the C library kept included.
     """
+    gc.collect()  # what goes while it works would be counted as memory that it gave back
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -263,53 +263,21 @@ def inference(graph: Graph, batch: int, precision: Precision) -> tuple[Network, 
     return built[0], peak
 
 
-class TrainingStep:
-    """A network with all that a recipe's training keeps beside it, on random pictures: call it for one step.
+def training(graph: Graph, recipe: Recipe, device: torch.device) -> tuple[partial[Tensor], int]:
+    """Set up a training and take two steps on random pictures; return the step, to be called again, and its peak.
 
-    It does what a step of trainers/fit.py does, from the same parts (a test holds their peaks together).
+    The peak of memory in bytes has all in it that stays between steps. Two, because the first step makes the
+    optimiser's state.
     """
-
-    def __init__(self, graph: Graph, recipe: Recipe, device: torch.device) -> None:
-        self.recipe, self.precision = recipe, chosen(recipe, device)
-        self.network = build(graph, initialise=0).train()
-        self.precision.place(self.network)
-        self.flat = Flat(self.network)
-        self.optimizer = optimizer.make(recipe, self.flat)
-        self.average = None if recipe.average is None else Average(self.network, self.flat, recipe.average)
-        self.pictures = pictures_for(graph, recipe.batch_size, self.precision)
-        classes = graph[graph.output].shape.channels
-        self.labels = torch.arange(recipe.batch_size, device=device) % classes
-
-    def __call__(self) -> None:
-        """Forward, backward, update."""
-        with self.precision.context():
-            output = self.network(self.pictures)
-        logits, aux = output if isinstance(output, tuple) else (output, ())
-        loss = F.cross_entropy(logits.float(), self.labels, label_smoothing=self.recipe.label_smoothing)
-        for extra in aux if isinstance(aux, tuple) else (aux,):
-            loss = loss + self.recipe.aux_weight * F.cross_entropy(extra.float(), self.labels)
-        del output, logits, aux
-        self.optimizer.zero_grad(set_to_none=False)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.flat.both, self.recipe.gradient_clip)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update()
-
-
-def training(graph: Graph, recipe: Recipe, device: torch.device) -> tuple[TrainingStep, int]:
-    """Set up a training and take two steps; return it with the peak memory of that in bytes, all that stands included.
-
-    Two, because the first step makes the optimiser's state.
-    """
-    made: list[TrainingStep] = []
+    made: list[partial[Tensor]] = []
 
     def work() -> None:
-        step = TrainingStep(graph, recipe, device)
-        step()
-        step()
-        made.append(step)
+        step = TrainingStep(build(graph, initialise=0).train(), recipe, device)
+        pictures = pictures_for(graph, recipe.batch_size, Precision(device))  # laid out as batches of a Feed are
+        labels = torch.arange(recipe.batch_size, device=device) % graph[graph.output].shape.channels
+        made.append(partial(step, pictures, labels, recipe.learning_rate))
+        for _ in range(2):
+            made[0]()
 
     peak = peak_bytes(work, device)
     return made[0], peak

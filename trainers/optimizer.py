@@ -10,8 +10,7 @@ from torch.optim.optimizer import Optimizer
 
 from trainers.flat import Flat
 from trainers.recipe import Recipe
-
-BLOCK = 131_072  # elements; half a megabyte each of parameters, gradients and state
+from trainers.sizes import BLOCK
 
 
 class RMSProp(Optimizer):
