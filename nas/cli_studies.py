@@ -153,15 +153,27 @@ def pareto(study: str, as_json: bool, runs: Path) -> None:
 @click.command()
 @click.argument("study")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.html", help="Where to write it."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Where to write it; runs/STUDY/report.html if not.",
 )
 @RUNS
-def report(study: str, output: Path, runs: Path) -> None:
-    """Write a study as one self-contained HTML file."""
+def report(study: str, output: Path | None, runs: Path) -> None:
+    """Write a study as one self-contained HTML file.
+
+    \b
+    Examples:
+      nas report digits
+      nas report digits -o digits.html
+    """
     from nas.conclude import write_study_report
     from nas.study import Study
 
-    write_study_report(Study.open(study, runs), output)
+    opened = Study.open(study, runs)
+    output = output or opened.folder / "report.html"
+    write_study_report(opened, output)
     click.echo(str(output))
 
 

@@ -100,7 +100,7 @@ def export_found(
         found.architecture,
         folder,
         state=weights,
-        classes=classes or trained_classes,
+        classes=classes or (found.classes if weights is None else trained_classes),
         channels=channels,
         provenance=provenance,
     )

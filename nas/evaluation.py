@@ -85,6 +85,8 @@ def evaluate_found(
     from trainers.evaluate import Member, evaluate
 
     architecture, members = _members(found, weights)
+    for member in members:
+        _check_architecture(member, architecture)
     first = members[0]
     source, random_seed = _pictures(source, random_seed, first.trained)
     trained_at = int(first.about.get("resolution", architecture.resolution))
@@ -96,7 +98,7 @@ def evaluate_found(
         for aux in (False, any(key.startswith("aux") for member in members for key in member.tensors))
     )
     for member in members:
-        _check_member(member, architecture, data, part)
+        _check_member(member, data, part)
         fitting_graph(plain, full, member.tensors)
     whole = crops == 1 and all(member.trained.get("view") == "whole" for member in members)
     scores = evaluate(
@@ -154,13 +156,16 @@ def _pictures(source: DataSource | None, random_seed: int | None, trained: Mappi
     return source, int(trained.get("random_seed", 0)) if random_seed is None else random_seed
 
 
-def _check_member(member: Weights, architecture: Architecture, data: "DataSet", part: PartName) -> None:
+def _check_architecture(member: Weights, architecture: Architecture) -> None:
     if (digest := member.about.get("digest")) not in (None, architecture.digest):
         raise RequestError(
             f"the weights {member.name} are of another architecture (digest {digest[:12]}, and that of "
             f"{architecture.name} is {architecture.digest[:12]}): name the architecture that they are of, after "
             "'nas train' the architecture.yaml beside them"
         )
+
+
+def _check_member(member: Weights, data: "DataSet", part: PartName) -> None:
     classes = tuple(member.trained.get("class_names", data.classes))
     if classes != data.classes:
         odd = sorted(set(classes) ^ set(data.classes))

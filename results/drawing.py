@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from results.block_drawing import LETTER, OP_HEIGHT, GridChange, block_size, draw_block, draw_op
 from results.blocks import Block, blocks, folded, grid_text
-from results.markup import Markup, asset, element, join
+from results.markup import Markup, asset, element, join, with_literals
 from results.strokes import Layer, points, px, rect
 from results.tree import totals
 from search_spaces.graph import Graph
@@ -42,7 +42,7 @@ def draw_svg(graph: Graph, *, title: str = "", columns: int | None = 1) -> str:
     height = max(column.lowest for column in page) + _MARGIN
     return element(
         "svg",
-        element("style", asset("drawing.css")),
+        element("style", with_literals(asset("drawing.css"))),
         rect(0, 0, width, height, "paper"),
         _bands(page),
         *sheet.lines,

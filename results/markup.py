@@ -39,3 +39,20 @@ def element(name: str, /, *children: object, **attributes: object) -> Markup:
 def asset(name: str) -> Markup:
     """Return a style sheet or script that lies beside this file, for embedding."""
     return Markup(resources.files("results").joinpath(name).read_text(encoding="utf-8"))
+
+
+def with_literals(css: Markup) -> Markup:
+    """Write the colour itself before each declaration that takes it from a variable (``var(--ink)``).
+
+    Programs that know no variables, librsvg and most editors of drawings, take that one; browsers the one after it,
+    which changes in dark mode. Values are those that the variables have where they are first set.
+    """
+    values: dict[str, str] = {}
+    for name, value in re.findall(r"(--[a-z0-9-]+):\s*([^;}]+)", css):
+        values.setdefault(name, value.strip())
+
+    def doubled(match: re.Match[str]) -> str:
+        literal = re.sub(r"var\((--[a-z0-9-]+)\)", lambda name: values[name[1]], match[0])
+        return f"{literal}; {match[0]}"
+
+    return Markup(re.sub(r"(?<![\w-])[a-z-]+:[^;{}]*var\([^;{}]*", doubled, css))

@@ -3,7 +3,7 @@
 import math
 import textwrap
 
-from results.markup import Markup, asset, element
+from results.markup import Markup, asset, element, join, with_literals
 from results.profile import Profile, Segment, short_names, tick_text, ticks, verdict
 from results.strokes import Layer, points, px, rect
 
@@ -26,7 +26,7 @@ def draw_profile_svg(profile: Profile, *, title: str = "") -> str:
     _draw_heading(sheet, profile, title)
     return element(
         "svg",
-        element("style", asset("drawing.css"), asset("profile.css")),
+        element("style", with_literals(join(asset("drawing.css"), asset("profile.css")))),
         rect(0, 0, _WIDTH, _HEIGHT, "paper"),
         *sheet.shapes,
         xmlns="http://www.w3.org/2000/svg",

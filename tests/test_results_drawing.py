@@ -257,3 +257,12 @@ def test_runs_of_like_modules_are_drawn_once_unless_a_head_hangs_between_them() 
 )
 def test_quantity(number: float, text: str) -> None:
     assert quantity(number) == text
+
+
+def test_colours_stand_in_words_too_for_programs_that_know_no_variables() -> None:
+    drawn = draw_svg(seed("inception-v3").graph(299), title="v3", columns=None)
+    used = re.findall(r"([a-z-]+): ([^;{}]*); \1: [^;{}]*var\(", drawn)
+    assert len(used) > 10
+    assert not any("var(" in value for _, value in used)
+    assert len(re.findall(r"[a-z-]+:[^;{}]*var\([^;{}]*", drawn)) == len(used)
+    assert "fill: #1b1f24; fill: var(--ink)" in drawn
