@@ -10,8 +10,8 @@ Parts take turns, so that whatever else the machine does falls on all of them, a
   conditional dimensions, singly and in batches, with no cost and no check;
 - params and multiply-adds of one Inception-v3 at 299 px: here, from an empty memory and from known towers, and by
   torch's flop counter on the meta device, the fastest general counter known to us;
-- calls of an empty function: how fast the interpreter is. Its build matters by a third or so, and what a build says of
-  itself does not tell whether it was optimised by a profile (Debian's is, and its configuration does not name it).
+- calls of an empty function: how fast the interpreter is. Its build matters by a quarter or so, and what a build says
+  of itself does not tell whether it was optimised by a profile (Debian's is, and its configuration does not name it).
 
 One process, one thread. The garbage collector is off while a part runs, as in ``timeit``. The first architectures of a
 part (``per_second_of_the_first_300``) come from a space that has just been read, with no tower known.
