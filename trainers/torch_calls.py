@@ -114,11 +114,14 @@ def convolution(nodes: tuple[Node, ...], setting: Setting) -> Call:
     used = seen * setting.width
     # A row of weights, or those of several nodes, come together in a copy.
     copied = seen * setting.weight_width if len(nodes) > 1 or (product and seen < whole) else 0
-    forward, backward = 0, 0 if seen == whole else used
-    if setting.device == "cpu" and not product:
-        forward, backward = used, backward + 2 * used  # oneDNN's own order of the weights
+    forward, backward = 0, 0
+    if setting.device == "cpu" and not product:  # oneDNN's own order of the weights, and of what is not channels-last
+        forward, backward = used, 2 * used
         if not dense:
-            forward, backward = max(forward + _in(nodes[0], setting), out), backward + _in(nodes[0], setting) + out
+            reordered = _in(nodes[0], setting) + out
+            forward = max(used + _in(nodes[0], setting), out)
+            backward = 2 * used + reordered if setting.bfloat16 else max(used, reordered)
+    backward += 0 if seen == whole else used
     vectors = FLOAT * (2 * operation.norm + operation.bias) * width
     return Call(
         out,
