@@ -11,7 +11,8 @@ from nas.study import Found
 from nas.training_file import MAY_DIFFER, TrainingConfig
 from nas.training_view import TrainingView
 from results.outcome import differences, shown
-from search_spaces.errors import RequestError
+from search_spaces.architecture import Architecture
+from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.files import write_files
 from trainers.watch import Watch
 
@@ -80,7 +81,7 @@ def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: Train
     """
     architecture, name = found.architecture, config.name
     assert name is not None
-    architecture.graph(config.resolution, aux=config.recipe.aux_weight > 0)  # refuses pictures that are too small
+    _check_pictures(architecture, config)
     from trainers.data import load
     from trainers.training import train
 
@@ -99,6 +100,19 @@ def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: Train
             else:
                 _together(job, workers, config.address, view)
     return Trained(name, folder, config.recipe.epochs, read_metrics(folder))
+
+
+def _check_pictures(architecture: Architecture, config: TrainingConfig) -> None:
+    """Raise ResolutionError where the architecture, or its auxiliary heads, cannot run at the file's resolution."""
+    side = config.resolution
+    architecture.graph(side)
+    try:
+        architecture.graph(side, aux=config.recipe.aux_weight > 0)
+    except ResolutionError as error:
+        raise ResolutionError(
+            f"{error}; that is for its auxiliary heads: train without them (--set recipe.aux_weight=0), or train "
+            f"{architecture.name}@{side}, whose stem is for pictures of {side} px and whose heads fit"
+        ) from None
 
 
 def _together(job: "TrainingJob", workers: int, address: str | None, watch: Watch) -> None:

@@ -20,6 +20,7 @@ from nas.training_file import TrainingConfig, for_architecture, read_training
 from search_spaces.architecture import Architecture, Module, Stage
 from search_spaces.errors import RequestError
 from search_spaces.operations import Conv
+from search_spaces.seeds import seed
 from trainers.checkpoint import read
 
 FILE = """
@@ -123,6 +124,14 @@ def test_a_wrong_file_costs_a_sentence_and_leaves_nothing(folder, settings, sent
 
 
 @pytest.mark.filterwarnings("ignore")  # ray and its dependencies warn as they like
+def test_heads_that_find_no_room_are_told_apart_from_the_network(folder):
+    v3 = seed("inception-v3")
+    with pytest.raises(RequestError, match=r"that is for its auxiliary heads: .*aux_weight=0.*inception-v3@75"):
+        trained(folder, v3, resolution=75)
+    with pytest.raises(RequestError, match=r"the smallest side that works is 75$"):
+        trained(folder, v3, resolution=60)
+
+
 def test_two_workers_train_through_ray_and_go_on_alone(folder):
     together = trained(folder, name="two", workers=2)
     assert together.complete
