@@ -23,8 +23,8 @@ from nas.doctor import hardware
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
 from trainers import feed
+from trainers.cpus import usable_cpus
 from trainers.data import DataSet, load
-from trainers.decoders import usable_cpus
 from trainers.fit import EpochResult, Fit
 from trainers.network import build
 from trainers.recipe import Recipe

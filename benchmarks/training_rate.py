@@ -33,7 +33,7 @@ from nas.doctor import hardware
 from search_spaces.graph import Graph
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
-from trainers.decoders import usable_cpus
+from trainers.cpus import usable_cpus
 from trainers.flat import Flat
 from trainers.network import Network, build
 from trainers.plan import plan

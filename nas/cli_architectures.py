@@ -73,8 +73,8 @@ def explain_space(space_name: str, as_json: bool) -> None:
       nas space inception
       nas space my-space.yaml --json
     """
-    from nas.progress import working
     from nas.space_view import explain
+    from nas.waiting import working
     from search_spaces.space import space
 
     searched, terminal = space(space_name), console(error=True)
@@ -230,8 +230,8 @@ def sample(space_name: str, count: int, random_seed: int, output: Path | None, a
       nas sample my-space.yaml -n 5 --random-seed 1 --json
       nas sample inception -n 5 -o drawn
     """
-    from nas.progress import working
     from nas.samples import MANY, samples, write_samples
+    from nas.waiting import working
 
     rows = samples(space_name, count, random_seed)
     if not as_json and output is None:
@@ -278,8 +278,8 @@ def export(arch: str, to: str, output: Path, weights: Path | None, classes: int 
     """
     from nas.conclude import PROXY_NOTE, export_found
     from nas.import_weights import read_weights
-    from nas.progress import working
     from nas.study import find
+    from nas.waiting import working
 
     found, before = find(arch, runs), files_in(output)
     slow = to == "python" and (weights is not None or (found.trial is not None and not full))
@@ -319,7 +319,7 @@ def import_weights(arch: str, source: Path, output: Path, runs: Path) -> None:
       nas export inception-v3 --to python --weights inception-v3.safetensors -o out
     """
     from nas.import_weights import import_weights as take
-    from nas.progress import working
+    from nas.waiting import working
 
     before = files_in(output.parent)
     with working(console(error=True), f"reading and checking {source}"):

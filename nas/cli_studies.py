@@ -24,7 +24,8 @@ def search(file: Path, settings: tuple[str, ...], runs: Path) -> None:
     """
     from nas import views
     from nas.config import parse_overrides, read_search
-    from nas.progress import Shown, working
+    from nas.progress import Shown
+    from nas.waiting import working
 
     config, terminal = read_search(file, parse_overrides(settings)), console(error=True)
     with working(terminal, f"starting the search of study {config.study}") as started:
@@ -75,7 +76,8 @@ def ablate(
     """
     from nas.ablate import answer, plan
     from nas.config import parse_overrides, read_search
-    from nas.progress import Shown, working
+    from nas.progress import Shown
+    from nas.waiting import working
 
     planned = plan(read_search(file, parse_overrides(settings)), principle, repeats)
     terminal = console(error=True)
@@ -184,7 +186,7 @@ def doctor(as_json: bool, runs: Path) -> None:
     """Say what this machine has, and what a search would use."""
     from nas import views
     from nas.doctor import examine
-    from nas.progress import working
+    from nas.waiting import working
 
     with working(console(error=True), "looking at what is installed"):
         found = examine(runs)

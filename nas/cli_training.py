@@ -126,10 +126,10 @@ def evaluate(
       nas evaluate digits:35                                           the proxy that a trial trained
       nas evaluate arch.yaml --weights a.safetensors --weights b.safetensors --data pictures/ --part all --crops 144
     """
-    from nas.bar import show_bar
     from nas.evaluation import evaluate_found
     from nas.evaluation_view import blocks
     from nas.study import find
+    from nas.waiting import show_bar
     from trainers.source import DataSource
 
     terminal = console(error=True)

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from trainers.decoders import usable_cpus
+from trainers.cpus import usable_cpus
 
 PACKAGES = (
     "torch",

@@ -7,31 +7,14 @@ from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from nas.bar import show_bar
 from nas.candidate import Report
 from nas.config import SearchConfig
+from nas.waiting import show_bar
 from results.outcome import Outcome, TrialRecord
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
-
-
-@contextmanager
-def working(console: "Console", sentence: str, *, slow: bool = True) -> Iterator[Callable[[], None]]:
-    """Say what takes seconds while it runs: beside something that moves on a terminal, else in a line.
-
-    Gives what ends this early, before something else is shown. Says nothing if it is not ``slow``.
-    """
-    from rich.text import Text
-
-    if slow and console.is_terminal:
-        with console.status(Text(sentence)) as status:
-            yield status.stop
-        return
-    if slow:
-        console.print(f"{sentence} ...", markup=False, highlight=False, soft_wrap=True)
-    yield lambda: None
 
 
 class Progress:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from nas.bar import show_bar
+from nas.waiting import show_bar
 from trainers.watch import Watch
 
 if TYPE_CHECKING:

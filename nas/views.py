@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.progress import working
 from nas.study import LEDGER, Found, Study, open_ledger, trial_data
+from nas.waiting import working
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import RequestError, ResolutionError, SearchFailed

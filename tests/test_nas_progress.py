@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import Console
 
 from nas.config import SearchConfig
-from nas.progress import Shown, working
+from nas.progress import Shown
+from nas.waiting import working
 from results.outcome import Outcome, TrialRecord
 
 

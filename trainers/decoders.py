@@ -1,7 +1,6 @@
 """Several processes that decode pictures (trainers/decode.py), fed and read in order."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from trainers.collection import Pixels
+from trainers.cpus import usable_cpus
 
 PROGRAM = Path(__file__).with_name("decode.py")
 CHUNK = 64  # pictures of a request: large enough that nobody waits for the pipe, small enough for Ctrl-C
@@ -37,11 +37,6 @@ class Decoded:
     count: int
     squares: Pixels
     reasons: dict[int, str]
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def decoded(

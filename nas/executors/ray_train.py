@@ -24,7 +24,7 @@ from ray.train import WorkerGroupError
 from ray.train.torch import TorchTrainer
 
 from search_spaces.errors import RequestError, TrainingFailed
-from trainers.decoders import usable_cpus
+from trainers.cpus import usable_cpus
 from trainers.journal import METRICS
 from trainers.training import TrainingJob
 from trainers.watch import Watch

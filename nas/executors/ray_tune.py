@@ -25,7 +25,7 @@ from nas.config import ExecutorConfig
 from nas.executors.contract import Work
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
-from trainers.decoders import usable_cpus
+from trainers.cpus import usable_cpus
 
 logger = logging.getLogger("nas.executors.ray_tune")
 

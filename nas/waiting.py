@@ -1,4 +1,4 @@
-"""A bar for work that is counted, decoding pictures say, on standard error."""
+"""What is shown on standard error while something takes seconds: that it runs, or how far it is."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,3 +35,20 @@ def show_bar(console: "Console", name: str, done: str) -> Iterator[Callable[[int
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+@contextmanager
+def working(console: "Console", sentence: str, *, slow: bool = True) -> Iterator[Callable[[], None]]:
+    """Say what takes seconds while it runs: beside something that moves on a terminal, else in a line.
+
+    Gives what ends this early, before something else is shown. Says nothing if it is not ``slow``.
+    """
+    from rich.text import Text
+
+    if slow and console.is_terminal:
+        with console.status(Text(sentence)) as status:
+            yield status.stop
+        return
+    if slow:
+        console.print(f"{sentence} ...", markup=False, highlight=False, soft_wrap=True)
+    yield lambda: None
