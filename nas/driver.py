@@ -128,9 +128,18 @@ class Driver:
             if trial.outcome is Outcome.RUNNING:
                 return self._job(trial)
         raise RequestError(
-            f"{GIVE_UP} proposals in a row were screened or known: widen the limits or the space of study "
-            f"{self.config.study!r}, or ask for fewer trials"
+            f"{GIVE_UP} proposals in a row were screened or known{self._out_of_reach()}: widen the limits or the space "
+            f"of study {self.config.study!r}, or ask for fewer trials"
         )
+
+    def _out_of_reach(self) -> str:
+        """Say how near to the limits the screened proposals came, where none kept one."""
+        costs = [trial.costs for trial in self.trials.values() if trial.outcome is Outcome.SCREENED]
+        least = {name: min((cost[name] for cost in costs if name in cost), default=0) for name in self.config.limits}
+        missed = [
+            f"{name} {least[name]:,} of {most:,.0f}" for name, most in self.config.limits.items() if least[name] > most
+        ]
+        return f" (at the least {', '.join(missed)} that the limits allow)" if missed else ""
 
     def report(self, report: Report) -> None:
         """Record what a worker said: the ledger first, then the sampler and the screen."""
