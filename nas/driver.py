@@ -137,9 +137,11 @@ class Driver:
         costs = [trial.costs for trial in self.trials.values() if trial.outcome is Outcome.SCREENED]
         least = {name: min((cost[name] for cost in costs if name in cost), default=0) for name in self.config.limits}
         missed = [
-            f"{name} {least[name]:,} of {most:,.0f}" for name, most in self.config.limits.items() if least[name] > most
+            f"none of them had less than {least[name]:,} {name}, and {most:,.0f} are allowed"
+            for name, most in self.config.limits.items()
+            if least[name] > most
         ]
-        return f" (at the least {', '.join(missed)} that the limits allow)" if missed else ""
+        return f" ({'; '.join(missed)})" if missed else ""
 
     def report(self, report: Report) -> None:
         """Record what a worker said: the ledger first, then the sampler and the screen."""
