@@ -123,7 +123,6 @@ def test_a_wrong_file_costs_a_sentence_and_leaves_nothing(folder, settings, sent
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.filterwarnings("ignore")  # ray and its dependencies warn as they like
 def test_heads_that_find_no_room_are_told_apart_from_the_network(folder):
     v3 = seed("inception-v3")
     with pytest.raises(RequestError, match=r"that is for its auxiliary heads: .*aux_weight=0.*inception-v3@75"):
@@ -132,6 +131,7 @@ def test_heads_that_find_no_room_are_told_apart_from_the_network(folder):
         trained(folder, v3, resolution=60)
 
 
+@pytest.mark.filterwarnings("ignore")  # ray and its dependencies warn as they like
 def test_two_workers_train_through_ray_and_go_on_alone(folder):
     together = trained(folder, name="two", workers=2)
     assert together.complete
