@@ -26,6 +26,10 @@ MOST_BASES = 8
 MUTATIONS = 100  # draws, at most, until one changes something
 
 
+def _first(gene: Gene) -> float | int | str:
+    return gene.choices[0] if gene.choices else 0.5
+
+
 class SearchSpace:
     """A box of genes. ``decode`` is total: every point of the box is an architecture. ``encode`` is its inverse.
 
@@ -92,9 +96,8 @@ class SearchSpace:
     def __contains__(self, architecture: Architecture) -> bool:
         return self.why_outside(architecture) is None
 
-    def _encode(self, architecture: Architecture, unused: Callable[[Gene], float | int | str] | None = None) -> Genes:
+    def _encode(self, architecture: Architecture, unused: Callable[[Gene], float | int | str] = _first) -> Genes:
         """Return a point; genes that play no part there, as ``last`` of a stage with one module, are ``unused``'s."""
-        unused = unused or _first
         known = values(self._inception, architecture)
         ends = module_channels(architecture.stages[-1])
         reason: OutsideSpace | None = None
@@ -144,10 +147,6 @@ class SearchSpace:
     def audit(self, architecture: Architecture) -> Audit:
         """Measure the principles at the space's resolution and thresholds."""
         return audit(architecture, self.resolution, self.thresholds)
-
-
-def _first(gene: Gene) -> float | int | str:
-    return gene.choices[0] if gene.choices else 0.5
 
 
 def _difference(architecture: Architecture, point: Architecture) -> str:

@@ -99,7 +99,7 @@ def _train(
         )
     watch.begin(fit.epochs_done, fit.recipe.epochs)
     with _journal(job, data, fit, world) as journal:
-        while fit.epochs_done < fit.recipe.epochs and not world.agree(watch.stopping, fit.device):
+        while fit.epochs_done < fit.recipe.epochs and not any(world.all(watch.stopping)):
             result = fit.epoch(watch.step)
             if isinstance(result, Diverged):
                 raise TrainingFailed(result.sentence)

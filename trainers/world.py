@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-import torch
 from torch import Tensor, distributed
 
 from search_spaces.errors import RequestError
@@ -66,7 +65,3 @@ class World:
         found: list[T | None] = [None] * self.size
         distributed.all_gather_object(found, value)
         return cast(list[T], found)
-
-    def agree(self, wish: bool, device: torch.device) -> bool:
-        """Return whether any process wishes so."""
-        return bool(self.total(torch.tensor([float(wish)], device=device)).item())
