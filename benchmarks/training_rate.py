@@ -4,6 +4,7 @@
 
 A step is forward, loss, backward and optimiser (SGD with momentum) on pictures that lie on the device. Medians of
 several rounds, in each of which every variant takes one turn; ratios are those of the same round, with quartiles.
+The file is written after every setting; rows of parts that are not run stay as they are in it.
 
 - ``full``: Inception-v3 with ten classes and no auxiliary head against torchvision's, at 75 and 96 px and batches of 16
   and 32 (on a GPU at 299 px, 64 and 128). torchvision's best is bfloat16 autocast and channels-last, and SGD over the
@@ -18,12 +19,13 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +94,7 @@ class Row:
     part: str
     setting: str
     variant: str
+    rounds: int
     pictures_per_second: float
     step_ms: float
     relative: float
@@ -186,7 +189,17 @@ def measure(part: str, setting: Setting, variants: list[Variant], rounds: int) -
         low, ratio, high = quantiles([turn[0] / turn[i] for turn in seconds], n=4, method="inclusive")
         rate = setting.batch / middle
         rows.append(
-            Row(part, setting.text, variant.text, rate, 1000 * middle, ratio, (low, high), trial.seconds_until_it_ran)
+            Row(
+                part,
+                setting.text,
+                variant.text,
+                rounds,
+                rate,
+                1000 * middle,
+                ratio,
+                (low, high),
+                trial.seconds_until_it_ran,
+            )
         )
         show(rows[-1])
     return rows
@@ -201,7 +214,7 @@ def show(row: Row) -> None:
     )
 
 
-def full(device: str, threads: int, rounds: int, compiled: bool) -> list[Row]:
+def full(device: str, threads: int, rounds: int, compiled: bool) -> Iterator[list[Row]]:
     sizes = [(299, 64), (299, 128)] if device == "cuda" else [(75, 16), (75, 32), (96, 16), (96, 32)]
     best = Variant("torchvision")
     variants = [best, Variant("ours"), Variant("ours", sgd="fused")]
@@ -209,10 +222,8 @@ def full(device: str, threads: int, rounds: int, compiled: bool) -> list[Row]:
         variants += [replace(best, bfloat16=False, channels_last=layout), Variant("ours", False, layout)]
     if compiled:
         variants += [replace(best, run="compiled"), Variant("ours", run="compiled")]
-    rows = []
     for resolution, batch in sizes:
-        rows += measure("full", Setting(resolution, batch, threads=threads, device=device), variants, rounds)
-    return rows
+        yield measure("full", Setting(resolution, batch, threads=threads, device=device), variants, rounds)
 
 
 def proxies(device: str, threads: int) -> list[Setting]:
@@ -224,18 +235,16 @@ def proxies(device: str, threads: int) -> list[Setting]:
     ]
 
 
-def proxy_steps(device: str, threads: int, rounds: int, compiled: bool) -> list[Row]:
+def proxy_steps(device: str, threads: int, rounds: int, compiled: bool) -> Iterator[list[Row]]:
     variants = [Variant(kind, half) for half in (device == "cuda", device != "cuda") for kind in ("plain", "ours")]
     variants.append(Variant("ours", device == "cuda", sgd="fused"))
     if device == "cuda":
         variants.append(Variant("ours", run="graph"))
     if compiled:
         variants += [replace(variants[0], run="compiled"), replace(variants[1], run="compiled")]
-    rows = []
     for each in [1] if device == "cuda" else sorted({1, threads}):
         for setting in proxies(device, each):
-            rows += measure("proxy", setting, variants, rounds)
-    return rows
+            yield measure("proxy", setting, variants, rounds)
 
 
 # ------------------------------------------------------------------------------------------------------- trials at once
@@ -282,11 +291,10 @@ class Team:
             process.join()
 
 
-def shared(device: str, threads: int, rounds: int, compiled: bool) -> list[Row]:
+def shared(device: str, threads: int, rounds: int, compiled: bool) -> Iterator[list[Row]]:
     """One trial with all threads against as many as there are threads, with one each; on a GPU 1, 2, 4 and 8."""
     teams = [(1, 1), (2, 1), (4, 1), (8, 1)] if device == "cuda" else [(1, threads), (threads, 1)]
     variant = Variant("ours", device == "cuda", sgd="fused")
-    rows = []
     for setting in (setting for setting in proxies(device, 1) if setting.batch == 64):
         made = [Team(replace(setting, threads=each), variant, count) for count, each in teams]
         try:
@@ -294,13 +302,15 @@ def shared(device: str, threads: int, rounds: int, compiled: bool) -> list[Row]:
         finally:
             for team in made:
                 team.end()
+        rows = []
         for i, team in enumerate(made):
             rate, text = median(turn[i] for turn in rates), f"width {setting.width:g} {setting.resolution} px batch 64"
             low, ratio, high = quantiles([turn[i] / turn[0] for turn in rates], n=4, method="inclusive")
             step_ms = 1000 * setting.batch * len(team.pipes) / rate
-            rows.append(Row("shared", text, team.name, rate, step_ms, ratio, (low, high), team.seconds_until_it_ran))
+            until = team.seconds_until_it_ran
+            rows.append(Row("shared", text, team.name, rounds, rate, step_ms, ratio, (low, high), until))
             show(rows[-1])
-    return rows
+        yield rows
 
 
 PARTS = {"full": full, "proxy": proxy_steps, "shared": shared}
@@ -315,15 +325,26 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--compile", action="store_true", help="add torch.compile (minutes for each setting)")
     options = parser.parse_args()
-    rows = []
+    others = [] if options.output is None else rows_of_other_parts(options.output, options.parts)
+    rows: list[dict[str, Any]] = []
     for part in options.parts:
-        rows += PARTS[part](options.device, options.threads, options.rounds, options.compile)
-    if options.output:
-        device = torch.cuda.get_device_name() if options.device == "cuda" else hardware()
-        document = {"torch": torch.__version__, "device": device, "rounds": options.rounds}
-        document["rows"] = [asdict(row) for row in rows]
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        for found in PARTS[part](options.device, options.threads, options.rounds, options.compile):
+            rows += [asdict(row) for row in found]
+            if options.output:
+                write(options.output, options.device, others + rows)
+
+
+def rows_of_other_parts(file: Path, parts: list[str]) -> list[dict[str, Any]]:
+    if not file.exists():
+        return []
+    return [row for row in json.loads(file.read_text(encoding="utf-8"))["rows"] if row["part"] not in parts]
+
+
+def write(file: Path, device: str, rows: list[dict[str, Any]]) -> None:
+    name = torch.cuda.get_device_name() if device == "cuda" else hardware()
+    document = {"torch": torch.__version__, "device": name, "rows": rows}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
