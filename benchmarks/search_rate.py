@@ -39,7 +39,7 @@ class Clock:
         if not self.left:
             return None
         self.left -= 1
-        return Job(self.left, {}, 8, 1.0, "digits", {"epochs": 1}, 0, "/nowhere")
+        return Job(self.left, {}, [], "digits", {"epochs": 1}, 0, "/nowhere")
 
     def report(self, report: Report) -> None:
         if report.final:
