@@ -8,9 +8,11 @@ driver that starts on an old study reads it, takes over what was interrupted, an
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from nas.candidate import Candidate, Job, Report, Worker, left_behind
 from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
@@ -385,4 +387,16 @@ def _create(ledger: Ledger, config: SearchConfig, searched: SearchSpace, data: D
         versions,
         data.digest,
         may_differ=MAY_DIFFER,
+        resolve=_with_defaults,
     )
+
+
+def _with_defaults(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored search file with the defaults of keys that came after it was written.
+
+    One that cannot be read any more stays as it is: the key at fault then differs from the new file's, which is told.
+    """
+    try:
+        return {**stored, **SearchConfig.from_data(stored).as_data()}
+    except RequestError:
+        return dict(stored)
