@@ -9,6 +9,7 @@ and goes on.
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -148,7 +149,8 @@ class Driver:
         if trial.outcome.final:
             return False
         self.measuring.check_device(report.number, report.device)
-        again = (report.number, report.rung, report.epochs) in self._recorded  # a worker was lost, and begun anew
+        ended = (report.number, report.rung, report.epochs) in self._recorded
+        again = ended and source is None  # a worker was lost and begun anew after the trial had gone on
         self._record_epochs(report)
         report = self._checked(report)
         goes_on = not report.final
@@ -489,4 +491,16 @@ def _create(ledger: Ledger, config: SearchConfig, searched: SearchSpace, data: D
         data.digest,
         may_differ=MAY_DIFFER,
         fidelities=fidelities,
+        resolve=_with_defaults,
     )
+
+
+def _with_defaults(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored search file with the defaults of keys that came after it was written.
+
+    One that cannot be read any more stays as it is: the key at fault then differs from the new file's, which is told.
+    """
+    try:
+        return {**stored, **SearchConfig.from_data(stored).as_data()}
+    except RequestError:
+        return dict(stored)

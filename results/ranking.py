@@ -33,9 +33,9 @@ def ranking(values: ArrayLike, violations: Sequence[float]) -> list[int]:
         for rank in np.unique(ranks):
             members = np.flatnonzero(ranks == rank)
             weights[members] = spread(good[members])
-        order = kept[np.lexsort((np.arange(len(good)), -weights, ranks))].tolist()
+        order = [int(place) for place in kept[np.lexsort((np.arange(len(good)), -weights, ranks))]]
     worse = np.flatnonzero(broken > 0)
-    return order + worse[np.argsort(broken[worse], kind="stable")].tolist()
+    return order + [int(place) for place in worse[np.argsort(broken[worse], kind="stable")]]
 
 
 def spread(points: NDArray[np.float64]) -> NDArray[np.float64]:

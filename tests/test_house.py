@@ -19,7 +19,7 @@ HOMES = {
     "torch": ("trainers/", "results/export/", "nas/conclude.py", "nas/candidate.py", "nas/doctor.py"),
     "ray": ("nas/executors/ray_",),
     "optuna": ("nas/samplers/",),
-    "sqlalchemy": ("results/ledger.py",),
+    "sqlalchemy": ("results/ledger",),
     "moocore": ("results/pareto.py",),
     "plotly": ("results/",),
     "yaml": ("search_spaces/yaml_files.py",),

@@ -36,7 +36,7 @@ class Fake:
 
     def __init__(self, job: Job) -> None:
         self.job, self.rung, self.at_end = job, job.rung, False
-        self.folder = Path(job.folder)
+        self.folder, self.seconds = Path(job.folder), job.seconds
 
     def _error(self, epoch: int) -> float:
         final = len(json.dumps(self.job.architecture)) % 97 / 100
@@ -45,7 +45,10 @@ class Fake:
     def step(self) -> Report:
         """Train an epoch, or go on to the next rung."""
         if self.at_end:
+            before = self.job.rungs[self.rung]
             self.rung, self.at_end = self.rung + 1, False
+            if self.job.rungs[self.rung]["training"] != before["training"]:
+                self.seconds += before["epochs"]
         rung = self.job.rungs[self.rung]
         mark = self.folder / str(rung["training"])
         mark.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +57,7 @@ class Fake:
             epoch += 1
             mark.write_text(str(epoch))
             type(self).log.append((self.job.number, rung["training"], epoch))
-        history = tuple(({"error": self._error(e)}, self.job.seconds + e) for e in range(1, epoch + 1))
+        history = tuple(({"error": self._error(e)}, self.seconds + e) for e in range(1, epoch + 1))
         outcome = Outcome.RUNNING
         if epoch >= rung["epochs"]:
             top = self.rung == len(self.job.rungs) - 1
@@ -140,7 +143,7 @@ def test_the_best_of_a_rung_reaches_the_top_however_few_there_are(tmp_path: Path
 
 
 def test_published_networks_go_to_the_top(tmp_path: Path, worker: type[Fake]) -> None:
-    study = _run(_config(seeds=["inception-v3", "bn-inception"], trials=6), tmp_path, worker)
+    study = _run(_config(seeds=["inception-v3", "inception-v2"], trials=6), tmp_path, worker)
     assert [trial.outcome for trial in study.seeds()] == [Outcome.COMPLETE] * 2
 
 

@@ -59,7 +59,7 @@ def gradient_norm(network: nn.Module, pictures: Tensor, labels: Tensor) -> float
     """Norm of the gradient of the loss on one batch (as a score: 2101.08134, section 3)."""
     _as_in_training(network)
     network.zero_grad()
-    F.cross_entropy(_logits(network(pictures)), labels).backward()
+    F.cross_entropy(_logits(network(pictures)), labels).backward()  # type: ignore[no-untyped-call]
     squares = sum(float(p.grad.square().sum()) for p in network.parameters() if p.grad is not None)
     network.zero_grad()
     return _finite("gradient_norm", math.sqrt(squares))
