@@ -9,7 +9,6 @@ from search_spaces.architecture_file import from_data
 from search_spaces.proxy import proxy
 from trainers.data import DataSet
 
-PICTURES = 64  # that the scores look at
 COSTS = ("params", "macs")  # of the target: the controls, larger being taken for better
 
 
@@ -31,16 +30,8 @@ class Preselection:
         name = self.config.screen.score if self.config.screen else "params"
         if name in COSTS:
             return float(trial.costs[name])
-        import torch
-
-        from trainers.feed import Feed
-        from trainers.network import build
-        from trainers.training_free import SCORES
+        from trainers.training_free import score_untrained
 
         small = proxy(from_data(trial.architecture), self.rung.resolution, self.rung.width)
         graph = small.graph(self.rung.resolution, classes=len(self.data.classes), channels=self.data.channels)
-        network = build(graph, initialise=self.config.random_seed)
-        feed = Feed(self.data, self.data.train, "cpu", resident=False)
-        places = torch.linspace(0, len(self.data.train) - 1, min(PICTURES, len(self.data.train))).long()
-        pictures, labels = next(iter(feed.ordered(PICTURES, places)))
-        return SCORES[name](network, pictures, labels)
+        return score_untrained(name, graph, self.data, random_seed=self.config.random_seed)

@@ -271,7 +271,7 @@ def _figure(title: str, architecture: Callable[[], Architecture], target: Target
 def _control(view: StudyView) -> Markup:
     found = compare(view.trials, view.study.objectives)
     if found is None:
-        return _missing("The study has no control arm of random points, so searching is compared with nothing.")
+        return _missing("The study has no control arm, so there is nothing to compare the sampler with.")
     heads = [element("th", text, scope="col", class_="number" if text != "Arm" else None) for text in _ARM_HEADS]
     arms = (("sampler", found.trials[0], found.sampler), ("random points (control)", found.trials[1], found.random))
     rows = [

@@ -55,13 +55,18 @@ class Jobs:
     def stopping(self) -> bool:
         return self.stop_after is not None and len(self.said) >= self.stop_after
 
+    @property
+    def finished(self) -> bool:
+        return self.stopping or not self.left
+
     def next_job(self) -> Job | None:
-        if not self.left:
+        if self.finished:
             return None
         return Job(self.left.pop(0), {"nested": {"deep": [1]}}, [], "digits", {"epochs": 3}, 0, str(self.folder))
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Report) -> bool:
         self.said.append(report)
+        return not report.final and not self.stopping
 
 
 def _steps(kill: int | None = None) -> type[Worker]:

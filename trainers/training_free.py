@@ -13,6 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from search_spaces.graph import Graph
+from trainers.data import DataSet
+from trainers.feed import Feed
+from trainers.network import build
+
+PICTURES = 64  # that the scores look at
+
 
 def synflow(network: nn.Module, pictures: Tensor, labels: Tensor) -> float:
     """Synaptic flow: log of the sum of ``|weight * gradient|`` (2006.05467, equation 2) with no data.
@@ -67,6 +74,15 @@ def gradient_norm(network: nn.Module, pictures: Tensor, labels: Tensor) -> float
 
 Score = Callable[[nn.Module, Tensor, Tensor], float]
 SCORES: Mapping[str, Score] = {"synflow": synflow, "naswot": naswot, "gradient_norm": gradient_norm}
+
+
+def score_untrained(name: str, graph: Graph, data: DataSet, *, random_seed: int) -> float:
+    """Return a score of a graph's network with fresh weights, on one batch from all over the training pictures."""
+    network = build(graph, initialise=random_seed)
+    feed = Feed(data, data.train, "cpu", resident=False)
+    places = torch.linspace(0, len(data.train) - 1, min(PICTURES, len(data.train))).long()
+    pictures, labels = next(iter(feed.ordered(PICTURES, places)))
+    return SCORES[name](network, pictures, labels)
 
 
 class _Active(TorchFunctionMode):
