@@ -21,8 +21,6 @@ from results.equal_cost import (
 )
 from results.outcome import Outcome, TrialRecord
 
-_FAILED = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
-
 
 @dataclass(frozen=True)
 class Arm:
@@ -89,7 +87,7 @@ def read_arm(
             if trial.seed is not None:
                 continue
             outcomes[str(trial.outcome)] += 1
-            failed += trial.outcome in _FAILED
+            failed += trial.outcome.failed
             if not trial.outcome.trained:
                 continue
             trained += 1
@@ -189,7 +187,8 @@ def notes(ablation: Ablation) -> list[str]:
         counts = " and ".join(f"{arm.failed} of {arm.trained} with {name} {arm.word}" for arm in (ablation.on, off))
         shows = "" if shown(failures) else ", which shows no difference"
         told.append(
-            f"Failed (diverged or out of memory): {counts}; shares differ by {points_text(failures.value)} points "
+            f"Failed (diverged, out of memory or time, worker lost): {counts}; shares differ by "
+            f"{points_text(failures.value)} points "
             f"(95 % interval {_span(failures)}){shows}. Their errors are in no figure above."
         )
     if ablation.equal is not None:

@@ -6,11 +6,10 @@ the disk when the call returns (WAL journal, `synchronous=FULL`). Nothing else i
 
 from __future__ import annotations
 
-import difflib
-import gc
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, get_args
@@ -19,8 +18,14 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool, QueuePool
 
+from results.ledger_rows import find_study, here, no_trial, read_trials, study_id, study_row
+from results.ledger_tables import SCHEMA_VERSION, TABLES, columns_of, migrate, version_table
+from results.ledger_tables import measurements as _measurements
+from results.ledger_tables import studies as _studies
+from results.ledger_tables import trials as _trials
 from results.outcome import (
     Direction,
+    Known,
     LedgerError,
     Measurement,
     Outcome,
@@ -30,63 +35,21 @@ from results.outcome import (
     TrialRecord,
     check_end,
     check_objectives,
+    check_reused,
     check_same_study,
     check_start,
     finite,
-    from_json,
     json_digest,
+    measurement_columns,
     now,
     storable,
     study_from_columns,
     to_json,
     trial_columns,
-    trials_from_columns,
 )
 from results.sqlite_file import cause, check_place, connect
 
-__all__ = ["Ledger", "LedgerError", "Measurement", "Outcome", "StudyMismatch", "StudyRecord", "TrialRecord"]
-
-SCHEMA_VERSION = 1
-
-
-def _texts(*names: str, nullable: bool = False) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.Text, nullable=nullable) for name in names]
-
-
-def _key(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, primary_key=True, autoincrement=False)
-
-
-# Mappings are kept as JSON text of our own making: its canonical form and the refusal of NaN are ours to fix.
-_tables = sa.MetaData()
-_version = sa.Table("inception_nas_ledger", _tables, _key("version"))
-_studies = sa.Table(
-    "studies",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    *_texts("created_at", "search", "search_digest", "objectives", "state", "versions"),
-    *_texts("data_digest", nullable=True),
-)
-_trials = sa.Table(
-    "trials",
-    _tables,
-    sa.Column("study_id", sa.ForeignKey("studies.id"), primary_key=True),
-    _key("number"),
-    # The outcome stands before the long columns: counting does not read them.
-    *_texts("outcome", "digest", "origin", "architecture", "costs", "reason", "violations", "values", "started_at"),
-    *_texts("seed", "genes", "finished_at", "artifact", "traceback", nullable=True),
-    sa.Column("seconds", sa.Float),
-    sa.Index("trials_by_outcome", "study_id", "outcome"),
-)
-_measurements = sa.Table(
-    "measurements",
-    _tables,
-    *(_key(name) for name in ("study_id", "number", "rung", "epoch")),
-    *_texts("values"),
-    sa.Column("seconds", sa.Float, nullable=False),
-    sa.ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"]),
-)
+__all__ = ["Known", "Ledger", "LedgerError", "Measurement", "Outcome", "StudyMismatch", "StudyRecord", "TrialRecord"]
 
 
 class Ledger:
@@ -100,13 +63,15 @@ class Ledger:
         # by SQLite without waiting.
         self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
         self._closed = False
+        self._version = SCHEMA_VERSION
 
     @classmethod
     def open(cls, path: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
         """Open the ledger at `path`; with `create`, make it if the file is not there (its folder must be).
 
         A ledger opened with `read_only` can be read while a driver writes, and also in a folder without write
-        permission. Raises LedgerError for a missing file or folder, a file that is no ledger or of a newer version, and
+        permission. A file of an older version is read as it is, and brought to the present one when it is opened for
+        writing. Raises LedgerError for a missing file or folder, a file that is no ledger or of a newer version, and
         missing permission.
         """
         path = Path(path)
@@ -131,16 +96,18 @@ class Ledger:
         if version is None and not create:
             raise LedgerError(f"{self.path} is empty, not a ledger: run `nas search FILE.yaml` to start one")
         if self.read_only:
+            self._version = version or SCHEMA_VERSION
             return
         with _sentences(self.path), self._engine.execution_options(begin=None).connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         with self._transaction(write=True) as connection:
             # Asked again under the lock: another driver may have been faster.
-            if version is None and _schema_version(connection, self.path) is None:
-                _tables.create_all(connection)
-                connection.execute(_version.insert().values(version=SCHEMA_VERSION))
-            else:  # shows a file without write permission now, not after the first training; changes nothing
-                connection.execute(_version.update().values(version=_version.c.version))
+            version = _schema_version(connection, self.path)
+            if version is None:
+                TABLES.create_all(connection)
+                connection.execute(version_table.insert().values(version=SCHEMA_VERSION))
+            else:  # even where there is nothing to do, it shows a file without write permission now
+                migrate(connection, version)
 
     def close(self) -> None:
         """Close the file; the ledger cannot be used any more. Closing twice is fine."""
@@ -166,8 +133,13 @@ class Ledger:
         data_digest: str | None = None,
         *,
         may_differ: Collection[str] = ("trials",),
+        fidelities: Sequence[str] | None = None,
+        resolve: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
     ) -> StudyRecord:
         """Record a new study in the state "running", or return the one that was started with the same search file.
+
+        `fidelities`: as in `StudyRecord`. `resolve` fills in what a stored search file leaves to defaults that came
+        later, so that only what was chosen otherwise counts as different.
 
         `may_differ` lists the dotted keys of `search` (each with everything below it) that may change from run to run;
         where only such keys differ, the stored search file is replaced, so that a study can be extended. The state
@@ -181,29 +153,35 @@ class Ledger:
             "search_digest": json_digest(text),
             "objectives": to_json(objectives, "the objectives"),
             "data_digest": data_digest,
+            "fidelities": None if fidelities is None else to_json(list(fidelities), f"the fidelities of {name!r}"),
         }
         with self._transaction(write=True) as connection:
-            row = _find_study(connection, name)
+            row = find_study(connection, name, SCHEMA_VERSION)
             if row is None:
                 fresh |= {"created_at": now(), "state": "running", "versions": to_json(versions, "the versions")}
                 connection.execute(_studies.insert().values(name=name, **fresh))
             else:
                 known = study_from_columns(row._mapping)
+                known = replace(known, search=dict(resolve(known.search)))
                 check_same_study(known, json.loads(text), objectives, data_digest, may_differ)
-                fresh["data_digest"] = data_digest or known.data_digest
-                if fresh["search_digest"] != known.search_digest or fresh["data_digest"] != known.data_digest:
-                    connection.execute(_studies.update().where(_studies.c.id == row.id).values(fresh))
-            return study_from_columns(_study_row(connection, name)._mapping)
+                keys = ["data_digest", "fidelities"]
+                if fresh["search_digest"] != known.search_digest:
+                    keys += ["search", "search_digest"]
+                changed = {key: fresh[key] for key in keys if fresh[key] not in (None, row._mapping[key])}
+                if changed:
+                    connection.execute(_studies.update().where(_studies.c.id == row.id).values(changed))
+            return study_from_columns(study_row(connection, name, SCHEMA_VERSION)._mapping)
 
     def study(self, name: str) -> StudyRecord:
         """The study of this name; LedgerError with the nearest names if there is none."""
         with self._transaction() as connection:
-            return study_from_columns(_study_row(connection, name)._mapping)
+            return study_from_columns(study_row(connection, name, self._version)._mapping)
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""
         with self._transaction() as connection:
-            rows = connection.execute(sa.select(_studies).order_by(_studies.c.id)).mappings()
+            query = sa.select(*columns_of(_studies, self._version)).order_by(_studies.c.id)
+            rows = connection.execute(query).mappings()
             return [study_from_columns(row) for row in rows]
 
     def set_state(self, name: str, state: StudyState) -> None:
@@ -211,8 +189,8 @@ class Ledger:
         if state not in get_args(StudyState):
             raise LedgerError(f"state {state!r} is not one of {', '.join(get_args(StudyState))}")
         with self._transaction(write=True) as connection:
-            study = _study_row(connection, name)
-            connection.execute(_studies.update().where(_studies.c.id == study.id).values(state=state))
+            key = study_id(connection, name)
+            connection.execute(_studies.update().where(_studies.c.id == key).values(state=state))
 
     # Trials: what the driver writes
 
@@ -222,15 +200,24 @@ class Ledger:
         Raises LedgerError if the number is taken, or the record holds results already.
         """
         check_start(trial)
-        row = trial_columns(trial)
         with self._transaction(write=True) as connection:
-            study = _study_row(connection, trial.study)
-            if _find_trial(connection, study.id, trial.number) is not None:
-                raise LedgerError(
-                    f"trial {trial.number} of study {trial.study!r} is already in the ledger: "
-                    "start a new one under `next_number`"
-                )
-            connection.execute(_trials.insert().values(study_id=study.id, **row))
+            _insert_trial(connection, trial)
+
+    def record_reused(self, trial: TrialRecord) -> None:
+        """Record a trial whose results, measurements too, are those of another one (`reused`): nothing is trained.
+
+        It is COMPLETE, or STOPPED at the end of a rung. Raises LedgerError if the number is taken, or it names no other
+        trial.
+        """
+        with self._transaction(write=True) as connection:
+            study = study_row(connection, trial.study, SCHEMA_VERSION)
+            check_reused(trial, json.loads(study.objectives))
+            _insert_trial(connection, trial)
+            what = f"a measurement of trial {trial.number} of study {trial.study!r}"
+            rows = [measurement_columns(measurement, what) for measurement in trial.measurements]
+            place = {"study_id": study.id, "number": trial.number}
+            if rows:
+                connection.execute(_measurements.insert(), [place | row for row in rows])
 
     def record_measurement(self, study: str, number: int, measurement: Measurement) -> None:
         """Record what was measured after an epoch of a running trial.
@@ -240,23 +227,21 @@ class Ledger:
         nothing, even after the trial has finished; anything else about a finished trial raises LedgerError.
         """
         what = f"trial {number} of study {study!r}"
-        new = {
-            "values": to_json(finite(measurement.values, f"a measurement of {what}"), what),
-            "seconds": finite({"seconds": measurement.seconds}, f"a measurement of {what}")["seconds"],
-        }
+        new = measurement_columns(measurement, f"a measurement of {what}")
         with self._transaction(write=True) as connection:
             trial = _trial_row(connection, study, number)
-            place = {"study_id": trial.study_id, "number": number, "rung": measurement.rung, "epoch": measurement.epoch}
-            here = sa.and_(*(_measurements.c[key] == value for key, value in place.items()))
-            known = connection.execute(sa.select(_measurements).where(here)).mappings().first()
-            if known is not None and all(known[key] == value for key, value in new.items()):
+            new |= {"study_id": trial.study_id, "number": number}
+            key = [column.name for column in _measurements.primary_key]
+            this = sa.and_(*(_measurements.c[name] == new[name] for name in key))
+            known = connection.execute(sa.select(_measurements).where(this)).mappings().first()
+            if known is not None and all(known[name] == new[name] for name in ("values", "seconds")):
                 return
             if Outcome(trial.outcome).final:
                 raise LedgerError(f"{what} is already {trial.outcome}: measurements are recorded before it is finished")
             if known is None:
-                connection.execute(_measurements.insert().values(place | new))
+                connection.execute(_measurements.insert().values(new))
             else:
-                connection.execute(_measurements.update().where(here).values(new))
+                connection.execute(_measurements.update().where(this).values(new))
 
     def finish_trial(
         self,
@@ -270,10 +255,12 @@ class Ledger:
         artifact: str | None = None,
         traceback: str | None = None,
         violations: Mapping[str, float] | None = None,
+        reused: str | None = None,
     ) -> None:
         """Record how a running trial ended. `values` holds every objective if it is COMPLETE, and nothing otherwise.
 
-        `violations` replaces those that the trial started with, where some could only be measured after that.
+        `violations` replaces those that the trial started with, where some could only be measured after that. `reused`
+        names the trial whose training the results are ("STUDY:NUMBER"), where that is another one.
 
         Repeating an identical call changes nothing. Raises LedgerError if the trial is already finished otherwise.
         """
@@ -288,8 +275,11 @@ class Ledger:
         }
         if violations is not None:
             end["violations"] = to_json(finite(violations, f"the violations of {what}"), what)
+        if reused is not None:
+            end["reused"] = reused
         with self._transaction(write=True) as connection:
-            check_end(what, outcome, values or {}, json.loads(_study_row(connection, study).objectives))
+            objectives = study_row(connection, study, SCHEMA_VERSION).objectives
+            check_end(what, outcome, values or {}, json.loads(objectives))
             trial = _trial_row(connection, study, number)
             if Outcome(trial.outcome).final:
                 differing = [key for key, value in end.items() if trial._mapping[key] != value]
@@ -299,41 +289,63 @@ class Ledger:
                     f"{what} is already {trial.outcome} and cannot be finished again with another {differing[0]}: "
                     "start a new trial instead"
                 )
-            here = sa.and_(_trials.c.study_id == trial.study_id, _trials.c.number == number)
-            connection.execute(_trials.update().where(here).values(finished_at=now(), **end))
+            this = here(trial.study_id, number)
+            connection.execute(_trials.update().where(this).values(finished_at=now(), **end))
+
+    def resume_trial(self, study: str, number: int) -> None:
+        """Record that a trial that was stopped at the end of a rung goes on: it is RUNNING again.
+
+        Raises LedgerError for a trial of any other outcome.
+        """
+        with self._transaction(write=True) as connection:
+            trial = _trial_row(connection, study, number)
+            if trial.outcome != Outcome.STOPPED:
+                what = f"trial {number} of study {study!r}"
+                raise LedgerError(f"{what} is {trial.outcome} and cannot be resumed: only a stopped one can")
+            end = {"outcome": Outcome.RUNNING.value, "finished_at": None, "reason": ""}
+            connection.execute(_trials.update().where(here(trial.study_id, number)).values(end))
 
     # Trials: what everybody reads
 
     def trials(self, study: str, outcome: Outcome | None = None) -> list[TrialRecord]:
         """The trials of a study (of one outcome, if given), by number; one consistent moment of the ledger."""
         with self._transaction() as connection:
-            where = _trials.c.study_id == _study_row(connection, study).id
+            where = _trials.c.study_id == study_id(connection, study)
             if outcome is not None:
                 where &= _trials.c.outcome == outcome.value
-            with _no_collection():
-                return _read_trials(connection, study, where)
+            return read_trials(connection, study, where, self._version)
 
     def trial(self, study: str, number: int) -> TrialRecord:
         """One trial; LedgerError if the study has no trial of this number."""
         with self._transaction() as connection:
-            row = _trial_row(connection, study, number)
-            here = (_trials.c.study_id == row.study_id) & (_trials.c.number == number)
-            return _read_trials(connection, study, here)[0]
+            found = read_trials(connection, study, here(study_id(connection, study), number), self._version)
+            if not found:
+                raise no_trial(study, number)
+            return found[0]
+
+    def known(self, digest: str, fidelity: str) -> list[Known]:
+        """The trials of an architecture in all studies that have a fidelity among theirs, the oldest study first."""
+        with self._transaction() as connection:
+            if self._version < 2:  # no study there has a fidelity
+                return []
+            tried = sa.select(_trials.c.study_id).where(_trials.c.digest == digest)
+            query = sa.select(_studies.c.id, _studies.c.name, _studies.c.fidelities).where(_studies.c.id.in_(tried))
+            found = []
+            for key, name, fidelities in connection.execute(query.order_by(_studies.c.id)).all():
+                rungs = json.loads(fidelities or "[]")
+                if fidelity in rungs:
+                    where = (_trials.c.study_id == key) & (_trials.c.digest == digest)
+                    trials = read_trials(connection, name, where, self._version)
+                    found += [Known(trial, rungs.index(fidelity)) for trial in trials]
+            return found
 
     def count_outcomes(self, study: str) -> dict[str, int]:
         """Outcome -> number of trials, for all outcomes, zeros included."""
         with self._transaction() as connection:
-            where = _trials.c.study_id == _study_row(connection, study).id
+            where = _trials.c.study_id == study_id(connection, study)
             query = sa.select(_trials.c.outcome, sa.func.count()).where(where).group_by(_trials.c.outcome)
             counted = {row[0]: row[1] for row in connection.execute(query)}
         return {outcome.value: counted.get(outcome.value, 0) for outcome in Outcome}
-
-    def next_number(self, study: str) -> int:
-        """The lowest number above all trials of the study; 0 for a study without trials."""
-        with self._transaction() as connection:
-            where = _trials.c.study_id == _study_row(connection, study).id
-            highest = connection.execute(sa.select(sa.func.max(_trials.c.number)).where(where)).scalar()
-        return 0 if highest is None else int(highest) + 1
 
     @contextmanager
     def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
@@ -343,6 +355,8 @@ class Ledger:
         if write and self.read_only:
             raise LedgerError(f"the ledger {self.path} was opened for reading only: open it without read_only to write")
         with _sentences(self.path), (self._writing if write else self._engine).begin() as connection:
+            if self._version < SCHEMA_VERSION:  # a driver may have brought the file up to date since
+                self._version = _schema_version(connection, self.path) or SCHEMA_VERSION
             yield connection
 
 
@@ -369,9 +383,9 @@ def _schema_version(connection: sa.Connection, path: Path) -> int | None:
     tables = sa.inspect(connection).get_table_names()
     if not tables:
         return None
-    if _version.name not in tables:
+    if version_table.name not in tables:
         raise LedgerError(f"{path} is a database but not a ledger: choose another file")
-    version = connection.execute(sa.select(_version.c.version)).scalar_one()
+    version = connection.execute(sa.select(version_table.c.version)).scalar_one()
     if version > SCHEMA_VERSION:
         raise LedgerError(
             f"the ledger {path} is of version {version}, and this program reads versions up to {SCHEMA_VERSION}: "
@@ -392,55 +406,22 @@ def _sentences(path: Path) -> Iterator[None]:
         raise
 
 
-# Rows and records
+# Rows
 
 
-def _find_study(connection: sa.Connection, name: str) -> sa.Row[Any] | None:
-    return connection.execute(sa.select(_studies).where(_studies.c.name == storable(name))).first()
-
-
-def _study_row(connection: sa.Connection, name: str) -> sa.Row[Any]:
-    row = _find_study(connection, name)
-    if row is not None:
-        return row
-    names = list(connection.execute(sa.select(_studies.c.name).order_by(_studies.c.id.desc())).scalars())
-    near = difflib.get_close_matches(name, names, n=3) or names[:3]
-    known = f"did you mean {' or '.join(map(repr, near))}?" if near else "the ledger has no studies yet"
-    raise LedgerError(f"there is no study {name!r}: {known}")
-
-
-def _find_trial(connection: sa.Connection, study_id: int, number: int) -> sa.Row[Any] | None:
-    here = sa.and_(_trials.c.study_id == study_id, _trials.c.number == number)
-    return connection.execute(sa.select(_trials).where(here)).first()
+def _insert_trial(connection: sa.Connection, trial: TrialRecord) -> None:
+    row = trial_columns(trial)
+    key = study_id(connection, trial.study)
+    if connection.execute(sa.select(_trials.c.number).where(here(key, trial.number))).first() is not None:
+        raise LedgerError(
+            f"trial {trial.number} of study {trial.study!r} is already in the ledger: "
+            "start a new one under the next free number"
+        )
+    connection.execute(_trials.insert().values(study_id=key, **row))
 
 
 def _trial_row(connection: sa.Connection, study: str, number: int) -> sa.Row[Any]:
-    row = _find_trial(connection, _study_row(connection, study).id, number)
+    row = connection.execute(sa.select(_trials).where(here(study_id(connection, study), number))).first()
     if row is None:
-        raise LedgerError(f"study {study!r} has no trial {number}: `nas status` lists what it has")
+        raise no_trial(study, number)
     return row
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Pause the garbage collector while many small, acyclic objects are made: it would take most of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _read_trials(connection: sa.Connection, study: str, where: sa.ColumnElement[bool]) -> list[TrialRecord]:
-    """The trials that `where` (a condition on the trials' table) selects, by number, with their measurements."""
-    query = sa.select(_measurements).join(_trials).where(where)
-    order = (_measurements.c.number, _measurements.c.rung, _measurements.c.epoch)
-    rows = connection.execute(query.order_by(*order)).all()
-    measured: dict[int, list[Measurement]] = {}
-    for (_, number, rung, epoch, _, seconds), values in zip(rows, from_json([row[4] for row in rows]), strict=True):
-        measured.setdefault(number, []).append(Measurement(rung, epoch, values, seconds))
-    rows = connection.execute(sa.select(_trials).where(where).order_by(_trials.c.number)).all()
-    columns = list(zip(*rows, strict=True)) or [()] * len(_trials.c)
-    return trials_from_columns(study, dict(zip(_trials.c.keys(), columns, strict=True)), measured)

@@ -19,18 +19,21 @@ from search_spaces.errors import RequestError
 
 Direction = Literal["minimize", "maximize"]
 StudyState = Literal["running", "stopped", "complete"]
-Origin = Literal["seed", "sampler"]
+Origin = Literal["seed", "sampler", "random"]  # random: the control arm, uniform points that teach no sampler
 
 
 class Outcome(enum.StrEnum):
-    """How a trial stands. Every outcome but `RUNNING` is final: the ledger does not change it any more."""
+    """How a trial stands. Every outcome but `RUNNING` is final: only a `STOPPED` trial can be resumed."""
 
     RUNNING = "running"
     COMPLETE = "complete"
+    STOPPED = "stopped"
     SCREENED = "screened"
     DUPLICATE = "duplicate"
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out-of-memory"
+    LOST_WORKER = "lost-worker"
+    TIMED_OUT = "timed-out"
     BROKEN = "broken"
 
     @property
@@ -46,7 +49,12 @@ class Outcome(enum.StrEnum):
     @property
     def trained(self) -> bool:
         """Whether the trial used up a part of the budget, with whatever result."""
-        return self in (Outcome.COMPLETE, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
+        return self in _TRAINED
+
+    @property
+    def failed(self) -> bool:
+        """Whether the trial used up a part of the budget and came to no result."""
+        return self.trained and self not in (Outcome.COMPLETE, Outcome.STOPPED)
 
     @property
     def set_aside(self) -> bool:
@@ -54,13 +62,26 @@ class Outcome(enum.StrEnum):
         return self in (Outcome.SCREENED, Outcome.DUPLICATE)
 
 
+_TRAINED = frozenset(
+    (
+        Outcome.COMPLETE,
+        Outcome.STOPPED,
+        Outcome.DIVERGED,
+        Outcome.OUT_OF_MEMORY,
+        Outcome.LOST_WORKER,
+        Outcome.TIMED_OUT,
+    )
+)
 _SENTENCES = {
     Outcome.RUNNING: "The trial is training, or was interrupted and goes on from its checkpoint.",
     Outcome.COMPLETE: "The trial was trained to its end and all of its objectives were measured.",
+    Outcome.STOPPED: "The trial was trained to the end of a rung and is not among those that go on to the next one.",
     Outcome.SCREENED: "The architecture breaks a limit or principle known before training, so it was not trained.",
     Outcome.DUPLICATE: "The same architecture was already tried in this setting, so it was not trained again.",
     Outcome.DIVERGED: "The loss or a measured value stopped being a finite number, so the training was ended.",
     Outcome.OUT_OF_MEMORY: "The training needed more memory than its device had.",
+    Outcome.LOST_WORKER: "The worker was lost during the training, as often as it was tried: the machine ended it.",
+    Outcome.TIMED_OUT: "The training took longer than a trial may, so it was ended.",
     Outcome.BROKEN: "The trial ended with an error in the program; the traceback is kept with the trial.",
 }
 
@@ -87,12 +108,14 @@ class Measurement:
         epoch: epochs of training behind the measurement, counted over the whole trial; 0: taken before any.
         values: measured quantity -> finite number.
         seconds: training time of the trial so far, from a monotonic clock.
+        order: place among all that was recorded of the study; 0 where that was not kept.
     """
 
     rung: int
     epoch: int
     values: dict[str, float]
     seconds: float
+    order: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +131,8 @@ class StudyRecord:
         state: running, stopped or complete.
         versions: package -> version at the time of creation.
         data_digest: identity of the data the study trains on, or None where it is not known.
+        fidelities: per rung, sha256 (hex) of all that two trainings must share to come to the same values; () where
+            that is not known.
     """
 
     name: str
@@ -118,6 +143,7 @@ class StudyRecord:
     state: StudyState
     versions: dict[str, str]
     data_digest: str | None = None
+    fidelities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +169,8 @@ class TrialRecord:
         seconds: seconds of training from monotonic clocks, or None where nothing was trained.
         artifact: the weights' path relative to the runs folder, or None.
         traceback: of a broken trial, or None.
+        reused: "STUDY:NUMBER" whose training these values are, or None for a trial that was trained itself.
+        order: place among all that was recorded of the study; 0 where that was not kept.
     """
 
     study: str
@@ -163,6 +191,16 @@ class TrialRecord:
     seconds: float | None = None
     artifact: str | None = None
     traceback: str | None = None
+    reused: str | None = None
+    order: int = 0
+
+
+@dataclass(frozen=True)
+class Known:
+    """A trial of an architecture in a study with a certain fidelity. `rung`: the fidelity's index in that study."""
+
+    trial: TrialRecord
+    rung: int
 
 
 # Records and rows: mappings stand in a row as JSON text
@@ -182,9 +220,24 @@ def trial_columns(trial: TrialRecord) -> dict[str, object]:
         "outcome": trial.outcome.value,
         "reason": storable(trial.reason),
         "violations": to_json(finite(trial.violations, f"the violations of {what}"), what),
-        "values": "{}",
+        "values": to_json(finite(trial.values, f"the values of {what}"), what),
+        "seconds": trial.seconds,
+        "artifact": trial.artifact,
         "started_at": trial.started_at,
         "finished_at": trial.started_at if trial.outcome.final else None,
+        "reused": trial.reused,
+        "order": trial.order,
+    }
+
+
+def measurement_columns(measurement: Measurement, what: str) -> dict[str, Any]:
+    """The row of a measurement, without its trial; LedgerError (about `what`) where it cannot be recorded."""
+    return {
+        "rung": measurement.rung,
+        "epoch": measurement.epoch,
+        "values": to_json(finite(measurement.values, what), what),
+        "seconds": finite({"seconds": measurement.seconds}, what)["seconds"],
+        "order": measurement.order,
     }
 
 
@@ -211,6 +264,7 @@ def study_from_columns(columns: Mapping[Any, Any]) -> StudyRecord:
     fields = {key: value for key, value in columns.items() if key != "id"}
     for key in ("search", "objectives", "versions"):
         fields[key] = json.loads(fields[key])
+    fields["fidelities"] = tuple(json.loads(fields["fidelities"] or "[]"))
     return StudyRecord(**fields)
 
 
@@ -285,8 +339,20 @@ def check_start(trial: TrialRecord) -> None:
         raise LedgerError(f"{what} cannot start as {trial.outcome}: start it as running, then finish it")
     if trial.number < 0:
         raise LedgerError(f"{what} has a negative number: trials are numbered from 0")
-    if trial.values or trial.measurements:
+    if trial.values or trial.measurements or trial.reused:
         raise LedgerError(f"{what} starts with results: record them with `record_measurement` and `finish_trial`")
+
+
+def check_reused(trial: TrialRecord, objectives: Collection[str]) -> None:
+    """LedgerError unless the record is one whose results are those of another trial."""
+    what = f"trial {trial.number} of study {trial.study!r}"
+    if not trial.reused:
+        raise LedgerError(f"{what} names no trial whose results it takes over: set `reused`, or start it")
+    if trial.outcome not in (Outcome.COMPLETE, Outcome.STOPPED):
+        raise LedgerError(f"{what} takes over results and is {trial.outcome}: complete or stopped is allowed")
+    if trial.number < 0:
+        raise LedgerError(f"{what} has a negative number: trials are numbered from 0")
+    check_end(what, trial.outcome, trial.values, objectives)
 
 
 def check_end(what: str, outcome: Outcome, values: Mapping[str, float], objectives: Collection[str]) -> None:

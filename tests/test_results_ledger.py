@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
-from results.ledger import Ledger, LedgerError, StudyMismatch
+from results import ledger_tables
+from results.ledger import Known, Ledger, LedgerError, StudyMismatch
 from results.outcome import Measurement, Outcome, TrialRecord
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -172,9 +175,7 @@ def test_a_trial_that_is_never_trained_is_final_at_once(ledger, outcome):
 
 
 def test_a_number_is_given_once_per_study(ledger):
-    assert ledger.next_number("digits") == 0
     ledger.start_trial(running(4))
-    assert ledger.next_number("digits") == 5
     with pytest.raises(LedgerError, match="trial 4 of study 'digits' is already in the ledger"):
         ledger.start_trial(running(4, digest="other"))
     assert ledger.trial("digits", 4) == running(4, started_at=ledger.trial("digits", 4).started_at)
@@ -290,6 +291,114 @@ def test_trials_by_number_by_outcome_and_counted(ledger):
     assert ledger.count_outcomes("digits") == expected | {"running": 2, "complete": 1, "out-of-memory": 1}
 
 
+# Rungs, and results of other studies
+
+
+def test_a_trial_that_was_stopped_at_a_rung_goes_on(ledger):
+    ledger.start_trial(running(0))
+    first, second = Measurement(0, 1, {"error": 0.5}, 1.0, order=1), Measurement(1, 2, {"error": 0.4}, 2.0, order=2)
+    ledger.record_measurement("digits", 0, first)
+    with pytest.raises(LedgerError, match="only a complete trial has them"):
+        ledger.finish_trial("digits", 0, Outcome.STOPPED, values=VALUES)
+    ledger.finish_trial("digits", 0, Outcome.STOPPED, reason="at rung 0", seconds=1.0)
+    with pytest.raises(LedgerError, match="already stopped"):
+        ledger.record_measurement("digits", 0, second)
+    stopped = ledger.trial("digits", 0)
+    assert (stopped.outcome, stopped.reason, stopped.values) == (Outcome.STOPPED, "at rung 0", {})
+    ledger.resume_trial("digits", 0)
+    resumed = ledger.trial("digits", 0)
+    assert resumed == replace(stopped, outcome=Outcome.RUNNING, reason="", finished_at=None)
+    with pytest.raises(LedgerError, match="is running and cannot be resumed: only a stopped one can"):
+        ledger.resume_trial("digits", 0)
+    ledger.record_measurement("digits", 0, second)
+    ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES, seconds=2.0)
+    assert ledger.trial("digits", 0).measurements == (first, second)
+
+
+@pytest.mark.parametrize(
+    "outcome", [outcome for outcome in Outcome if outcome not in (Outcome.STOPPED, Outcome.RUNNING)]
+)
+def test_only_a_stopped_trial_is_resumed(ledger, outcome):
+    ledger.start_trial(running(0, outcome=outcome if outcome.set_aside else Outcome.RUNNING))
+    if not outcome.set_aside:
+        ledger.finish_trial("digits", 0, outcome, values=VALUES if outcome is Outcome.COMPLETE else None)
+    before = ledger.trial("digits", 0)
+    with pytest.raises(LedgerError, match=f"is {outcome} and cannot be resumed"):
+        ledger.resume_trial("digits", 0)
+    with pytest.raises(LedgerError, match="has no trial 7"):
+        ledger.resume_trial("digits", 7)
+    assert ledger.trial("digits", 0) == before
+
+
+def test_what_another_study_knows_of_an_architecture(ledger):
+    ledger.create_study("cheap", SEARCH, OBJECTIVES, {}, fidelities=["f1"])
+    ledger.create_study("long", SEARCH, OBJECTIVES, {}, fidelities=("f0", "f1"))
+    assert ledger.study("long").fidelities == ("f0", "f1")
+    assert ledger.study("digits").fidelities == ()
+    for study in ("digits", "cheap", "long"):
+        ledger.start_trial(running(0, study=study, digest="same"))
+        ledger.start_trial(running(1, study=study, digest=f"only {study}"))
+        ledger.record_measurement(study, 0, Measurement(0, 1, {"error": 0.5}, 1.0))
+    trials = {study: ledger.trials(study) for study in ("cheap", "long")}
+    assert ledger.known("same", "f1") == [Known(trials["cheap"][0], 0), Known(trials["long"][0], 1)]
+    assert ledger.known("same", "f0") == [Known(trials["long"][0], 0)]
+    assert ledger.known("only cheap", "f1") == [Known(trials["cheap"][1], 0)]
+    assert ledger.known("only cheap", "f0") == ledger.known("other", "f0") == ledger.known("same", "f2") == []
+
+
+def test_the_fidelities_of_an_older_study_are_added_when_it_goes_on(ledger):
+    assert ledger.create_study("digits", SEARCH, OBJECTIVES, {}, fidelities=["f0"]).fidelities == ("f0",)
+    assert ledger.create_study("digits", SEARCH, OBJECTIVES, {}).fidelities == ("f0",)
+
+
+def test_results_of_another_trial_are_taken_over_at_once(ledger):
+    measured = (Measurement(0, 1, {"error": 0.5}, 0.0, order=7), Measurement(1, 2, {"error": 0.25}, 0.0, order=8))
+    known = running(0, outcome=Outcome.COMPLETE, values=VALUES, measurements=measured, reused="old:3", order=6)
+    stopped = running(1, outcome=Outcome.STOPPED, reason="rung 0", measurements=measured[:1], reused="old:3")
+    for trial in (known, stopped):
+        ledger.record_reused(trial)
+        assert ledger.trial("digits", trial.number) == replace(trial, finished_at=trial.started_at)
+    before = ledger.trials("digits")
+    for wrong, found in [
+        (replace(known, number=0), "trial 0 of study 'digits' is already in the ledger"),
+        (replace(known, number=2, reused=None), "names no trial whose results"),
+        (replace(known, number=2, outcome=Outcome.DIVERGED), "is diverged: complete or stopped is allowed"),
+        (replace(known, number=2, values={"error": 0.5}), "without a value of 'macs'"),
+        (replace(known, number=2, values=VALUES | {"error": math.nan}), "finite"),
+        (replace(known, number=2, measurements=(Measurement(0, 1, {"error": math.inf}, 0.0),)), "finite"),
+        (replace(known, number=-1), "numbered from 0"),
+    ]:
+        with pytest.raises(LedgerError, match=found):
+            ledger.record_reused(wrong)
+    with pytest.raises(LedgerError, match="starts with results"):
+        ledger.start_trial(running(2, reused="old:3"))
+    assert ledger.trials("digits") == before
+
+
+def test_a_running_trial_may_end_with_the_results_of_another(ledger):
+    ledger.start_trial(running(0))
+    ledger.finish_trial("digits", 0, Outcome.STOPPED, reused="old:3")
+    ledger.resume_trial("digits", 0)
+    assert ledger.trial("digits", 0).reused == "old:3"
+    ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES)
+    assert ledger.trial("digits", 0).reused == "old:3"
+
+
+def test_a_search_file_from_before_a_default_is_the_same_study(ledger):
+    later = SEARCH | {"control": 0.25}
+    with pytest.raises(StudyMismatch, match=r"control not set, and now control is 0\.25"):
+        ledger.create_study("digits", later, OBJECTIVES, {}, "data-1")
+
+    def resolve(stored):
+        return {"control": 0.25} | stored
+
+    with pytest.raises(StudyMismatch, match=r"control 0\.25, and now control is 0\.5"):
+        ledger.create_study("digits", later | {"control": 0.5}, OBJECTIVES, {}, "data-1", resolve=resolve)
+    assert ledger.study("digits").search == SEARCH
+    assert ledger.create_study("digits", later, OBJECTIVES, {}, "data-1", resolve=resolve).search == later
+    assert ledger.create_study("digits", later, OBJECTIVES, {}, "data-1").search == later
+
+
 def test_a_traceback_with_an_undecodable_file_name_is_kept(ledger):
     ledger.start_trial(running(0))
     ledger.finish_trial("digits", 0, Outcome.BROKEN, reason="caf\udce9", traceback="File '/x/\udcff'")
@@ -309,13 +418,14 @@ records = st.builds(
     study=st.just("digits"),
     number=st.just(0),
     digest=st.text(max_size=8),
-    origin=st.sampled_from(["seed", "sampler"]),
+    origin=st.sampled_from(["seed", "sampler", "random"]),
     seed=st.none() | st.text(max_size=8),
     architecture=st.dictionaries(st.text(max_size=8), plain, max_size=3),
     genes=st.none() | st.dictionaries(st.text(max_size=8), finite | st.integers() | st.text(max_size=8), max_size=4),
     costs=st.dictionaries(st.text(max_size=8), st.integers(), max_size=4),
     reason=st.text(max_size=8),
     violations=named,
+    order=st.integers(0, 2**31 - 1),
 )
 
 
@@ -341,7 +451,6 @@ def test_whatever_is_recorded_is_read_back(path):
                 replace(record, study=study, number=number, measurements=rows, finished_at=finished_at, **end)
                 for number, (record, finished_at) in enumerate(zip(trials, ends, strict=True))
             ]
-            assert ledger.next_number(study) == len(trials)
 
         law()
 
@@ -379,7 +488,7 @@ def test_the_journal_and_its_safety(ledger, path):
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version FROM inception_nas_ledger").fetchall() == [(1,)]
+        assert connection.execute("SELECT version FROM inception_nas_ledger").fetchall() == [(2,)]
 
 
 def test_reading_while_a_driver_writes(ledger, path):
@@ -505,8 +614,96 @@ def test_a_newer_ledger_is_refused(path):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE inception_nas_ledger SET version = 7")
     for options in ({}, {"create": True}, {"read_only": True}):
-        with pytest.raises(LedgerError, match="version 7, and this program reads versions up to 1: update"):
+        with pytest.raises(LedgerError, match="version 7, and this program reads versions up to 2: update"):
             Ledger.open(path, **options)
+
+
+# Older versions (tests/golden/ledger-N.sql: what the program of that version wrote)
+
+
+@pytest.fixture
+def old(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((ROOT / "tests/golden/ledger-1.sql").read_text(encoding="utf-8"))
+        connection.execute("PRAGMA journal_mode=WAL")
+    return path
+
+
+def columns(path):
+    """Table -> its columns (name, type, required, default, key) and indexes."""
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {
+            table: (
+                sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({table})")),
+                sorted(row[1:4] for row in connection.execute(f"PRAGMA index_list({table})")),
+                sorted(row[2:5] for row in connection.execute(f"PRAGMA foreign_key_list({table})")),
+            )
+            for table in tables
+        }
+
+
+def old_trials(ledger):
+    return {trial.number: trial for trial in ledger.trials("digits")}
+
+
+def test_an_older_ledger_is_read_as_it_is(old):
+    content = old.read_bytes()
+    with Ledger.open(old, read_only=True) as reader:
+        study, trials = reader.study("digits"), old_trials(reader)
+        assert (study.state, study.data_digest, study.fidelities) == ("stopped", "data-1", ())
+        assert [record.name for record in reader.studies()] == ["digits", "other"]
+        assert reader.known(trials[0].digest, "f0") == []
+        assert reader.count_outcomes("digits")["duplicate"] == 1
+    assert trials[0].values == {"error": 0.25, "macs": 5713216096.0}
+    assert trials[0].measurements[0] == Measurement(0, 0, {"latency_ms": 12.5}, 0.0, order=0)
+    assert [(trial.outcome.value, trial.reused, trial.order) for trial in trials.values()] == [
+        (outcome, None, 0) for outcome in ("complete", "screened", "duplicate", "diverged", "broken", "running")
+    ]
+    assert old.read_bytes() == content
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_goes_on(old, tmp_path):
+    with Ledger.open(old, read_only=True) as reader:  # it stays open while a driver brings the file up to date
+        before = reader.study("digits"), old_trials(reader)
+        with Ledger.open(old) as ledger:
+            assert (ledger.study("digits"), old_trials(ledger)) == before
+            study = ledger.create_study("digits", before[0].search, OBJECTIVES, {}, "data-1", fidelities=["f0"])
+            assert (study.created_at, study.fidelities) == (before[0].created_at, ("f0",))
+            ledger.record_measurement("digits", 5, Measurement(0, 2, {"error": 0.5}, 2.0, order=1))
+            ledger.finish_trial("digits", 5, Outcome.COMPLETE, values=VALUES, reused="other:1")
+            assert [known.trial.number for known in ledger.known(f"{0:064x}", "f0")] == [0, 2]
+        assert reader.trial("digits", 5).reused == "other:1"
+    fresh = tmp_path / "fresh.db"
+    Ledger.open(fresh, create=True).close()
+    assert columns(old) == columns(fresh)
+    with Ledger.open(old) as ledger:  # once
+        assert ledger.trial("digits", 5).measurements[-1].order == 1
+
+
+def test_a_crash_while_a_ledger_is_brought_up_to_date_leaves_it_as_it_was(old, monkeypatch):
+    before = columns(old)
+    steps = {1: (*ledger_tables._MIGRATIONS[1][:3], "ALTER TABLE nowhere ADD COLUMN x TEXT")}
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_tables, "_MIGRATIONS", steps)
+        with pytest.raises(OperationalError, match="nowhere"):
+            Ledger.open(old)
+    assert columns(old) == before
+    with Ledger.open(old) as ledger:
+        assert len(ledger.trials("digits")) == 6
+
+
+def test_several_programs_may_bring_a_ledger_up_to_date_at_once(old):
+    together(lambda: Ledger.open(old).close())
+    with Ledger.open(old) as ledger:
+        assert len(ledger.trials("digits")) == 6
+
+
+def together(work, times=6):
+    """Run `work` in threads at once; raise what one of them raised."""
+    with ThreadPoolExecutor(times) as pool:
+        for future in [pool.submit(work) for _ in range(times)]:
+            future.result()
 
 
 def test_a_name_with_characters_of_a_uri(tmp_path):
@@ -560,21 +757,11 @@ def test_many_threads_may_use_one_ledger(ledger):
 
 
 def test_several_programs_may_create_the_same_ledger_at_once(path):
-    failures = []
-
     def work():
-        try:
-            with Ledger.open(path, create=True) as ledger:
-                ledger.create_study("digits", SEARCH, OBJECTIVES, {})
-        except LedgerError as error:
-            failures.append(error)
+        with Ledger.open(path, create=True) as ledger:
+            ledger.create_study("digits", SEARCH, OBJECTIVES, {})
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    together(work)
     with Ledger.open(path) as ledger:
         assert len(ledger.studies()) == 1
 
@@ -590,6 +777,11 @@ def test_records_and_outcomes_are_plain(ledger):
     ledger.start_trial(running(0))
     assert json.loads(json.dumps(ledger.trial("digits", 0).architecture)) == running(0).architecture
     assert [outcome.value for outcome in Outcome if not outcome.final] == ["running"]
+    untrained = {Outcome.RUNNING, Outcome.SCREENED, Outcome.DUPLICATE, Outcome.BROKEN}
+    assert {outcome for outcome in Outcome if not outcome.trained} == untrained
+    assert {outcome for outcome in Outcome if outcome.set_aside} == {Outcome.SCREENED, Outcome.DUPLICATE}
+    successes = {Outcome.COMPLETE, Outcome.STOPPED}
+    assert {outcome for outcome in Outcome if outcome.failed} == set(Outcome) - untrained - successes
     assert all(outcome.sentence.endswith(".") for outcome in Outcome)
 
 

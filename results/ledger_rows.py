@@ -1,0 +1,77 @@
+"""Rows of the ledger by name and number, and records of them; each call is a part of the caller's transaction."""
+
+from __future__ import annotations
+
+import difflib
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from results.ledger_tables import columns_of, measurements, studies, trials
+from results.outcome import LedgerError, Measurement, TrialRecord, from_json, storable, trials_from_columns
+
+
+def find_study(connection: sa.Connection, name: str, version: int) -> sa.Row[Any] | None:
+    """Return the row of a study, if there is one."""
+    here = studies.c.name == storable(name)
+    return connection.execute(sa.select(*columns_of(studies, version)).where(here)).first()
+
+
+def study_row(connection: sa.Connection, name: str, version: int) -> sa.Row[Any]:
+    """Return the row of a study; LedgerError with the nearest names if there is none."""
+    row = find_study(connection, name, version)
+    if row is not None:
+        return row
+    names = list(connection.execute(sa.select(studies.c.name).order_by(studies.c.id.desc())).scalars())
+    near = difflib.get_close_matches(name, names, n=3) or names[:3]
+    known = f"did you mean {' or '.join(map(repr, near))}?" if near else "the ledger has no studies yet"
+    raise LedgerError(f"there is no study {name!r}: {known}")
+
+
+def study_id(connection: sa.Connection, name: str) -> int:
+    """Return the key of a study; LedgerError with the nearest names if there is none."""
+    found = connection.execute(sa.select(studies.c.id).where(studies.c.name == storable(name))).scalar()
+    return int(study_row(connection, name, 1).id if found is None else found)
+
+
+def here(key: int, number: int) -> sa.ColumnElement[bool]:
+    """Return the condition that selects one trial of the study with this key."""
+    return (trials.c.study_id == key) & (trials.c.number == number)
+
+
+def no_trial(study: str, number: int) -> LedgerError:
+    """Return what is said of a number that a study does not have."""
+    return LedgerError(f"study {study!r} has no trial {number}: `nas status` lists what it has")
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause the garbage collector while many small, acyclic objects are made: it would take most of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def read_trials(
+    connection: sa.Connection, study: str, where: sa.ColumnElement[bool], version: int
+) -> list[TrialRecord]:
+    """The trials that `where` (a condition on the trials' table) selects, by number, with their measurements."""
+    order = (measurements.c.number, measurements.c.rung, measurements.c.epoch)
+    with _no_collection():
+        query = sa.select(*columns_of(measurements, version)).join_from(measurements, trials).where(where)
+        rows = connection.execute(query.order_by(*order)).all()
+        measured: dict[int, list[Measurement]] = {}
+        decoded = from_json([row[4] for row in rows])
+        for (_, number, rung, epoch, _, seconds, place), values in zip(rows, decoded, strict=True):
+            measured.setdefault(number, []).append(Measurement(rung, epoch, values, seconds, place))
+        query = sa.select(*columns_of(trials, version)).where(where).order_by(trials.c.number)
+        rows = connection.execute(query).all()
+        columns = list(zip(*rows, strict=True)) or [()] * len(trials.c)
+        return trials_from_columns(study, dict(zip(trials.c.keys(), columns, strict=True)), measured)
