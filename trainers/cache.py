@@ -173,6 +173,7 @@ def _open(place: Path, listing: Listing) -> Collection | None:
             str(about["digest"]),
             damaged=len(about["damaged"]),
             original=lambda row: _whole(listing, int(files[row])),
+            named=lambda row: listing.files[int(files[row])],
         )
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise _Damaged(f"{type(error).__name__}: {error}") from None
