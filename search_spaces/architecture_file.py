@@ -20,10 +20,10 @@ from search_spaces.architecture import (
     lay_out,
 )
 from search_spaces.errors import RequestError, ResolutionError, nearest
-from search_spaces.names import NAME_RULE, is_name
 from search_spaces.operations import Conv, LocalNorm, Plain, Pool, Shape, parse
 from search_spaces.yaml_files import Document, read_file, read_text
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYS = ("format", "name", "resolution", "norm_eps", "stem", "stages", "dropout", "aux", "notes")
 
 
@@ -52,8 +52,8 @@ def from_document(document: Document) -> Architecture:
     if data["format"] != FORMAT:
         document.fail(("format",), f"format is {repr(data['format'])[:60]}: this version reads {FORMAT!r}")
     name = data["name"]
-    if not isinstance(name, str) or not is_name(name):
-        document.fail(("name",), f"name is {str(name)[:80]!r}: {NAME_RULE}")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        document.fail(("name",), f"name is {str(name)[:80]!r}: use 1 to 64 letters, digits, '.', '_' or '-'")
     stages = tuple(
         reader.stage(("stages", s), stage, first=s == 0)
         for s, stage in enumerate(reader.items(("stages",), data["stages"], 1, 16))

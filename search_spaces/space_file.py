@@ -62,10 +62,13 @@ def _head(value: Any) -> Any:
     return steps
 
 
-def _short_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", value):
-        raise ValueError(f"{value[:60]!r} is not a name: use 1 to 32 small letters, digits and '_', a letter first")
-    return value
+def _named(pattern: str, sentence: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value[:60]!r} is not a name: {sentence}")
+        return value
+
+    return AfterValidator(check)
 
 
 def _once(value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -98,8 +101,13 @@ def _in_order(value: tuple[int, int]) -> tuple[int, int]:
 WidthsField = Annotated[Widths, BeforeValidator(_widths)]
 Stem = Annotated[tuple[Conv | Pool | LocalNorm, ...], BeforeValidator(_stem), Field(min_length=1)]
 Head = Annotated[tuple[HeadStep, ...], BeforeValidator(_head), Field(min_length=1)]
-Name = Annotated[str, AfterValidator(_short_name)]
-SpaceName = Annotated[str, AfterValidator(checked_name)]
+Name = Annotated[str, _named(r"[a-z][a-z0-9_]{0,31}", "use 1 to 32 small letters, digits and '_', a letter first")]
+SpaceName = Annotated[
+    str,
+    _named(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "use 1 to 64 letters, digits, '.', '_' or '-', a letter or a digit first"
+    ),
+]
 Odd = Annotated[int, Field(ge=3, le=15), AfterValidator(_odd)]
 Depth = Annotated[int, Field(ge=1, le=32)]
 Repeats = Annotated[int, Field(ge=1, le=4)]
