@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +62,8 @@ class Server:
 
 
 @contextmanager
-def new_server() -> Iterator[Server]:
-    """Make and run a server; skip the test where PostgreSQL is not installed (in CI that is a failure)."""
+def new_server(*, run: bool = True) -> Iterator[Server]:
+    """Make a server, and ``run`` it; skip the test where PostgreSQL is not installed (in CI that is a failure)."""
     if reason := _missing():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     with tempfile.TemporaryDirectory(prefix="nas-postgresql-") as name, socket.socket() as free:
@@ -79,7 +79,7 @@ def new_server() -> Iterator[Server]:
         command = [*_as_postgres("KILL"), _program("initdb"), "-D", str(server.folder), "-U", USER, "-E", "UTF8"]
         command += ["--pwfile", str(top / "password"), "--auth", "scram-sha-256", "--no-sync", "--locale", "C"]
         subprocess.run(command, check=True, capture_output=True, cwd="/")
-        with server.running():
+        with server.running() if run else nullcontext():
             yield server
 
 
