@@ -6,7 +6,6 @@ driver that starts on an old study reads it, takes over what was interrupted, an
 """
 
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -19,11 +18,11 @@ from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
 from nas.doctor import hardware
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
-from nas.lock import sole_process
 from nas.measuring import Measuring
 from nas.progress import Progress
+from nas.runs import Runs
 from nas.samplers.contract import Sampler
-from nas.study import LEDGER, Study
+from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Measurement, Outcome, StudyState, TrialRecord
 from search_spaces.architecture import Architecture
@@ -43,7 +42,7 @@ BROKEN_IN_A_ROW = 3  # the same mistake so often is the program's, not the archi
 
 def run(
     config: SearchConfig,
-    runs: Path,
+    runs: Path | Runs,
     *,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -59,9 +58,11 @@ def run(
     config = config.with_classes(len(data.classes))
     searched = space(config.space, config.target.resolution)
     seeds = _check_seeds(config)
-    with _ledger(runs) as ledger, sole_process(runs / config.study, f"study {config.study!r} is being searched"):
+    place = Runs.of(runs)
+    with place.write() as ledger, ledger.hold(config.study):
+        place.make_folder(config.study)
         _create(ledger, config, searched, data)
-        driver = Driver(config, ledger, runs, searched, data, seeds, progress)
+        driver = Driver(config, ledger, place.folder, searched, data, seeds, progress)
         try:
             if driver.open_trials:
                 with Interrupt(driver.stop):
@@ -70,7 +71,7 @@ def run(
                 driver.progress.nothing_to_do()
         finally:  # however it ended, no reader is told that it still runs
             driver.finish()
-    return Study.open(config.study, runs)
+    return Study.open(config.study, place)
 
 
 class Driver:
@@ -354,21 +355,6 @@ def _check_seeds(config: SearchConfig) -> list[Architecture]:
         architecture.graph(config.target.resolution)
         proxy(architecture, config.proxy.resolution, config.proxy.width).graph(config.proxy.resolution, aux=True)
     return seeds
-
-
-def _ledger(runs: Path) -> Ledger:
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(
-            f"the runs folder {str(runs)!r} cannot be made ({error.strerror}): choose another with --runs, "
-            "or mend its permissions"
-        ) from None
-    if not os.access(runs, os.W_OK | os.X_OK):
-        raise RequestError(
-            f"the runs folder {str(runs)!r} cannot be written: choose another with --runs, or mend its permissions"
-        )
-    return Ledger.open(runs / LEDGER, create=True)
 
 
 def _create(ledger: Ledger, config: SearchConfig, searched: SearchSpace, data: DataSet) -> None:

@@ -30,6 +30,7 @@ from results.outcome import (
     Known,
     LedgerError,
     Measurement,
+    NoLedger,
     Outcome,
     StudyMismatch,
     StudyRecord,
@@ -87,7 +88,7 @@ class Ledger:
         with self._reading() as connection:
             version = _schema_version(connection, self.name)
         if version is None and not create:
-            raise LedgerError(f"{self.name} is empty, not a ledger: run `nas search FILE.yaml` to start one")
+            raise NoLedger(f"{self.name} is empty, not a ledger: run `nas search FILE.yaml` to start one")
         if self.read_only:
             self._version = version or SCHEMA_VERSION
             return

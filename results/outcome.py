@@ -90,6 +90,10 @@ class LedgerError(RequestError):
     """The ledger cannot do what was asked; the message is one sentence for the user. Nothing was recorded."""
 
 
+class NoLedger(LedgerError):
+    """There is no ledger at a place yet, and nothing else either."""
+
+
 class StudyMismatch(LedgerError):
     """A study of this name exists and was started with a different search file, or on different data."""
 

@@ -57,8 +57,8 @@ def check_file_system(path: Path) -> None:
     if kind in _NETWORK:
         raise LedgerError(
             f"the ledger {path} would lie on a network file system ({kind}), where SQLite can lose it: choose a local "
-            "file (--ledger sqlite:////PATH), a server (--ledger postgresql://...) or another --runs; whoever takes "
-            f"the risk names it with --ledger 'sqlite:///{quote(str(path))}?on_network=yes'"
+            "file (--ledger sqlite:////PATH), a server (--ledger postgresql://...) or another --runs; at your risk "
+            f"--ledger 'sqlite:///{quote(str(path))}?on_network=yes' does it all the same"
         )
 
 

@@ -16,7 +16,8 @@ from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
 from nas.progress import Shown
-from nas.study import LEDGER, Study
+from nas.runs import LEDGER
+from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Outcome
 from search_spaces.errors import RequestError

@@ -19,7 +19,8 @@ from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
 from nas.measuring import FILE, Measured, Measuring, Wanted, measure_target
 from nas.progress import Progress
-from nas.study import LEDGER, Study
+from nas.runs import LEDGER
+from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Outcome
 from search_spaces.errors import RequestError, SearchFailed

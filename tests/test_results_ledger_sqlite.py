@@ -1,7 +1,9 @@
 """The ledger as a file: places, permissions, damage, and the versions that earlier releases wrote."""
 
 import os
+import re
 import sqlite3
+import subprocess
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from ledgers import OBJECTIVES, SEARCH, VALUES, together
 from sqlalchemy.exc import OperationalError
 
-from results import ledger_tables
+from results import ledger_tables, sqlite_file
 from results.ledger import Ledger, LedgerError
 from results.outcome import Measurement, Outcome
 
@@ -173,6 +175,55 @@ def test_a_lock_that_does_not_end_gives_a_sentence(ledger, path, monkeypatch):
     monkeypatch.setattr("results.sqlite_file._BUSY_SECONDS", 0.05)
     with ledger._writing("digits"), pytest.raises(LedgerError, match="locked by another program"):
         Ledger.open(path)
+
+
+# File systems
+
+
+def mounted(monkeypatch, tmp_path, kind):
+    """Make the kernel's list of mounts say that the file system of `tmp_path` is of a kind."""
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        f"21 1 0:1 / /proc rw - proc proc rw\n"
+        f"22 1 {os.major(device)}:{os.minor(device)} / /my\\040disk rw,noatime shared:1 - {kind} server:/share rw\n"
+    )
+    monkeypatch.setattr(sqlite_file, "_MOUNTS", mounts)
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "ceph", "lustre", "fuse.sshfs"])
+def test_a_network_file_system_is_refused_for_writing_unless_it_is_asked_for(path, tmp_path, monkeypatch, kind):
+    mounted(monkeypatch, tmp_path, kind)
+    for place in (path, f"sqlite:///{path}"):
+        with pytest.raises(LedgerError, match=rf"would lie on a network file system \({kind}\)") as raised:
+            Ledger.open(place, create=True)
+    assert not path.exists()
+    (url,) = re.findall("--ledger '(.*)' does it all the same", str(raised.value))
+    with Ledger.open(url, create=True) as ledger:
+        ledger.create_study("digits", SEARCH, OBJECTIVES, {})
+    with pytest.raises(LedgerError, match="network file system"):
+        Ledger.open(path)
+    with Ledger.open(path, read_only=True) as reader:
+        assert reader.study("digits").search == SEARCH
+
+
+def test_file_systems_of_this_machine_are_used_and_known(path, tmp_path, monkeypatch):
+    mounted(monkeypatch, tmp_path, "ext4")
+    Ledger.open(path, create=True).close()
+    monkeypatch.undo()
+    said = subprocess.run(["stat", "-f", "-c", "%T", "/proc"], capture_output=True, text=True, check=True).stdout
+    assert sqlite_file._file_system(Path("/proc")) == said.strip() == "proc"
+    monkeypatch.setattr(sqlite_file, "_MOUNTS", tmp_path / "none")  # not Linux
+    assert sqlite_file._file_system(tmp_path) == ""
+    Ledger.open(path).close()
+
+
+def test_a_url_names_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Ledger.open("sqlite:///a%20b.db", create=True).close()
+    assert (tmp_path / "a b.db").is_file()
+    with Ledger.open(f"sqlite:///{tmp_path}/a%20b.db", read_only=True) as reader:
+        assert reader.name == f"{tmp_path}/a b.db"
 
 
 # Older versions (tests/golden/ledger-N.sql: what the program of that version wrote)
