@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nas.candidate import Candidate, Worker
 from nas.config import SearchConfig
 from nas.progress import Progress
+from nas.runs import Runs
 from results.ablation import Ablation, as_data, compare, read_arm
 from results.outcome import TrialRecord
 from search_spaces.architecture import Architecture
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from nas.executors.contract import Executor
-    from nas.runs import Runs
 from nas.study import Study
 
 LEAST_TRIALS = 8  # of an arm: fewer give no interval worth its name
