@@ -39,7 +39,7 @@ RESULT, WEIGHTS, CHECKPOINTS = "result.json", "weights.safetensors", "checkpoint
 
 @dataclass(frozen=True)
 class Job:
-    """One trial for a worker. ``folder``: absolute path, or URL, of the trial's files; ``recipe``: the fields of a Recipe.
+    """One trial for a worker. ``folder``: path or URL of the trial's files; ``recipe``: the fields of a Recipe.
 
     ``rungs``: the fields of every Rung of the search; ``rung``: the one to begin or go on with. ``data``: what
     ``DataSource.as_data`` gave, with ``classes`` and ``channels``; ``data_digest``: that of the study, which the

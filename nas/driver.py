@@ -7,7 +7,6 @@ and goes on.
 """
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -20,15 +19,15 @@ from nas.doctor import hardware
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
 from nas.knowledge import Knowledge
-from nas.lock import sole_process
 from nas.measuring import Measuring
 from nas.preselection import Preselection
 from nas.progress import Progress
 from nas.rungs import fidelity_digest, rung_of_epoch, rungs_of, seconds_before
+from nas.runs import Runs
 from nas.samplers.contract import Sampler
 from nas.screening import Screen
 from nas.storage import folder_at, is_url
-from nas.study import LEDGER, Study
+from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Measurement, Origin, Outcome, StudyState, TrialRecord
 from search_spaces.architecture import Architecture
@@ -47,7 +46,7 @@ BROKEN_IN_A_ROW = 3  # the same mistake so often is the program's, not the archi
 
 def run(
     config: SearchConfig,
-    runs: Path,
+    runs: Path | Runs,
     *,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -63,10 +62,12 @@ def run(
     config = config.with_classes(len(data.classes))
     searched = space(config.space, config.target.resolution)
     seeds = _check_seeds(config)
-    with _ledger(runs) as ledger, sole_process(runs / config.study, f"study {config.study!r} is being searched"):
+    place = Runs.of(runs)
+    with place.write() as ledger, ledger.hold(config.study):
+        place.make_folder(config.study)
         fidelities = [fidelity_digest(rung, config, data.digest) for rung in rungs_of(config)]
         _create(ledger, config, searched, data, fidelities)
-        driver = Driver(config, ledger, runs, searched, data, seeds, progress)
+        driver = Driver(config, ledger, place.folder, searched, data, seeds, progress)
         try:
             if driver.has_work:
                 with Interrupt(driver.stop):
@@ -75,7 +76,7 @@ def run(
                 driver.progress.nothing_to_do()
         finally:  # however it ended, no reader is told that it still runs
             driver.finish()
-    return Study.open(config.study, runs)
+    return Study.open(config.study, place)
 
 
 class Driver:
@@ -472,21 +473,6 @@ def _check_seeds(config: SearchConfig) -> list[Architecture]:
         for rung in config.settings():
             proxy(architecture, rung.resolution, rung.width).graph(rung.resolution, aux=True)
     return seeds
-
-
-def _ledger(runs: Path) -> Ledger:
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(
-            f"the runs folder {str(runs)!r} cannot be made ({error.strerror}): choose another with --runs, "
-            "or mend its permissions"
-        ) from None
-    if not os.access(runs, os.W_OK | os.X_OK):
-        raise RequestError(
-            f"the runs folder {str(runs)!r} cannot be written: choose another with --runs, or mend its permissions"
-        )
-    return Ledger.open(runs / LEDGER, create=True)
 
 
 def _create(ledger: Ledger, config: SearchConfig, searched: SearchSpace, data: DataSet, fidelities: list[str]) -> None:

@@ -90,6 +90,10 @@ class LedgerError(RequestError):
     """The ledger cannot do what was asked; the message is one sentence for the user. Nothing was recorded."""
 
 
+class NoLedger(LedgerError):
+    """There is no ledger at a place yet, and nothing else either."""
+
+
 class StudyMismatch(LedgerError):
     """A study of this name exists and was started with a different search file, or on different data."""
 
@@ -316,8 +320,8 @@ def finite(values: Mapping[str, float], what: str) -> dict[str, float]:
 
 
 def storable(text: str) -> str:
-    """`text` with what is no Unicode (parts of undecodable file names in a traceback) written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    r"""`text` with what databases do not take (NUL, parts of undecodable file names) written as escapes (\x00)."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
 def check_objectives(study: str, objectives: Mapping[str, Direction]) -> None:

@@ -1,6 +1,5 @@
 """The main path: propose, screen, run, record; interrupted and resumed, extended, refused."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,7 +16,8 @@ from nas.config import SearchConfig
 from nas.driver import BROKEN_IN_A_ROW, run
 from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
-from nas.study import LEDGER, Study
+from nas.runs import LEDGER
+from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import LedgerError, Outcome
 from search_spaces.errors import RequestError, ResolutionError, SearchFailed
@@ -254,12 +254,9 @@ def test_stopping_is_heard_while_proposals_are_screened(tmp_path: Path, worker: 
 def test_a_second_driver_is_refused_and_changes_nothing(tmp_path: Path, worker: type[Fake]) -> None:
     before = run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
     worker.log.clear()
-    with (tmp_path / "s" / "driver.lock").open("w") as lock:
-        lock.write("process 1 on elsewhere")
-        lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RequestError, match="is being searched by process 1 on elsewhere"):
-            run(_config(trials=99), tmp_path, executor=InlineExecutor(), make=worker)
+    sentence = f"study 's' is being searched by process {os.getpid()} on"
+    with Ledger.open(tmp_path / LEDGER) as ledger, ledger.hold("s"), pytest.raises(RequestError, match=sentence):
+        run(_config(trials=99), tmp_path, executor=InlineExecutor(), make=worker)
     assert not worker.log
     assert Study.open("s", tmp_path).record == before.record
 

@@ -20,7 +20,8 @@ from nas.executors.inline import InlineExecutor
 from nas.measuring import FILE, Measured, Measuring, Wanted, measure_target
 from nas.progress import Progress
 from nas.rungs import Rung
-from nas.study import LEDGER, Study
+from nas.runs import LEDGER
+from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Outcome
 from search_spaces.errors import RequestError, SearchFailed

@@ -28,6 +28,7 @@ except ImportError as error:
 
 from nas.executors.guard import children, watch_over
 from search_spaces.errors import RequestError
+from trainers.measure import smallest_gpu_bytes
 
 STORE_BYTES = 200 * 1024**2  # of Ray's object store: what travels here are jobs and reports
 
@@ -91,7 +92,7 @@ def gpu_bytes() -> int:
 
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]  # type: ignore[no-untyped-call]
     asked = [
-        ray.remote(_smallest_gpu)
+        ray.remote(smallest_gpu_bytes)
         .options(num_cpus=0, num_gpus=0.01, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False))
         .remote()
         for node in nodes
@@ -103,10 +104,3 @@ def gpu_bytes() -> int:
             "with executor.gpus_per_trial: 0"
         )
     return int(min(found))
-
-
-def _smallest_gpu() -> int:
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return min((torch.cuda.get_device_properties(index).total_memory for index in range(count)), default=0)
