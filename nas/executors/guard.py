@@ -6,6 +6,7 @@ left of the processes named to the guard, with all their children, is killed. On
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
+LOOK_SECONDS = 1.0
 
 
 def children(pid: int) -> set[int]:
@@ -60,12 +62,17 @@ def _with_descendants(pids: set[int]) -> set[int]:
 
 
 def _guard(named: list[str]) -> None:
-    sys.stdin.buffer.read()
-    begun = {int(pid): start for pid, _, start in (name.partition(":") for name in named)}
-    left = {pid for pid, start in begun.items() if start and _facts(pid)[1] == start}  # not another of its number
-    for pid in _with_descendants(left):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    """Wait for the end of standard input, looking now and then at who is there: orphans do not tell whose they were."""
+    known = {int(pid): start for pid, _, start in (name.partition(":") for name in named)}
+    while True:
+        alive = {pid for pid, start in known.items() if start and _facts(pid)[1] == start}  # not another of its number
+        known = {pid: _facts(pid)[1] for pid in _with_descendants(alive)}
+        if select.select([sys.stdin], [], [], LOOK_SECONDS)[0] and not os.read(sys.stdin.fileno(), 1):
+            break
+    for pid in known.keys() | _with_descendants({pid for pid, start in known.items() if _facts(pid)[1] == start}):
+        if known.get(pid) in (None, _facts(pid)[1]):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
