@@ -54,7 +54,8 @@ def connect(address: str | None, cpus: int) -> bool:
             ) from None
         return False
     before = children(os.getpid())
-    ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
+    # "local": without an address Ray would join whatever cluster happens to run on this machine.
+    ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     if (guard := watch_over(children(os.getpid()) - before)) is not None:
         _guards.append(guard)
     return True
