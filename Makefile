@@ -39,10 +39,11 @@ test: lint types
 benchmarks: .venv/ready-dev
 	$(BIN)/python benchmarks/space_rate.py -o benchmarks/space_rate.json
 	$(BIN)/python benchmarks/space_laws.py -o benchmarks/space_laws.json
-	$(BIN)/python benchmarks/training_rate.py -o benchmarks/training_rate.json
+	$(BIN)/python benchmarks/training_rate.py --rounds 5 -o benchmarks/training_rate.json
 	$(BIN)/python benchmarks/training_memory.py -o benchmarks/training_memory.json
 	$(BIN)/python benchmarks/search_rate.py -o benchmarks/search_rate.json
 	$(if $(PICTURES),$(BIN)/python benchmarks/data_rate.py --pictures $(PICTURES) -o benchmarks/data_rate.json)
+	$(if $(PICTURES),$(BIN)/python benchmarks/data_rate.py --pictures $(PICTURES) --whole -o benchmarks/data_rate.json)
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

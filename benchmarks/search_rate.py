@@ -39,11 +39,16 @@ class Clock:
         if not self.left:
             return None
         self.left -= 1
-        return Job(self.left, {}, 8, 1.0, "digits", {"epochs": 1}, 0, "/nowhere")
+        return Job(self.left, {}, [], "digits", {"epochs": 1}, 0, "/nowhere")
 
-    def report(self, report: Report) -> None:
+    @property
+    def finished(self) -> bool:
+        return not self.left
+
+    def report(self, report: Report) -> bool:
         if report.final:
             self.ends.append(time.perf_counter())
+        return not report.final
 
 
 def empty_worker() -> type[Any]:

@@ -1,7 +1,8 @@
 """The life of one candidate inside a worker: measure, build, train epoch by epoch, leave weights and a result behind.
 
 Everything that a worker needs travels in a ``Job`` of plain data; everything that it has to say comes back as one
-``Report`` an epoch. Files of a trial: ``checkpoint/``, and in its place at the end ``weights.safetensors`` and
+``Report`` an epoch. At the end of a rung it says that the trial stopped there, and goes on to the next rung if it is
+asked for another step. Files of a trial: ``checkpoint/``, and in its place at the end ``weights.safetensors`` and
 ``result.json``.
 The result is written before it is reported, so that a driver that died in between finds it and does not train again.
 """
@@ -11,11 +12,13 @@ import hashlib
 import json
 import shutil
 import traceback as tracebacks
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nas.measuring import Measured, Wanted, measure_target
+from nas.rungs import Rung
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
@@ -36,20 +39,23 @@ RESULT, WEIGHTS, CHECKPOINTS = "result.json", "weights.safetensors", "checkpoint
 class Job:
     """One trial for a worker. ``folder``: absolute path for the trial's files; ``recipe``: the fields of a Recipe.
 
-    ``data``: what ``DataSource.as_data`` gave; ``data_digest``: that of the study, which the worker's data must have.
-    ``measure``: the fields of a Wanted, or None where nothing is measured of the target.
+    ``rungs``: the fields of every Rung of the search; ``rung``: the one to begin or go on with. ``data``: what
+    ``DataSource.as_data`` gave; ``data_digest``: that of the study, which the worker's data must have. ``measure``: the
+    fields of a Wanted, or None where nothing is measured of the target. ``seconds``: spent on trainings of lower rungs
+    before this one's.
 
     The device is the worker's: a GPU where the executor gives it one (or a share), else the CPU.
     """
 
     number: int
     architecture: dict[str, Any]
-    resolution: int
-    width: float
+    rungs: Sequence[dict[str, Any]]
     data: dict[str, Any] | str
     recipe: dict[str, Any]
     random_seed: int
     folder: str
+    rung: int = 0
+    seconds: float = 0.0
     threads: int = 1
     data_digest: str | None = None
     measure: dict[str, Any] | None = None
@@ -59,9 +65,10 @@ class Job:
 class Report:
     """What a worker says after an epoch. ``outcome`` is running until the last one. ``seconds``: spent on it so far.
 
-    ``values``: after this epoch. ``history``: values and seconds after every epoch, so that a driver that missed some
-    (it died, and another took over) records them all. ``measured``: of the target before training, and ``device`` the
-    device of that; empty where nothing was to be measured.
+    ``rung``: the one that is being trained for, which ends after ``epochs``; at its end the outcome is stopped, or
+    complete at the last. ``values``: after this epoch. ``history``: values and seconds after every epoch of this
+    training, so that a driver that missed some (it died, and another took over) records them all. ``measured``: of the
+    target before training, and ``device`` the device of that; empty where nothing was to be measured.
     """
 
     number: int
@@ -75,11 +82,17 @@ class Report:
     traceback: str | None = None
     measured: dict[str, float] = field(default_factory=dict)
     device: str = ""
+    rung: int = 0
 
     @property
     def final(self) -> bool:
-        """Whether the trial is over."""
+        """Whether the trial is over, or stands at the end of a rung."""
         return self.outcome.final
+
+    @property
+    def ends(self) -> bool:
+        """Whether the worker is done; at the end of a rung the trial may go on."""
+        return self.final and self.outcome is not Outcome.STOPPED
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
@@ -94,7 +107,10 @@ class Report:
 
 
 class Worker(Protocol):
-    """What an executor runs: made from a job, then asked for one report after another until one is final."""
+    """What an executor runs: made from a job, then asked for one report after another.
+
+    That goes on until a report is final, or past the end of a rung as long as the trial goes on to the next.
+    """
 
     def __init__(self, job: Job) -> None:
         """Take the job; heavy work belongs into ``step``."""
@@ -108,11 +124,15 @@ class Candidate:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.rungs = tuple(Rung(**rung) for rung in job.rungs)
+        self.rung = job.rung  # that is being trained for
         self.folder = Path(job.folder)
         self.fit: Fit | None = None
         self.measured = Measured({}, "")
         self.predicted: int | None = None  # peak of the training's memory in bytes
         self.history: list[EpochResult] = []  # of a training that had to be let go
+        self._seconds = job.seconds
+        self._at_end = False  # of a rung
 
     def step(self) -> Report:
         """Train one epoch, save a checkpoint, and report; the last report of a trial is final and kept in a file.
@@ -132,9 +152,12 @@ class Candidate:
         from trainers import measure
         from trainers.device_turns import turns
 
-        if self.fit is None:
+        if self._at_end:
+            self._go_on()
+        elif self.fit is None:
             if (ended := left_behind(self.folder, self.job.number)) is not None:
                 return ended  # another process of this trial finished it and died before it could say so
+            self._find_rung()
             if self.job.measure is not None and (beyond := self._measure(Wanted(**self.job.measure))):
                 return self._end(Outcome.SCREENED, beyond)
         device = measure.device_named("auto")
@@ -143,9 +166,28 @@ class Candidate:
                 measure.forget_peak(device)
                 self.fit = self._begin(device)
             result = None
-            if self.fit.epochs_done < self.fit.recipe.epochs:
+            if self.fit.epochs_done < self.rungs[self.rung].epochs:
                 result = self.fit.epoch(lambda done, steps: turn.give_way(lambda: measure.settle(device)))
         return self._after(self.fit, result)
+
+    def _find_rung(self) -> None:
+        """Turn to the rung of the newest training: another process of this trial may have gone on to it."""
+        for index in range(self.rung + 1, len(self.rungs)):
+            training = self.rungs[index].training
+            if training != self.rungs[self.rung].training and (self.folder / CHECKPOINTS / str(training)).is_dir():
+                self.rung = index
+
+    def _go_on(self) -> None:
+        """Turn to the next rung; one that is another training begins it anew."""
+        before, self.rung, self._at_end = self.rungs[self.rung], self.rung + 1, False
+        if self.rungs[self.rung].training != before.training:
+            assert self.fit is not None
+            self._seconds += sum(epoch.seconds for epoch in self.fit.history)
+            self.fit, self.history = None, []
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder / CHECKPOINTS / str(self.rungs[self.rung].training)
 
     def _after(self, fit: "Fit", result: "EpochResult | Diverged | None") -> Report:
         """Keep what an epoch came to; without a result the epochs were all behind us."""
@@ -154,11 +196,20 @@ class Candidate:
         if isinstance(result, Diverged):
             return self._end(Outcome.DIVERGED, result.sentence)
         if result is not None:
-            fit.save(self.folder / CHECKPOINTS)
-        if fit.epochs_done < fit.recipe.epochs:
+            fit.save(self._checkpoints)
+            self._drop_earlier_trainings()
+        rung = self.rungs[self.rung]
+        if fit.epochs_done < rung.epochs:
             return self._report(Outcome.RUNNING)
+        if self.rung < len(self.rungs) - 1:
+            self._at_end = True
+            return self._report(Outcome.STOPPED, f"trained to the end of rung {self.rung}: {rung.sentence}")
         self._write_weights(fit)
         return self._end(Outcome.COMPLETE, "")
+
+    def _drop_earlier_trainings(self) -> None:
+        for earlier in range(self.rungs[self.rung].training):
+            shutil.rmtree(self.folder / CHECKPOINTS / str(earlier), ignore_errors=True)
 
     def _measure(self, wanted: Wanted) -> str:
         """Measure the target; say which limits it exceeds, if any."""
@@ -180,21 +231,27 @@ class Candidate:
         from trainers.source import DataSource
 
         torch.set_num_threads(self.job.threads)
-        recipe, random_seed = Recipe(**self.job.recipe), self.job.random_seed
+        rung, random_seed = self.rungs[self.rung], self.job.random_seed
+        recipe = rung.recipe(Recipe(**self.job.recipe))
         source = DataSource.from_data(self.job.data)
-        data = load(source, random_seed=random_seed, resolution=self.job.resolution)
+        # For the last rung's resolution at every rung: the side of the stored pictures may depend on it.
+        data = load(source, random_seed=random_seed, resolution=self.rungs[-1].resolution)
         if self.job.data_digest not in (None, data.digest):
             raise RequestError(CHANGED.format(source.source))
-        architecture = proxy(from_data(self.job.architecture), self.job.resolution, self.job.width)
+        data = data.reduced(resolution=rung.resolution, share=rung.share)
+        architecture = proxy(from_data(self.job.architecture), rung.resolution, rung.width)
         graph = architecture.graph(
-            self.job.resolution, classes=len(data.classes), channels=data.channels, aux=recipe.aux_weight > 0
+            rung.resolution, classes=len(data.classes), channels=data.channels, aux=recipe.aux_weight > 0
         )
         validation = min(BATCH, len(data.validation))
         kind: Device = "cuda" if device.type == "cuda" else "cpu"
         self.predicted = predict_training(graph, recipe, device=kind, validation_batch=validation).peak
         network = build(graph, initialise=random_seed, device=device, classifier_deviation=recipe.classifier_deviation)
         fit = Fit(network, data, recipe, device=device, random_seed=random_seed)
-        fit.restore(self.folder / CHECKPOINTS)
+        fit.restore(self._checkpoints)
+        while rung.epochs < fit.epochs_done:  # a stage that another process has gone past
+            self.rung += 1
+            rung = self.rungs[self.rung]
         return fit
 
     def _out_of_memory(self, said: str) -> Report:
@@ -220,14 +277,15 @@ class Candidate:
         return self._end(Outcome.OUT_OF_MEMORY, reason)
 
     def _report(self, outcome: Outcome, reason: str = "", traceback: str | None = None) -> Report:
-        seconds, history = 0.0, []
+        seconds, history = self._seconds, []
         for epoch in self.fit.history if self.fit else self.history:
             seconds += epoch.seconds
             history.append(({"error": epoch.validation_error}, seconds))
         return Report(
             number=self.job.number,
             epoch=len(history),
-            epochs=int(self.job.recipe["epochs"]),
+            epochs=self.rungs[self.rung].epochs,
+            rung=self.rung,
             values=history[-1][0] if history else {},
             seconds=seconds,
             history=tuple(history),

@@ -98,6 +98,49 @@ def ablate(
 
 
 @click.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
+@click.option("--trials", type=click.IntRange(min=1), default=24, show_default=True, help="Architectures to train.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(-1, 1),
+    default=0.6,
+    show_default=True,
+    help="Kendall's tau from which a rung is recommended.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
+@JSON
+@RUNS
+def calibrate(file: Path, trials: int, threshold: float, settings: tuple[str, ...], as_json: bool, runs: Runs) -> None:
+    """Ask whether the proxy is to be trusted: train a sample at every rung, and compare the orders.
+
+    Random architectures and the file's seeds are trained at all rungs of the file (without any: at a quarter and a
+    half of its epochs). Kendall's tau of each rung with the top one stands beside that of params and MACs alone. The
+    study is FILE's with -calibration; the same command goes on where it was stopped.
+
+    \b
+    Examples:
+      nas calibrate examples/digits.yaml --trials 16
+      nas calibrate examples/cifar10.yaml --set 'rungs=[{epochs: 1}, {epochs: 2, resolution: 16}]'
+    """
+    from nas.calibrate import calibrate as run_calibration
+    from nas.calibrate import plan
+    from nas.config import parse_overrides, read_search
+    from nas.progress import Shown
+    from nas.waiting import working
+
+    planned, terminal = plan(read_search(file, parse_overrides(settings)), trials), console(error=True)
+    with working(terminal, f"starting study {planned.study}") as started:
+        found = run_calibration(planned, runs, threshold=threshold, progress=Shown(terminal, started))
+    if found is None:
+        sys.exit(130)
+    if as_json:
+        print_json(found.as_data())
+        return
+    for line in found.lines():
+        click.echo(line)
+
+
+@click.command()
 @JSON
 @RUNS
 def studies(as_json: bool, runs: Runs) -> None:

@@ -1,5 +1,6 @@
 """The search file as strict models: unknown keys, wrong types and impossible values are refused with a sentence."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,6 +37,15 @@ def _by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _by_rungs(value: Any) -> Any:
+    if value == "none":
+        return {}
+    value = {"lower": value} if isinstance(value, list) else value
+    if isinstance(value, dict) and isinstance(value.get("lower"), list):
+        return {**value, "lower": tuple(value["lower"])}  # a strict model takes lists from JSON alone
+    return value
+
+
 def _by_source(value: Any) -> Any:
     return DataSource(value) if isinstance(value, str) else value
 
@@ -59,11 +69,79 @@ class TargetConfig(Strict):
     channels: Annotated[int, Field(ge=1, le=64)] = 3
 
 
-class ProxyConfig(Strict):
-    """The cheap training that stands for the full one: pictures of ``resolution`` px, widths times ``width``."""
+Pixels = Annotated[int, Field(ge=4, le=4096)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
-    resolution: Annotated[int, Field(ge=4, le=4096)] = 32
-    width: Annotated[float, Field(gt=0, le=1)] = 0.125
+
+class ProxyConfig(Strict):
+    """The cheap training that stands for the full one: pictures of ``resolution`` px, widths times ``width``.
+
+    ``share``: of the training pictures; the same ones in every trial.
+    """
+
+    resolution: Pixels = 32
+    width: Share = 0.125
+    share: Share = 1.0
+
+
+class RungConfig(Strict):
+    """A cheaper fidelity than the proxy's; what it leaves out is as in the proxy and the recipe."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    resolution: Pixels | None = None
+    width: Share | None = None
+    share: Share | None = None
+
+
+class Setting(Strict):
+    """What a rung trains."""
+
+    epochs: int
+    resolution: int
+    width: float
+    share: float
+
+    @property
+    def cost(self) -> float:
+        """About what it costs: passes over pictures, times the MACs of a pass, which go with both squares."""
+        return self.epochs * self.share * (self.width * self.resolution) ** 2
+
+    @property
+    def text(self) -> str:
+        """Say what is trained."""
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
+        pictures = "" if self.share == 1 else f" on {self.share:.0%} of the pictures"
+        return f"{epochs} at {self.resolution} px and width {self.width:g}{pictures}"
+
+
+class RungsConfig(Strict):
+    """Fidelities at which trials are compared before the proxy itself, the cheapest first; none by default.
+
+    ``reduction``: one of so many trials at a rung goes on to the next; with 1 all do.
+    """
+
+    lower: Annotated[tuple[RungConfig, ...], Field(max_length=16)] = ()
+    reduction: Annotated[float, Field(ge=1, le=100)] = 3.0
+
+
+class ScreenConfig(Strict):
+    """Before any training, ``keep`` of each ``of`` proposals of the sampler are chosen by a score that needs none.
+
+    ``params`` and ``macs`` (more is taken for better) are controls: a score that does no better is not worth its time.
+    """
+
+    score: Literal["synflow", "naswot", "gradient_norm", "params", "macs"]
+    of: Annotated[int, Field(ge=2, le=1000)] = 4
+    keep: Annotated[int, Field(ge=1, le=999)] = 1
+
+    @model_validator(mode="after")
+    def _chooses(self) -> "ScreenConfig":
+        if self.keep >= self.of:
+            raise RequestError(
+                f"screen keeps {self.keep} of {self.of} proposals, which chooses nothing: lower keep or raise of",
+                ("keep",),
+            )
+        return self
 
 
 class MeasureConfig(Strict):
@@ -90,7 +168,7 @@ class ExecutorConfig(Strict):
 
 
 class SearchConfig(Strict):
-    """A whole search file."""
+    """A whole search file. ``control``: share of the trials that goes to uniform random points, to compare with."""
 
     study: Name
     space: str = "inception"
@@ -103,6 +181,9 @@ class SearchConfig(Strict):
     limits: dict[Limit, Annotated[float, Field(gt=0)]] = {}
     target: TargetConfig = TargetConfig()
     proxy: ProxyConfig = ProxyConfig()
+    rungs: Annotated[RungsConfig, BeforeValidator(_by_rungs)] = RungsConfig()
+    screen: ScreenConfig | None = None
+    control: Annotated[float, Field(ge=0, lt=1)] = 0.25
     measure: MeasureConfig = MeasureConfig()
     recipe: Recipe = Recipe()
     executor: Annotated[ExecutorConfig, BeforeValidator(_by_name)] = ExecutorConfig()
@@ -127,6 +208,33 @@ class SearchConfig(Strict):
                 ("measure",),
             )
         return self
+
+    @model_validator(mode="after")
+    def _rungs_rise(self) -> "SearchConfig":
+        settings = self.settings()
+        for index, (lower, higher) in enumerate(itertools.pairwise(settings)):
+            above = f"rung {index + 1}" if index + 2 < len(settings) else "the proxy and recipe"
+            if lower.cost >= higher.cost:
+                raise RequestError(
+                    f"rungs.lower {index} ({lower.text}) is not cheaper than {above} ({higher.text}): rungs go from "
+                    "cheap to dear; lower its epochs, resolution, width or share",
+                    ("rungs", "lower", index),
+                )
+            warmup = self.recipe.warmup_epochs
+            goes_on = lower == higher.model_copy(update={"epochs": lower.epochs})
+            if not goes_on and lower.epochs <= warmup:  # the last stage of a training of its own
+                raise RequestError(
+                    f"rungs.lower {index} trains for {lower.epochs} epochs of its own, and recipe.warmup_epochs is "
+                    f"{warmup:g}: it must be shorter",
+                    ("rungs", "lower", index),
+                )
+        return self
+
+    def settings(self) -> tuple[Setting, ...]:
+        """Return what each rung trains, the cheapest first; the last is the proxy, for the recipe's epochs."""
+        top = Setting(epochs=self.recipe.epochs, **self.proxy.model_dump())
+        lower = (each.model_dump(exclude_none=True) for each in self.rungs.lower)
+        return (*(top.model_copy(update=changes) for changes in lower), top)
 
     @property
     def measured(self) -> tuple[str, ...]:

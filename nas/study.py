@@ -15,6 +15,8 @@ from search_spaces.proxy import low_resolution
 from search_spaces.seeds import seed, seed_names
 
 if TYPE_CHECKING:
+    from results.agreement import Agreement
+    from results.control import Control
     from results.pareto import Front
     from search_spaces.space import SearchSpace
 
@@ -56,6 +58,21 @@ class Study:
     def front(self) -> "Front":
         """The trials that no other trial beats in every objective."""
         return self._front
+
+    def control(self) -> "Control | None":
+        """What the sampler's arm came to beside the control arm; None where there is no such arm."""
+        from results.control import compare
+
+        return compare(self.trials, self.record.objectives)
+
+    def agreements(self) -> "list[Agreement]":
+        """How well each lower rung orders the trials that reached the top; nothing for few of them, or one rung."""
+        from nas.config import SearchConfig
+        from nas.rungs import rungs_of
+        from results.agreement import agreements
+
+        epochs = [rung.epochs for rung in rungs_of(SearchConfig.from_data(self.record.search))]
+        return agreements(self.trials, epochs) if len(epochs) > 1 else []
 
     def seeds(self) -> list[TrialRecord]:
         """The published networks' trials, in order."""

@@ -221,7 +221,7 @@ def study_rows(runs: Runs) -> list[dict[str, Any]]:
 
 def pareto_data(study: Study) -> dict[str, Any]:
     """The front as plain data."""
-    front = study.front()
+    front, control = study.front(), study.control()
     return {
         "study": study.name,
         "objectives": study.record.objectives,
@@ -229,6 +229,8 @@ def pareto_data(study: Study) -> dict[str, Any]:
         "hypervolume": front.hypervolume,
         "front": [trial_data(trial) for trial in front.members],
         "seeds": [trial_data(trial) for trial in study.seeds()],
+        "control": control.as_data() if control else None,
+        "agreements": [each.as_data() for each in study.agreements()],
     }
 
 
@@ -239,6 +241,11 @@ def front_blocks(study: Study) -> "list[RenderableType]":
     blocks: list[RenderableType] = [front_table(study.record, study.front(), study.seeds())]
     if plot := front_plot(study.front(), study.seeds(), 76, 16):
         blocks.append(plot)
+    if control := study.control():
+        blocks.append(control.sentence)
+    if found := study.agreements():
+        top = f"Order of the {found[0].trials} trials that reached the top rung, Kendall's tau with it"
+        blocks.append(f"{top} (90 % intervals): {', '.join(each.sentence for each in found)}.")
     return blocks
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from results.blocks import quantity
+from results.control import compare
 from results.drawing import draw_svg
 from results.figures import REFERENCE, script_json, shown, spent, spoken
 from results.markup import Markup, asset, element, join
@@ -19,6 +20,7 @@ from search_spaces.files import write_files
 from search_spaces.seeds import seed
 from search_spaces.yaml_files import write_text
 
+_ARM_HEADS = ("Arm", "Trials", "Hypervolume, median", "Middle 95 %")
 _REASONS = 8  # kinds of reasons listed per outcome; a broken set-up can have thousands
 _LETTERS = 400  # of one reason
 _NUMBERS = 12  # trial numbers listed per reason
@@ -76,6 +78,7 @@ def report_html(
         ("scatter", _scatter_title(view), _scatter(view)),
         ("front", "The front", _front_table(view)),
         ("drawings", "The best architecture", _drawings(view)),
+        ("control", "Did searching help?", _control(view)),
         ("outcomes", "Outcomes", _outcomes(view)),
         ("repeat", "How to repeat it", _repeat(view, command, hardware or {})),
     )
@@ -263,6 +266,33 @@ def _figure(title: str, architecture: Callable[[], Architecture], target: Target
     except RequestError as error:
         return element("figure", _missing(f"{title} cannot be drawn: {error}."))
     return element("figure", _scroll(f"Drawing of {title}", Markup(draw_svg(graph, title=title))))
+
+
+def _control(view: StudyView) -> Markup:
+    found = compare(view.trials, view.study.objectives)
+    if found is None:
+        return _missing("The study has no control arm, so there is nothing to compare the sampler with.")
+    heads = [element("th", text, scope="col", class_="number" if text != "Arm" else None) for text in _ARM_HEADS]
+    arms = (("sampler", found.trials[0], found.sampler), ("random points (control)", found.trials[1], found.random))
+    rows = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            element("td", count, class_="number"),
+            element("td", f"{interval.median:.4g}", class_="number"),
+            element("td", f"{interval.low:.4g} to {interval.high:.4g}", class_="number"),
+        )
+        for name, count, interval in arms
+    ]
+    told = (
+        f"Hypervolumes of {_count(found.budget, 'trial')} of each arm, drawn with replacement from all of its trials a "
+        "thousand times; trials that were stopped at a rung have used their budget and add nothing."
+    )
+    return join(
+        element("p", found.sentence),
+        _scroll("The two arms", _table(heads, rows)),
+        element("p", told, class_="muted"),
+    )
 
 
 def _outcomes(view: StudyView) -> Markup:

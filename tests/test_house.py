@@ -20,7 +20,7 @@ HOMES = {
     "ray": ("nas/executors/ray_",),
     "optuna": ("nas/samplers/",),
     "sqlalchemy": ("results/ledger",),
-    "moocore": ("results/pareto.py",),
+    "moocore": ("results/pareto.py", "results/ranking.py"),
     "plotly": ("results/",),
     "yaml": ("search_spaces/yaml_files.py",),
     "click": ("nas/cli",),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nas.candidate import CHECKPOINTS, RESULT, WEIGHTS, Candidate, Job, left_behind
+from nas.rungs import Rung
 from results.outcome import Outcome
 from search_spaces.seeds import seed
 from trainers.checkpoint import read
@@ -17,7 +18,15 @@ from trainers.recipe import Recipe
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     recipe = asdict(Recipe(epochs=2, batch_size=256))
-    return Job(5, seed("inception-v3").as_data(), 8, 0.0625, "digits", recipe, 0, str(tmp_path / "5"))
+    return Job(
+        5,
+        seed("inception-v3").as_data(),
+        [asdict(Rung(8, 0.0625, 1.0, 2, 2, 0))],
+        "digits",
+        recipe,
+        0,
+        str(tmp_path / "5"),
+    )
 
 
 def test_a_trial_is_trained_to_its_end(job: Job) -> None:

@@ -16,6 +16,7 @@ from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
 from nas.progress import Shown
+from nas.rungs import Rung
 from nas.runs import LEDGER
 from nas.study import Study
 from results.ledger import Ledger
@@ -138,7 +139,16 @@ def test_a_worker_refuses_data_that_changed_meanwhile(root: Path, tmp_path: Path
     recipe = asdict(config(root).recipe)
     architecture = seed("inception-v3").as_data()
     source = {"source": str(root), "validation": 0.1}
-    job = Job(0, architecture, 12, 0.0625, source, recipe, 0, str(tmp_path / "0"), data_digest="another")
+    job = Job(
+        0,
+        architecture,
+        [asdict(Rung(12, 0.0625, 1.0, recipe["epochs"], recipe["epochs"], 0))],
+        source,
+        recipe,
+        0,
+        str(tmp_path / "0"),
+        data_digest="another",
+    )
     report = Candidate(job).step()
     assert report.outcome is Outcome.BROKEN
     assert "are not those that the study began with" in report.reason

@@ -70,11 +70,12 @@ class Stopped(InlineExecutor):
     def run(self, work: Work, make: Any) -> None:
         inner, self.seen = work.report, 0
 
-        def report(said: Report) -> None:
-            inner(said)
+        def report(said: Report) -> bool:
+            goes_on = inner(said)
             self.seen += 1
             if self.seen == self.after:
                 work.stop()  # type: ignore[attr-defined]
+            return goes_on and not work.stopping
 
         work.report = report  # type: ignore[method-assign]
         super().run(work, make)
@@ -204,9 +205,10 @@ def test_the_same_architecture_is_not_trained_twice(tmp_path: Path, worker: type
         from search_spaces.space import space
         from trainers.data import load
 
-        driver = Driver(_config(trials=9), ledger, tmp_path, space("inception", 299), load("digits"), [], Progress())
+        config = _config(trials=9, control=0)
+        driver = Driver(config, ledger, tmp_path, space("inception", 299), load("digits"), [], Progress())
         known = next(t for t in study.trials if t.outcome is Outcome.COMPLETE and t.genes and t.seed is None)
-        driver.sampler.propose = lambda number: known.genes  # type: ignore[method-assign, return-value]
+        driver.known.lessons.sampler.propose = lambda number: known.genes  # type: ignore[method-assign, return-value]
         again = driver._next_trial()
         assert again.outcome is Outcome.DUPLICATE
         assert f"trial {known.number}" in again.reason
@@ -299,9 +301,9 @@ def test_reports_of_an_ended_trial_are_ignored(tmp_path: Path, worker: type[Fake
         def run(self, work: Work, make: Any) -> None:
             inner = work.report
 
-            def report(said: Report) -> None:
-                inner(said)
-                inner(replace(said))
+            def report(said: Report) -> bool:
+                goes_on = inner(said)
+                return inner(replace(said)) and goes_on
 
             work.report = report  # type: ignore[method-assign]
             super().run(work, make)

@@ -13,6 +13,7 @@ from nas.candidate import Job, Report, Worker
 from nas.config import ExecutorConfig
 from nas.executors.contract import Executor
 from nas.executors.inline import InlineExecutor
+from nas.rungs import Rung
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
 
@@ -54,13 +55,18 @@ class Jobs:
     def stopping(self) -> bool:
         return self.stop_after is not None and len(self.said) >= self.stop_after
 
-    def next_job(self) -> Job | None:
-        if not self.left:
-            return None
-        return Job(self.left.pop(0), {"nested": {"deep": [1]}}, 8, 1.0, "digits", {"epochs": 3}, 0, str(self.folder))
+    @property
+    def finished(self) -> bool:
+        return self.stopping or not self.left
 
-    def report(self, report: Report) -> None:
+    def next_job(self) -> Job | None:
+        if self.finished:
+            return None
+        return Job(self.left.pop(0), {"nested": {"deep": [1]}}, [], "digits", {"epochs": 3}, 0, str(self.folder))
+
+    def report(self, report: Report) -> bool:
         self.said.append(report)
+        return not report.final and not self.stopping
 
 
 def _steps(kill: int | None = None) -> type[Worker]:
@@ -178,7 +184,7 @@ def test_a_job_is_plain_data() -> None:
     import json
     from dataclasses import asdict
 
-    job = Job(3, {"a": [1]}, 8, 0.5, "digits", {"epochs": 1}, 0, "/x")
+    job = Job(3, {"a": [1]}, [], "digits", {"epochs": 1}, 0, "/x")
     assert Job(**json.loads(json.dumps(asdict(job)))) == job
     report = Report(3, 1, 2, {"error": 0.5}, 1.0, (({"error": 0.5}, 1.0),), Outcome.BROKEN, "why", "trace")
     again: Any = Report.from_data(json.loads(json.dumps(report.as_data())))
@@ -202,7 +208,15 @@ def test_trials_share_a_gpu(tmp_path: Path) -> None:
             number = self.left.pop(0)
             recipe = asdict(Recipe(epochs=2, batch_size=64))
             folder = str(tmp_path / str(number))
-            return Job(number, seed("inception-v3").as_data(), 16, 0.125, "digits", recipe, 0, folder)
+            return Job(
+                number,
+                seed("inception-v3").as_data(),
+                [asdict(Rung(16, 0.125, 1.0, 1, 1, 0))],
+                "digits",
+                recipe,
+                0,
+                folder,
+            )
 
     jobs = Trainings(4, tmp_path)
     RayTuneExecutor(ExecutorConfig(workers=2, gpus_per_trial=0.25)).run(jobs, Candidate)

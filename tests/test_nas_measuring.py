@@ -19,6 +19,7 @@ from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
 from nas.measuring import FILE, Measured, Measuring, Wanted, measure_target
 from nas.progress import Progress
+from nas.rungs import Rung
 from nas.runs import LEDGER
 from nas.study import Study
 from results.ledger import Ledger
@@ -110,7 +111,16 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     recipe = asdict(Recipe(epochs=2, batch_size=256))
     wanted = asdict(WANTED)
     architecture, folder = seed("inception-v3").as_data(), str(tmp_path / "5")
-    return Job(5, architecture, 8, 0.0625, "digits", recipe, 0, folder, measure=wanted)
+    return Job(
+        5,
+        architecture,
+        [asdict(Rung(8, 0.0625, 1.0, 2, 2, 0))],
+        "digits",
+        recipe,
+        0,
+        folder,
+        measure=wanted,
+    )
 
 
 def test_a_candidate_beyond_a_limit_is_set_aside_without_training(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +191,7 @@ def test_a_limit_on_latency_sets_aside_before_training(tmp_path: Path, worker: t
 
     with Ledger.open(tmp_path / LEDGER) as ledger:  # a duplicate inherits what was measured, and is told so
         driver = Driver(config, ledger, tmp_path, space("inception", 299), load("digits"), [], Progress())
-        driver.sampler.propose = lambda number: beyond[0].genes  # type: ignore[method-assign, return-value]
+        driver.known.lessons.sampler.propose = lambda number: beyond[0].genes  # type: ignore[method-assign, return-value]
         same = driver._next_trial()
     assert same.outcome is Outcome.DUPLICATE
     assert same.violations == beyond[0].violations
@@ -296,6 +306,8 @@ REAL = """
 import json, resource, sys
 from dataclasses import asdict
 from nas.candidate import Candidate, Job
+from nas.rungs import Rung
+from nas.rungs import Rung
 from search_spaces.seeds import seed
 from trainers.recipe import Recipe
 
@@ -303,7 +315,8 @@ import trainers.fit, trainers.measure
 from trainers.data import load
 load("digits")
 recipe = asdict(Recipe(epochs=1, batch_size=1024))
-job = Job(1, seed("inception-v3").as_data(), 64, 0.25, "digits", recipe, 0, sys.argv[1])
+rungs = [asdict(Rung(64, 0.25, 1.0, 1, 1, 0))]
+job = Job(1, seed("inception-v3").as_data(), rungs, "digits", recipe, 0, sys.argv[1])
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + 2**30, taken + 2**30))
 report = Candidate(job).step()

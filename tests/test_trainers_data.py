@@ -161,3 +161,19 @@ def test_a_source_is_written_as_short_as_it_can_be() -> None:
     assert long.as_data() == {"source": "pictures", "side": 40, "test": 0.1}
     assert DataSource.from_data(long.as_data()) == long
     assert DataSource.from_data("digits") == DataSource("digits")
+
+
+def test_a_share_is_stratified_nested_and_known_by_its_digest(digits: data.DataSet) -> None:
+    half, tenth = (digits.reduced(resolution=8, share=share) for share in (0.5, 0.1))
+    whole = torch.bincount(digits.train.labels)
+    for reduced, share in ((half, 0.5), (tenth, 0.1)):
+        assert torch.bincount(reduced.train.labels).tolist() == [round(share * int(count)) for count in whole]
+        assert torch.equal(reduced.validation.labels, digits.validation.labels)
+        assert (reduced.mean, reduced.deviation) == (digits.mean, digits.deviation)
+    rows = [set(part.train._rows.tolist()) for part in (digits, half, tenth)]
+    assert rows[2] < rows[1] < rows[0]
+    place = half.train._rows.tolist().index(tenth.train._rows[0])
+    assert torch.equal(tenth.train.read(torch.tensor([0])), half.train.read(torch.tensor([place])))
+    assert len({digits.digest, half.digest, tenth.digest}) == 3
+    assert digits.reduced(resolution=16).digest == digits.digest
+    assert digits.reduced(resolution=16).resolution == 16

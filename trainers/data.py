@@ -7,7 +7,7 @@ Pictures stay uint8 as they were stored, a quarter of float32's memory, until a 
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -43,6 +43,10 @@ class Part:
         """Height, width and channels of a picture."""
         height, width, channels = self._all.shape[1:]
         return height, width, channels
+
+    def some(self, places: Integers) -> "Part":
+        """Return the pictures at some places of this part."""
+        return replace(self, labels=self.labels[torch.from_numpy(places)], _rows=self._rows[places])
 
     def originals(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all pictures as they were before they were stored, uint8 (n, H, W, C), with their labels (n,).
@@ -113,6 +117,32 @@ class DataSet:
             "random_seed": self.random_seed,
             "digest": self.split_digest,
         }
+
+    def reduced(self, *, resolution: int, share: float = 1.0) -> "DataSet":
+        """Return the set for pictures of ``resolution`` px, with a stratified ``share`` of the training part.
+
+        The random seed of the split fixes which pictures stay, and a smaller share lies within a larger one. Mean and
+        deviation stay those of the whole training part; the digests change with the share alone.
+        """
+        if share == 1:
+            return replace(self, resolution=resolution)
+        generator = np.random.Generator(np.random.PCG64(self.random_seed))
+        labels, kept = self.train.labels.numpy(), []
+        for label in range(len(self.classes)):
+            members = generator.permutation(np.flatnonzero(labels == label))
+            kept.append(members[: max(1, round(share * len(members)))])
+        places = np.sort(np.concatenate(kept))
+        return replace(
+            self,
+            resolution=resolution,
+            train=self.train.some(places),
+            split_digest=_digest_with(self.split_digest, share),
+            digest=_digest_with(self.digest, share),
+        )
+
+
+def _digest_with(digest: str, share: float) -> str:
+    return hashlib.sha256(f"{digest} {share}".encode()).hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------------------- loading

@@ -12,11 +12,15 @@ class Work(Protocol):
     def stopping(self) -> bool:
         """Whether trials are to end after their running epoch, and no further one is to start."""
 
-    def next_job(self) -> Job | None:
-        """Return the next trial to run, or None if there is none left."""
+    @property
+    def finished(self) -> bool:
+        """Whether no job will come any more; else there may be one once a running trial has said something."""
 
-    def report(self, report: Report) -> None:
-        """Take what a worker said. The last report of a trial is final, unless the work is stopping."""
+    def next_job(self) -> Job | None:
+        """Return the next trial to run, or None if there is none now."""
+
+    def report(self, report: Report) -> bool:
+        """Take what a worker said; return whether the worker is to take another step."""
 
 
 class Executor(Protocol):

@@ -9,15 +9,7 @@ class InlineExecutor:
 
     def run(self, work: Work, make: type[Worker]) -> None:
         """Run jobs until there is none left or the work is stopping."""
-        while not stopping(work) and (job := work.next_job()) is not None:
+        while (job := work.next_job()) is not None:
             worker = make(job)
-            while not (report := worker.step()).final:
-                work.report(report)
-                if stopping(work):
-                    return
-            work.report(report)
-
-
-def stopping(work: Work) -> bool:
-    """Ask anew each time: a signal may have changed the answer."""
-    return work.stopping
+            while work.report(worker.step()):
+                pass

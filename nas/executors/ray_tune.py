@@ -53,7 +53,7 @@ class RayTuneExecutor:
                 trainable,
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
-                    scheduler=_Stopper(searcher),
+                    scheduler=_Scheduler(searcher),
                     num_samples=-1,
                     reuse_actors=True,
                     trial_name_creator=str,
@@ -106,7 +106,7 @@ def _trainable(make: type[Worker], gpus: float) -> type[tune.Trainable]:
         def step(self) -> dict[str, Any]:
             report = self.worker.step()
             # As text: Ray Tune flattens nested results.
-            return {"report": json.dumps(report.as_data()), "done": report.final}
+            return {"report": json.dumps(report.as_data()), "done": report.ends}
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             self.setup(new_config)
@@ -141,29 +141,30 @@ class _Jobs(Searcher):
             self.mistake = error
             return Searcher.FINISHED
         if job is None:
-            return Searcher.FINISHED
+            return Searcher.FINISHED if self.work.finished else None
         self.active[trial_id] = job
         return {"job": asdict(job)}
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        self._take(Report.from_data(json.loads(result["report"])))
-
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Take the last report of a trial that is over; all others were the scheduler's to take."""
         job = self.active.pop(trial_id, None)
         if job is None:
             return
         if error:
             reason = f"the worker's process failed {LOST_WORKERS + 1} times: it was killed, or took too much memory"
-            self._take(Report(job.number, 0, 0, outcome=Outcome.BROKEN, reason=reason))
+            self.take(Report(job.number, 0, 0, outcome=Outcome.LOST_WORKER, reason=reason))
         elif result is not None and result.get("report"):
-            self._take(Report.from_data(json.loads(result["report"])))
+            report = Report.from_data(json.loads(result["report"]))
+            if report.ends:
+                self.take(report)
 
-    def _take(self, report: Report) -> None:
+    def take(self, report: Report) -> bool:
+        """Give the work a report; return whether the trial goes on."""
         try:
-            if self.mistake is None:
-                self.work.report(report)
+            return self.mistake is None and self.work.report(report)
         except BaseException as error:  # noqa: BLE001 - as above
             self.mistake = error
+            return False
 
     def raise_mistake(self) -> None:
         """Raise what went wrong in the driver while Ray Tune was calling it."""
@@ -181,8 +182,12 @@ class _Jobs(Searcher):
         """Nothing: the ledger is the truth."""
 
 
-class _Stopper(FIFOScheduler):
-    """First in, first out; once the work is stopping, each trial ends after its running epoch."""
+class _Scheduler(FIFOScheduler):
+    """Asks the work after every report whether the trial goes on: past the end of a rung only the best do.
+
+    Successive halving is the work's (nas/halving.py). A trial that does not go on gives its place to another at once,
+    and comes back as a job of its own if it turns out to be among the best after all.
+    """
 
     def __init__(self, jobs: _Jobs) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -193,5 +198,5 @@ class _Stopper(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        ends = self.jobs.work.stopping or self.jobs.mistake is not None
-        return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)
+        goes_on = self.jobs.take(Report.from_data(json.loads(result["report"])))
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

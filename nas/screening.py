@@ -1,0 +1,72 @@
+"""Screening: what is known of a proposal before any training, and whether it is trained at all."""
+
+from dataclasses import asdict
+
+from nas.config import SearchConfig
+from results.outcome import Origin, Outcome, TrialRecord
+from search_spaces.architecture import Architecture
+from search_spaces.cost import Cost, cost
+from search_spaces.genes import Genes
+from search_spaces.space import SearchSpace
+
+
+class Screen:
+    """Judges architectures by the limits and principles of a search. ``classes``: those of the data."""
+
+    def __init__(self, config: SearchConfig, searched: SearchSpace, classes: int) -> None:
+        self.config, self.space, self.classes = config, searched, classes
+
+    def judge(
+        self, number: int, architecture: Architecture, genes: Genes | None, origin: Origin, twin: TrialRecord | None
+    ) -> TrialRecord:
+        """Return a trial that is to run, or that is set aside: it breaks a limit, or a ``twin`` was tried before.
+
+        Seeds are never screened: they are what everything is compared with.
+        """
+        target = self.config.target
+        counted = cost(
+            architecture, target.resolution, classes=target.classes or self.classes, channels=target.channels
+        )
+        violations = self._violations(architecture, counted)
+        outcome, reason = Outcome.RUNNING, ""
+        if twin is not None:
+            outcome, reason = Outcome.DUPLICATE, f"the same architecture as trial {twin.number}"
+            violations = {**twin.violations, **violations}  # what was measured of it too
+        elif origin != "seed" and (broken := {key: size for key, size in violations.items() if size > 0}):
+            outcome = Outcome.SCREENED
+            reason = "exceeds " + ", ".join(f"{key} by {size:.3g}" for key, size in broken.items())
+        return TrialRecord(
+            study=self.config.study,
+            number=number,
+            digest=architecture.digest,
+            seed=architecture.name if origin == "seed" else None,
+            origin=origin,
+            architecture=architecture.as_data(),
+            genes=genes,
+            costs={key: value for key, value in counted.as_data().items() if value is not None},
+            outcome=outcome,
+            reason=reason,
+            violations=violations,
+        )
+
+    def _violations(self, architecture: Architecture, counted: Cost) -> dict[str, float]:
+        """By limit (as a share of it) and principle, how far it is exceeded; 0 or less where it is kept."""
+        costs = asdict(counted)
+        limits = self.config.limits
+        found = {f"limit:{name}": costs[name] / most - 1 for name, most in limits.items() if name in costs}
+        audit = self.space.audit(architecture)
+        for finding in (*audit.principles, *audit.rules):
+            if finding.name not in audit.off:
+                found[f"principle:{finding.name}"] = finding.violation
+        return found
+
+    def out_of_reach(self, trials: list[TrialRecord]) -> str:
+        """Say how near to the limits the screened proposals came, where none kept one; empty elsewhere."""
+        costs = [trial.costs for trial in trials if trial.outcome is Outcome.SCREENED]
+        least = {name: min((cost[name] for cost in costs if name in cost), default=0) for name in self.config.limits}
+        missed = [
+            f"none of them had less than {least[name]:,} {name}, and {most:,.0f} are allowed"
+            for name, most in self.config.limits.items()
+            if least[name] > most
+        ]
+        return f" ({'; '.join(missed)})" if missed else ""

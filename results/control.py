@@ -1,0 +1,162 @@
+"""Did searching help? The sampler's arm beside the control arm of uniform random points, at equal budget.
+
+Both arms are trials of one study under the same limits, rungs and recipe. The budget is counted in trials: what an arm
+of so many trials, drawn from those that it has, dominates up to one reference point. Both are drawn anew, with
+replacement, a thousand times; the interval is that of the difference. A trial without a final value (stopped at a rung,
+diverged) has used its budget and adds nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from results.outcome import Direction, TrialRecord
+from results.pareto import comparable, default_reference_point, hypervolume
+
+RESAMPLES = 1000
+COVERED = 0.95  # by the intervals
+LEAST = 4  # trials of each arm, below which nothing can be told
+SAME = 0.02  # of the control's hypervolume: a difference that is surely smaller is none
+
+Verdict = Literal["helped", "did not help", "cannot be told yet"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A median, and the middle 95 % around it."""
+
+    low: float
+    median: float
+    high: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> "Interval":
+        """Return the interval of resampled values."""
+        rest = (1 - COVERED) / 2
+        low, middle, high = np.quantile(values, [rest, 0.5, 1 - rest]).tolist()
+        return Interval(low, middle, high)
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the two arms came to.
+
+    ``trials``: of the sampler's and the control arm, that used up budget. ``budget``: trials at which they are
+    compared, those of the smaller arm. Hypervolumes are in the product of the objectives' units.
+    """
+
+    trials: tuple[int, int]
+    budget: int
+    sampler: Interval
+    random: Interval
+    difference: Interval
+    reference_point: dict[str, float]
+    verdict: Verdict
+
+    @property
+    def sentence(self) -> str:
+        """Say whether searching helped."""
+        searched, drawn = self.trials
+        if self.budget < LEAST:
+            return (
+                f"Whether searching helped cannot be told yet: the sampler's arm has {searched} trials and the control "
+                f"arm of random points {drawn}, and at least {LEAST} of each are needed."
+            )
+        share = self.random.median
+        low, high = self.difference.low, self.difference.high
+        told = {
+            "helped": "Searching helped",
+            "did not help": "Searching did not help",
+            "cannot be told yet": "Whether searching helped cannot be told yet",
+        }[self.verdict]
+        relative = f" ({low / share:+.1%} to {high / share:+.1%})" if share > 0 else ""
+        return (
+            f"{told}: at {self.budget} trials the sampler's arm dominates {self.difference.median:+.4g} against the "
+            f"{share:.4g} of random points, 95 % interval {low:+.4g} to {high:+.4g}{relative}."
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "budget": self.budget,
+            "trials": {"sampler": self.trials[0], "random": self.trials[1]},
+            "hypervolume": {
+                name: [interval.low, interval.median, interval.high]
+                for name, interval in (
+                    ("sampler", self.sampler),
+                    ("random", self.random),
+                    ("difference", self.difference),
+                )
+            },
+            "reference_point": self.reference_point,
+        }
+
+
+def arm(trials: Iterable[TrialRecord], origin: str) -> list[TrialRecord]:
+    """Return the trials of an arm that used up budget, by number."""
+    return sorted(
+        (trial for trial in trials if trial.origin == origin and trial.outcome.trained), key=lambda trial: trial.number
+    )
+
+
+def compare(
+    trials: Iterable[TrialRecord], objectives: Mapping[str, Direction], *, random_seed: int = 0
+) -> Control | None:
+    """Compare the two arms of a study's trials; None where it has no control arm."""
+    trials = list(trials)
+    arms = arm(trials, "sampler"), arm(trials, "random")
+    if not arms[1]:
+        return None
+    reference = default_reference_point(trials, objectives)
+    budget = min(map(len, arms))
+    generator = np.random.Generator(np.random.PCG64(random_seed))
+    drawn = [_resampled(each, budget, objectives, reference, generator) for each in arms]
+    differences = [searched - control for searched, control in zip(*drawn, strict=True)]
+    sampler, control, difference = Interval.of(drawn[0]), Interval.of(drawn[1]), Interval.of(differences)
+    verdict: Verdict = "cannot be told yet"
+    if budget >= LEAST and difference.low > 0:
+        verdict = "helped"
+    elif budget >= LEAST and reference and difference.high <= SAME * control.median:
+        verdict = "did not help"
+    return Control((len(arms[0]), len(arms[1])), budget, sampler, control, difference, reference, verdict)
+
+
+def _resampled(
+    trials: Sequence[TrialRecord],
+    budget: int,
+    objectives: Mapping[str, Direction],
+    reference: Mapping[str, float],
+    generator: np.random.Generator,
+) -> list[float]:
+    """Hypervolumes of ``budget`` trials drawn with replacement, many times."""
+    if not reference or not trials:
+        return [0.0] * RESAMPLES
+    names, directions = list(objectives), list(objectives.values())
+    valued = {trial.number for trial in comparable(trials, names)}
+    worst = [reference[name] for name in names]  # adds nothing
+    points = np.array(
+        [[trial.values[name] for name in names] if trial.number in valued else worst for trial in trials], dtype=float
+    )
+    chosen = generator.integers(0, len(points), (RESAMPLES, budget))
+    return [hypervolume(points[places], worst, directions) for places in chosen]
+
+
+def growth(
+    trials: Iterable[TrialRecord], objectives: Mapping[str, Direction], reference_point: Mapping[str, float]
+) -> dict[str, list[float]]:
+    """Return, for each arm, the hypervolume after its first, second, ... trial in the order of their numbers."""
+    trials, names, directions = list(trials), list(objectives), list(objectives.values())
+    reference = [reference_point[name] for name in names] if reference_point else []
+    grown: dict[str, list[float]] = {}
+    for origin in ("sampler", "random"):
+        kept, sizes = np.empty((0, len(names))), list[float]()
+        for trial in arm(trials, origin):
+            if reference and comparable([trial], names):
+                kept = np.vstack([kept, [trial.values[name] for name in names]])
+            sizes.append(hypervolume(kept, reference, directions) if len(kept) else 0.0)
+        grown[origin] = sizes
+    return grown

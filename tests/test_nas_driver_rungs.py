@@ -1,0 +1,304 @@
+"""Rungs, the control arm, the choice before training, and results of other studies, on workers that train nothing."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.candidate import Job, Report
+from nas.config import SearchConfig
+from nas.driver import Driver, run
+from nas.executors.contract import Work
+from nas.executors.inline import InlineExecutor
+from nas.study import Study
+from results.outcome import Outcome
+from search_spaces.errors import RequestError
+
+THREE = [{"epochs": 1}, {"epochs": 3}]  # below the proxy's nine epochs
+
+
+def _config(**changes: Any) -> SearchConfig:
+    least = {"study": "s", "data": "digits", "trials": 18, "seeds": [], "proxy": {"resolution": 8}}
+    sampler = {"name": "nsga2", "population": 4}
+    usual = {"sampler": sampler, "recipe": {"epochs": 9}, "rungs": THREE, "executor": {"name": "inline"}}
+    return SearchConfig.from_data({**least, **usual, **changes})
+
+
+class Fake:
+    """Trains nothing, through all rungs: its error falls with the epochs towards what the architecture alone decides.
+
+    ``log`` keeps every epoch as trial, training, epoch. A mark in the folder stands for the checkpoint.
+    """
+
+    log: list[tuple[int, int, int]]
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.rung, self.at_end = job, job.rung, False
+        self.folder, self.seconds = Path(job.folder), job.seconds
+
+    def _error(self, epoch: int) -> float:
+        final = len(json.dumps(self.job.architecture)) % 97 / 100
+        return final + 0.5 / (epoch + 1)
+
+    def step(self) -> Report:
+        """Train an epoch, or go on to the next rung."""
+        if self.at_end:
+            before = self.job.rungs[self.rung]
+            self.rung, self.at_end = self.rung + 1, False
+            if self.job.rungs[self.rung]["training"] != before["training"]:
+                self.seconds += before["epochs"]
+        rung = self.job.rungs[self.rung]
+        mark = self.folder / str(rung["training"])
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        epoch = int(mark.read_text()) if mark.exists() else 0
+        if epoch < rung["epochs"]:
+            epoch += 1
+            mark.write_text(str(epoch))
+            type(self).log.append((self.job.number, rung["training"], epoch))
+        history = tuple(({"error": self._error(e)}, self.seconds + e) for e in range(1, epoch + 1))
+        outcome = Outcome.RUNNING
+        if epoch >= rung["epochs"]:
+            top = self.rung == len(self.job.rungs) - 1
+            outcome, self.at_end = (Outcome.COMPLETE if top else Outcome.STOPPED), not top
+        return Report(
+            self.job.number, epoch, rung["epochs"], history[-1][0], history[-1][1], history, outcome, rung=self.rung
+        )
+
+
+@pytest.fixture
+def worker() -> type[Fake]:
+    return type("Worker", (Fake,), {"log": []})
+
+
+class Stopped(InlineExecutor):
+    """Runs inline, and is told to stop after some reports."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def run(self, work: Work, make: Any) -> None:
+        inner, seen = work.report, 0
+
+        def report(said: Report) -> bool:
+            nonlocal seen
+            seen += 1
+            if seen == self.after:
+                work.stop()  # type: ignore[attr-defined]
+            return inner(said)
+
+        work.report = report  # type: ignore[method-assign]
+        super().run(work, make)
+
+
+def _state(study: Study) -> list[tuple[Any, ...]]:
+    return [
+        (
+            t.number,
+            t.digest,
+            t.origin,
+            str(t.outcome),
+            t.values,
+            t.genes,
+            [(m.rung, m.epoch, m.values) for m in t.measurements],
+        )
+        for t in study.trials
+    ]
+
+
+def _run(config: SearchConfig, runs: Path, worker: type[Fake], executor: InlineExecutor | None = None) -> Study:
+    return run(config, runs, executor=executor or InlineExecutor(), make=worker)
+
+
+def test_most_trials_stop_early_and_the_best_go_on(tmp_path: Path, worker: type[Fake]) -> None:
+    study = _run(_config(control=0), tmp_path, worker)
+    assert study.record.state == "complete"
+    begun = [trial for trial in study.trials if trial.outcome.trained]
+    assert len(begun) == 18
+    reached = Counter(max(m.rung for m in trial.measurements) for trial in begun)
+    assert reached[0] >= 9
+    assert reached[2] == study.outcomes()["complete"] >= 1
+    assert len(worker.log) < 18 * 9 / 2
+    assert len(set(worker.log)) == len(worker.log)  # stages of one training: no epoch twice
+    for trial in begun:
+        if trial.outcome is Outcome.STOPPED:
+            assert not trial.values
+            assert trial.reason.startswith("trained to the end of rung")
+        else:
+            assert [m.epoch for m in trial.measurements] == list(range(1, 10))
+            assert [m.rung for m in trial.measurements] == [0, 1, 1, 2, 2, 2, 2, 2, 2]
+            assert trial.values["error"] == trial.measurements[-1].values["error"]
+
+
+def test_only_complete_trials_are_on_the_front(tmp_path: Path, worker: type[Fake]) -> None:
+    study = _run(_config(), tmp_path, worker)
+    assert {trial.outcome for trial in study.front().members} == {Outcome.COMPLETE}
+
+
+def test_the_best_of_a_rung_reaches_the_top_however_few_there_are(tmp_path: Path, worker: type[Fake]) -> None:
+    study = _run(_config(trials=2, control=0), tmp_path, worker)
+    assert study.outcomes()["complete"] == 1
+    assert study.record.state == "complete"
+
+
+def test_published_networks_go_to_the_top(tmp_path: Path, worker: type[Fake]) -> None:
+    study = _run(_config(seeds=["inception-v3", "inception-v2"], trials=6), tmp_path, worker)
+    assert [trial.outcome for trial in study.seeds()] == [Outcome.COMPLETE] * 2
+
+
+def test_with_a_reduction_of_one_every_trial_goes_on(tmp_path: Path, worker: type[Fake]) -> None:
+    study = _run(_config(rungs={"lower": THREE, "reduction": 1}, trials=6), tmp_path, worker)
+    assert study.outcomes()["complete"] == 6
+    assert len(worker.log) == 54
+
+
+def test_another_training_begins_anew_and_counts_its_seconds_on(tmp_path: Path, worker: type[Fake]) -> None:
+    study = _run(_config(rungs=[{"epochs": 2, "width": 0.0625}, {"epochs": 4}]), tmp_path, worker)
+    done = next(trial for trial in study.trials if trial.outcome is Outcome.COMPLETE)
+    assert [(m.rung, m.epoch) for m in done.measurements] == [
+        (0, 1), (0, 2), *((1, e) for e in range(1, 5)), *((2, e) for e in range(5, 10))
+    ]  # fmt: skip
+    assert [m.seconds for m in done.measurements] == [1.0, 2.0, *(2.0 + e for e in range(1, 10))]
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5, 8, 13, 21, 27, 34, 40])
+def test_stopped_and_resumed_is_as_never_stopped(tmp_path: Path, worker: type[Fake], after: int) -> None:
+    config = _config(sampler={"name": "nsga2", "population": 3}, trials=12, limits={"macs": 6e9})
+    whole = _run(config, tmp_path / "whole", worker)
+    epochs = len(worker.log)
+    worker.log.clear()
+    _run(config, tmp_path / "part", worker, Stopped(after))
+    resumed = _run(config, tmp_path / "part", worker)
+    assert resumed.record.state == "complete"
+    assert _state(resumed) == _state(whole)
+    assert len(set(worker.log)) == len(worker.log) == epochs  # nothing is trained twice
+
+
+def test_stopped_again_and_again_is_as_never_stopped(tmp_path: Path, worker: type[Fake]) -> None:
+    config = _config(trials=12)
+    whole = _run(config, tmp_path / "whole", worker)
+    for _ in range(200):
+        if _run(config, tmp_path / "part", worker, Stopped(1)).record.state == "complete":
+            break
+    assert _state(Study.open("s", tmp_path / "part")) == _state(whole)
+
+
+def test_a_study_with_rungs_can_be_extended(tmp_path: Path, worker: type[Fake]) -> None:
+    first = _run(_config(trials=9), tmp_path, worker)
+    more = _run(_config(trials=24), tmp_path, worker)
+    assert sum(trial.outcome.trained for trial in more.trials) == 24
+    assert [t.digest for t in more.trials[: len(first.trials)]] == [t.digest for t in first.trials]
+    assert len(set(worker.log)) == len(worker.log)
+
+
+# ---------------------------------------------------------------------------------------------------------- control arm
+
+
+def test_a_quarter_goes_to_random_points(tmp_path: Path, worker: type[Fake]) -> None:
+    study = _run(_config(trials=20), tmp_path, worker)
+    begun = [trial.origin for trial in study.trials if trial.outcome.trained]
+    assert Counter(begun) == {"sampler": 15, "random": 5}
+    assert begun.index("random") == 3
+
+
+def test_the_sampler_never_learns_of_the_control_arm(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.samplers.optuna_samplers import OptunaSampler
+
+    told: set[int] = set()
+    inner = OptunaSampler.tell
+
+    def tell(self: OptunaSampler, number: int, *rest: Any) -> None:
+        told.add(number)
+        inner(self, number, *rest)
+
+    monkeypatch.setattr(OptunaSampler, "tell", tell)
+    study = _run(_config(trials=20), tmp_path, worker)
+    random = {trial.number for trial in study.trials if trial.origin == "random"}
+    assert random
+    assert not told & random
+
+
+def test_a_random_search_needs_no_control(tmp_path: Path, worker: type[Fake]) -> None:
+    study = _run(_config(trials=6, sampler="random"), tmp_path, worker)
+    assert {trial.origin for trial in study.trials} == {"sampler"}
+
+
+# ----------------------------------------------------------------------------------------------------- before training
+
+
+@pytest.mark.parametrize("score", ["params", "naswot"])
+def test_the_best_of_several_proposals_are_trained(tmp_path: Path, worker: type[Fake], score: str) -> None:
+    config = _config(trials=4, control=0, screen={"score": score, "of": 3, "keep": 2}, rungs=[])
+    study = _run(config, tmp_path, worker)
+    assert sum(trial.outcome.trained for trial in study.trials) == 4
+    left_out = [t for t in study.trials if t.outcome is Outcome.SCREENED and t.reason.startswith(score)]
+    assert len(left_out) == 2
+    assert "is no. 3 of 3, and 2 are kept" in left_out[0].reason
+    if score == "params":
+        first = [trial for trial in study.trials if trial.outcome.trained][:2]
+        assert all(trial.costs["params"] >= left_out[0].costs["params"] for trial in first)
+
+
+def test_a_choice_before_training_is_the_same_after_a_stop(tmp_path: Path, worker: type[Fake]) -> None:
+    config = _config(trials=6, screen={"score": "macs", "of": 3})
+    whole = _run(config, tmp_path / "whole", worker)
+    _run(config, tmp_path / "part", worker, Stopped(7))
+    assert _state(_run(config, tmp_path / "part", worker)) == _state(whole)
+
+
+def test_keeping_all_is_refused() -> None:
+    with pytest.raises(RequestError, match="chooses nothing"):
+        _config(screen={"score": "macs", "of": 3, "keep": 3})
+
+
+# ----------------------------------------------------------------------------------------------------- never twice
+
+
+def test_what_another_study_has_trained_is_not_trained_again(tmp_path: Path, worker: type[Fake]) -> None:
+    first = _run(_config(), tmp_path, worker)
+    worker.log.clear()
+    second = _run(_config(study="t"), tmp_path, worker)
+    assert worker.log == []
+    assert [(t.digest, str(t.outcome), t.values) for t in second.trials] == [
+        (t.digest, str(t.outcome), t.values) for t in first.trials
+    ]
+    reused = [trial.reused for trial in second.trials if trial.outcome.trained]
+    assert reused == [f"s:{trial.number}" for trial in first.trials if trial.outcome.trained]
+    assert {trial.reused for trial in first.trials} == {None}
+
+
+def test_a_higher_rung_is_trained_where_only_the_lower_one_is_known(tmp_path: Path, worker: type[Fake]) -> None:
+    _run(_config(rungs=[], recipe={"epochs": 1, "schedule": "constant"}, trials=6), tmp_path, worker)
+    worker.log.clear()
+    constant = {"epochs": 9, "schedule": "constant"}
+    second = _run(
+        _config(study="t", rungs={"lower": [{"epochs": 1}], "reduction": 1}, recipe=constant, trials=6),
+        tmp_path,
+        worker,
+    )
+    assert second.outcomes()["complete"] == 6
+
+
+@pytest.mark.parametrize("change", [{"random_seed": 1}, {"recipe": {"epochs": 9, "learning_rate": 0.01}}])
+def test_another_setting_is_trained(tmp_path: Path, worker: type[Fake], change: dict[str, Any]) -> None:
+    _run(_config(seeds=["inception-v3"], trials=1), tmp_path, worker)
+    worker.log.clear()
+    _run(_config(study="t", seeds=["inception-v3"], trials=1, **change), tmp_path, worker)
+    assert len(worker.log) == 9
+
+
+def test_the_driver_keeps_no_trial_for_itself(tmp_path: Path, worker: type[Fake]) -> None:
+    """All that a driver knows is what the ledger holds: a second one finds the same."""
+    known: list[Any] = []
+
+    class Looking(InlineExecutor):
+        def run(self, work: Work, make: Any) -> None:
+            super().run(work, make)
+            assert isinstance(work, Driver)
+            known.append({number: trial.measurements for number, trial in work.known.trials.items()})
+
+    study = _run(_config(trials=6), tmp_path, worker, Looking())
+    assert known == [{trial.number: trial.measurements for trial in study.trials}]

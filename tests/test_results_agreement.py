@@ -1,0 +1,56 @@
+"""Kendall's tau between rungs: against scipy on known orders, and what is recommended."""
+
+import random
+
+import pytest
+from scipy.stats import kendalltau
+
+from results.agreement import Agreement, agreements, recommended
+from results.outcome import Measurement, TrialRecord
+
+
+def _trial(number: int, errors: list[float], params: int) -> TrialRecord:
+    measurements = tuple(Measurement(rung, 3**rung, {"error": error}, 1.0) for rung, error in enumerate(errors))
+    return TrialRecord(
+        study="s",
+        number=number,
+        digest=str(number),
+        origin="sampler",
+        architecture={},
+        costs={"params": params, "macs": 7},
+        measurements=measurements,
+    )
+
+
+def test_taus_are_those_of_scipy_and_their_intervals_hold_them() -> None:
+    drawn = random.Random(0)
+    top = [drawn.random() for _ in range(30)]
+    rough = [error + drawn.gauss(0, 0.4) for error in top]
+    near = [error + drawn.gauss(0, 0.05) for error in top]
+    params = [drawn.randrange(1000) for _ in top]
+    trials = [_trial(n, [rough[n], near[n], top[n]], params[n]) for n in range(30)]
+    found = {each.what: each for each in agreements(trials, [1, 3, 9])}
+    assert list(found) == ["rung 0", "rung 1", "params", "macs"]
+    assert found["rung 0"].tau == pytest.approx(kendalltau(rough, top).statistic)
+    assert found["rung 1"].tau == pytest.approx(kendalltau(near, top).statistic)
+    assert found["params"].tau == pytest.approx(-kendalltau(params, top).statistic)
+    assert found["macs"].tau == 0  # equal for all: they order nothing
+    assert all(each.low <= each.tau <= each.high and each.trials == 30 for each in found.values())
+    assert found["rung 0"].high < found["rung 1"].low
+
+
+def test_only_trials_at_both_rungs_count() -> None:
+    trials = [_trial(n, [n / 10, n / 10, n / 10][: 1 + 2 * (n < 6)], n) for n in range(20)]
+    assert {each.trials for each in agreements(trials, [1, 3, 9])} == {6}
+
+
+def test_few_trials_give_no_figure() -> None:
+    assert agreements([_trial(n, [0.1, 0.2], n) for n in range(4)], [1, 3]) == []
+
+
+def test_the_cheapest_rung_that_reaches_the_threshold_is_recommended() -> None:
+    found = [Agreement(f"rung {rung}", tau, tau, tau, 9) for rung, tau in enumerate((0.3, 0.7, 0.9))]
+    found.append(Agreement("params", 0.99, 0.99, 0.99, 9))
+    assert recommended(found, 0.6) == 1
+    assert recommended(found, 0.2) == 0
+    assert recommended(found, 0.95) is None

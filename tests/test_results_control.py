@@ -1,0 +1,104 @@
+"""Did searching help: the two arms at equal budget."""
+
+import random
+
+import pytest
+
+from results.control import LEAST, compare, growth
+from results.outcome import Origin, Outcome, TrialRecord
+from results.pareto import front
+
+OBJECTIVES = {"error": "minimize", "macs": "minimize"}
+
+
+def _trials(
+    count: int, origin: Origin, better: float, drawn: random.Random, outcome: Outcome = Outcome.COMPLETE
+) -> list[TrialRecord]:
+    return [
+        TrialRecord(
+            study="s",
+            number=2 * n + (origin == "random"),
+            digest=f"{origin}{n}",
+            origin=origin,
+            architecture={},
+            costs={},
+            outcome=outcome,
+            values={"error": drawn.random() - better, "macs": drawn.random()} if outcome is Outcome.COMPLETE else {},
+        )
+        for n in range(count)
+    ]
+
+
+def test_a_sampler_that_finds_better_ones_helped() -> None:
+    drawn = random.Random(0)
+    found = compare(_trials(60, "sampler", 0.8, drawn) + _trials(20, "random", 0.0, drawn), OBJECTIVES)
+    assert found is not None
+    assert found.verdict == "helped"
+    assert found.budget == 20
+    assert found.trials == (60, 20)
+    assert found.difference.low > 0
+    assert found.sentence.startswith("Searching helped: at 20 trials")
+
+
+def test_a_sampler_that_finds_worse_ones_did_not_help() -> None:
+    drawn = random.Random(0)
+    found = compare(_trials(60, "sampler", 0.0, drawn) + _trials(20, "random", 0.8, drawn), OBJECTIVES)
+    assert found is not None
+    assert found.verdict == "did not help"
+    assert found.difference.high < 0
+
+
+def test_equal_arms_are_not_told_apart() -> None:
+    """Over many pairs of arms that draw alike, the verdict "helped" comes up about as often as its interval errs."""
+    verdicts = []
+    for seed in range(60):
+        drawn = random.Random(seed)
+        found = compare(_trials(30, "sampler", 0.0, drawn) + _trials(30, "random", 0.0, drawn), OBJECTIVES)
+        assert found is not None
+        verdicts.append(found.verdict)
+    assert verdicts.count("helped") <= 6
+    assert verdicts.count("cannot be told yet") >= 50
+
+
+def test_few_trials_tell_nothing() -> None:
+    drawn = random.Random(0)
+    found = compare(_trials(30, "sampler", 0.9, drawn) + _trials(LEAST - 1, "random", 0.0, drawn), OBJECTIVES)
+    assert found is not None
+    assert found.verdict == "cannot be told yet"
+    assert "at least 4 of each" in found.sentence
+
+
+def test_without_a_control_arm_there_is_no_comparison() -> None:
+    assert compare(_trials(9, "sampler", 0.0, random.Random(0)), OBJECTIVES) is None
+
+
+def test_trials_without_a_final_value_cost_their_budget() -> None:
+    """An arm half of whose trials were stopped dominates less than one all of whose trials came as far."""
+    drawn = random.Random(0)
+    whole = _trials(20, "sampler", 0.0, drawn)
+    stopped = _trials(40, "sampler", 0.0, drawn, Outcome.STOPPED)[20:]
+    control = _trials(20, "random", 0.0, drawn)
+    all_of_them, half = compare(whole + control, OBJECTIVES), compare(whole + stopped + control, OBJECTIVES)
+    assert all_of_them is not None
+    assert half is not None
+    assert half.trials[0] == 40
+    assert half.sampler.median < all_of_them.sampler.median
+
+
+def test_nothing_complete_is_said_and_not_computed() -> None:
+    drawn = random.Random(0)
+    both = [_trials(9, origin, 0.0, drawn, Outcome.DIVERGED) for origin in ("sampler", "random")]
+    found = compare(both[0] + both[1], OBJECTIVES)
+    assert found is not None
+    assert found.verdict == "cannot be told yet"
+
+
+def test_growth_ends_at_the_arms_hypervolume() -> None:
+    drawn = random.Random(1)
+    trials = _trials(12, "sampler", 0.0, drawn) + _trials(5, "random", 0.0, drawn)
+    reference = {"error": 1.1, "macs": 1.1}
+    grown = growth(trials, OBJECTIVES, reference)
+    assert [len(grown[name]) for name in ("sampler", "random")] == [12, 5]
+    assert grown["sampler"] == sorted(grown["sampler"])
+    only = [trial for trial in trials if trial.origin == "sampler"]
+    assert grown["sampler"][-1] == pytest.approx(front(only, OBJECTIVES, reference).hypervolume)
