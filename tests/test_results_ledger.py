@@ -230,6 +230,7 @@ def test_wrong_ways_to_start_and_to_finish(ledger):
     for record, found in [
         (running(1, outcome=Outcome.COMPLETE), "cannot start as complete"),
         (running(1, values=VALUES), "starts with results"),
+        (running(1, reused="old:3"), "starts with results"),
         (running(-1), "numbered from 0"),
         (running(1, study="nix"), "no study 'nix'"),
     ]:
@@ -326,30 +327,6 @@ def test_what_another_study_knows_of_an_architecture(ledger):
 def test_the_fidelities_of_an_older_study_are_added_when_it_goes_on(ledger):
     assert ledger.create_study("digits", SEARCH, OBJECTIVES, {}, fidelities=["f0"]).fidelities == ("f0",)
     assert ledger.create_study("digits", SEARCH, OBJECTIVES, {}).fidelities == ("f0",)
-
-
-def test_results_of_another_trial_are_taken_over_at_once(ledger):
-    measured = (Measurement(0, 1, {"error": 0.5}, 0.0, order=7), Measurement(1, 2, {"error": 0.25}, 0.0, order=8))
-    known = running(0, outcome=Outcome.COMPLETE, values=VALUES, measurements=measured, reused="old:3", order=6)
-    stopped = running(1, outcome=Outcome.STOPPED, reason="rung 0", measurements=measured[:1], reused="old:3")
-    for trial in (known, stopped):
-        ledger.record_reused(trial)
-        assert ledger.trial("digits", trial.number) == replace(trial, finished_at=trial.started_at)
-    before = ledger.trials("digits")
-    for wrong, found in [
-        (replace(known, number=0), "trial 0 of study 'digits' is already in the ledger"),
-        (replace(known, number=2, reused=None), "names no trial whose results"),
-        (replace(known, number=2, outcome=Outcome.DIVERGED), "is diverged: complete or stopped is allowed"),
-        (replace(known, number=2, values={"error": 0.5}), "without a value of 'macs'"),
-        (replace(known, number=2, values=VALUES | {"error": math.nan}), "finite"),
-        (replace(known, number=2, measurements=(Measurement(0, 1, {"error": math.inf}, 0.0),)), "finite"),
-        (replace(known, number=-1), "numbered from 0"),
-    ]:
-        with pytest.raises(LedgerError, match=found):
-            ledger.record_reused(wrong)
-    with pytest.raises(LedgerError, match="starts with results"):
-        ledger.start_trial(running(2, reused="old:3"))
-    assert ledger.trials("digits") == before
 
 
 def test_a_running_trial_may_end_with_the_results_of_another(ledger):
