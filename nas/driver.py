@@ -63,9 +63,9 @@ def run(
     searched = space(config.space, config.target.resolution)
     seeds = _check_seeds(config)
     place = Runs.of(runs)
+    fidelities = [fidelity_digest(rung, config, data.digest) for rung in rungs_of(config)]
     with place.write() as ledger, ledger.hold(config.study):
         place.make_folder(config.study)
-        fidelities = [fidelity_digest(rung, config, data.digest) for rung in rungs_of(config)]
         _create(ledger, config, searched, data, fidelities)
         driver = Driver(config, ledger, place.folder, searched, data, seeds, progress)
         try:

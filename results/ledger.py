@@ -38,7 +38,6 @@ from results.outcome import (
     TrialRecord,
     check_end,
     check_objectives,
-    check_reused,
     check_same_study,
     check_start,
     finite,
@@ -211,24 +210,15 @@ class Ledger:
         Raises LedgerError if the number is taken, or the record holds results already.
         """
         check_start(trial)
+        row = trial_columns(trial)
         with self._writing(trial.study) as connection:
-            _insert_trial(connection, trial)
-
-    def record_reused(self, trial: TrialRecord) -> None:
-        """Record a trial whose results, measurements too, are those of another one (`reused`): nothing is trained.
-
-        It is COMPLETE, or STOPPED at the end of a rung. Raises LedgerError if the number is taken, or it names no other
-        trial.
-        """
-        with self._writing(trial.study) as connection:
-            study = study_row(connection, trial.study, SCHEMA_VERSION)
-            check_reused(trial, json.loads(study.objectives))
-            _insert_trial(connection, trial)
-            what = f"a measurement of trial {trial.number} of study {trial.study!r}"
-            rows = [measurement_columns(measurement, what) for measurement in trial.measurements]
-            place = {"study_id": study.id, "number": trial.number}
-            if rows:
-                connection.execute(_measurements.insert(), [place | row for row in rows])
+            key = study_id(connection, trial.study)
+            if connection.execute(sa.select(_trials.c.number).where(here(key, trial.number))).first() is not None:
+                raise LedgerError(
+                    f"trial {trial.number} of study {trial.study!r} is already in the ledger: "
+                    "start a new one under the next free number"
+                )
+            connection.execute(_trials.insert().values(study_id=key, **row))
 
     def record_measurement(self, study: str, number: int, measurement: Measurement) -> None:
         """Record what was measured after an epoch of a running trial.
@@ -401,17 +391,6 @@ def _schema_version(connection: sa.Connection, name: str) -> int | None:
 
 
 # Rows
-
-
-def _insert_trial(connection: sa.Connection, trial: TrialRecord) -> None:
-    row = trial_columns(trial)
-    key = study_id(connection, trial.study)
-    if connection.execute(sa.select(_trials.c.number).where(here(key, trial.number))).first() is not None:
-        raise LedgerError(
-            f"trial {trial.number} of study {trial.study!r} is already in the ledger: "
-            "start a new one under the next free number"
-        )
-    connection.execute(_trials.insert().values(study_id=key, **row))
 
 
 def _trial_row(connection: sa.Connection, study: str, number: int) -> sa.Row[Any]:
