@@ -22,6 +22,7 @@ from nas.knowledge import Knowledge
 from nas.measuring import Measuring
 from nas.preselection import Preselection
 from nas.progress import Progress
+from nas.quota import to_delete
 from nas.rungs import fidelity_digest, rung_of_epoch, rungs_of, seconds_before
 from nas.runs import Runs
 from nas.samplers.contract import Sampler
@@ -30,6 +31,7 @@ from nas.storage import folder_at, is_url
 from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Measurement, Origin, Outcome, StudyState, TrialRecord
+from results.pareto import front
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, SearchFailed
 from search_spaces.genes import Genes, OutsideSpace
@@ -108,6 +110,7 @@ class Driver:
         tried = {trial.seed for trial in trials if trial.outcome is not Outcome.BROKEN}
         self._seeds = [architecture for architecture in seeds if architecture.name not in tried]
         self._mistakes: list[str] = []
+        self._sizes = {trial.number: folder_at(self._place(trial)).size() for trial in trials if trial.outcome.trained}
         progress.begin(config, trials)
 
     # ------------------------------------------------------------------------------------------- what an executor sees
@@ -356,6 +359,7 @@ class Driver:
     def _record_stop(self, trial: TrialRecord, rung: int, source: TrialRecord | None = None) -> None:
         reason = f"trained to the end of rung {rung}: {self.rungs[rung].sentence}"
         self._finish(trial, Outcome.STOPPED, source, reason=reason, seconds=trial.measurements[-1].seconds)
+        self._keep_quota(trial)
 
     def _record_end(self, report: Report, source: TrialRecord | None) -> None:
         trial, complete = self.known.trials[report.number], report.outcome is Outcome.COMPLETE
@@ -371,6 +375,7 @@ class Driver:
             traceback=report.traceback,
         )
         self.known.ended(trial, trial.measurements[-1] if complete else None)
+        self._keep_quota(trial)
         self._watch_mistakes(report)
         self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
 
@@ -380,6 +385,18 @@ class Driver:
         self.ledger.finish_trial(name, number, outcome, violations=trial.violations, reused=reused, **end)
         found = self.known.trials[number] = self.ledger.trial(name, number)
         return found
+
+    def _keep_quota(self, ended: TrialRecord) -> None:
+        """Delete files of trials off the front where they take more room than the file allows."""
+        self._sizes[ended.number] = folder_at(self._place(ended)).size()
+        if sum(self._sizes.values()) <= self.config.quota_gb * 1e9:  # the usual case: no front is needed
+            return
+        trials = list(self.known.trials.values())
+        objectives = self.ledger.study(self.config.study).objectives
+        members = frozenset(trial.number for trial in front(trials, objectives).members)
+        for number in to_delete(trials, members, self.config.objectives, self._sizes, self.config.quota_gb * 1e9):
+            folder_at(self._place(self.known.trials[number])).remove()
+            del self._sizes[number]
 
     def _watch_mistakes(self, report: Report) -> None:
         self._mistakes = [*self._mistakes, report.reason] if report.outcome is Outcome.BROKEN else []

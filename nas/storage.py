@@ -45,6 +45,10 @@ class Folder:
         """Remove the folder with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def size(self) -> int:
+        """Return how many bytes lie there."""
+        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+
 
 class Remote(Folder):
     """A folder at a URL, and its copy on this machine."""
@@ -91,6 +95,14 @@ class Remote(Folder):
             system.delete_file(f"{root}/{name}")
         self._sent = {}
         super().remove()
+
+    def size(self) -> int:
+        """Return how many bytes lie at the URL."""
+        from pyarrow.fs import FileSelector
+
+        system, root = self._open()
+        infos = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
+        return sum(info.size or 0 for info in infos)
 
     def _open(self) -> "tuple[FileSystem, str]":
         from pyarrow import ArrowException
