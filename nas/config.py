@@ -23,7 +23,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 # What may change between two runs of one study: how much and where, never what is measured.
 DATA_SPLIT = "data_split"  # stored beside the file's keys: how many pictures are in which part; the data digest binds
-MAY_DIFFER = ("trials", "executor", DATA_SPLIT)
+MAY_DIFFER = ("trials", "executor", "ray", DATA_SPLIT)
 SPACE_DIGEST = "space_digest"  # as well: what stands in the space's file must not change either
 
 
@@ -158,17 +158,29 @@ class MeasureConfig(Strict):
 
 
 class ExecutorConfig(Strict):
-    """Where trials run. ``workers``: trials at once, by default as many as the machine's CPUs (or GPU shares) carry."""
+    """Where trials run. ``workers``: trials at once, by default as many as the machine's CPUs (or GPU shares) carry.
+
+    ``gpus_per_trial``: by default the share (1, 1/2, 1/4, 1/8) that the predicted memory of a trial needs.
+    """
 
     name: Literal["ray_tune", "inline"] = "ray_tune"
     workers: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
     cpus_per_trial: Annotated[float, Field(gt=0, le=1024)] = 1.0
     gpus_per_trial: Annotated[float, Field(ge=0, le=64)] | Literal["auto"] = "auto"
-    address: str | None = None
+
+
+class RayConfig(Strict):
+    """The cluster. ``address``: of its head node, or ``auto`` for the one that this machine is in; by default none."""
+
+    address: Annotated[str, Field(min_length=1)] | None = None
 
 
 class SearchConfig(Strict):
-    """A whole search file. ``control``: share of the trials that goes to uniform random points, to compare with."""
+    """A whole search file. ``control``: share of the trials that goes to uniform random points, to compare with.
+
+    ``storage``: where the trials' checkpoints and results lie, a folder that every worker sees or a URL; by default
+    under the runs folder.
+    """
 
     study: Name
     space: str = "inception"
@@ -187,6 +199,8 @@ class SearchConfig(Strict):
     measure: MeasureConfig = MeasureConfig()
     recipe: Recipe = Recipe()
     executor: Annotated[ExecutorConfig, BeforeValidator(_by_name)] = ExecutorConfig()
+    ray: RayConfig = RayConfig()
+    storage: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _objectives_differ(self) -> "SearchConfig":

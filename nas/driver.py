@@ -7,7 +7,6 @@ and goes on.
 """
 
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -27,6 +26,7 @@ from nas.rungs import fidelity_digest, rung_of_epoch, rungs_of, seconds_before
 from nas.runs import Runs
 from nas.samplers.contract import Sampler
 from nas.screening import Screen
+from nas.storage import folder_at, is_url
 from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Measurement, Origin, Outcome, StudyState, TrialRecord
@@ -166,7 +166,10 @@ class Driver:
 
     def _taken_up(self, trial: TrialRecord) -> Job | None:
         """Go on with an interrupted trial, unless a worker had finished it, or it stands at the end of a rung."""
-        if (report := left_behind(self._folder(trial), trial.number)) is not None:
+        folder = folder_at(self._place(trial))
+        folder.fetch()
+        report = left_behind(folder.path, trial.number)
+        if report is not None and not report.lacked_memory:
             self.report(report)  # finished by a worker, not yet recorded by a driver
             return None
         reached = self.known.reached(trial)
@@ -257,7 +260,7 @@ class Driver:
         """Record a trial that begins, or that is set aside."""
         trial = replace(trial, order=self.known.ordered())
         if trial.outcome is Outcome.RUNNING:  # a new trial: files in its place are another ledger's
-            shutil.rmtree(self._folder(trial), ignore_errors=True)
+            folder_at(self._place(trial)).remove()
         self.ledger.start_trial(trial)
         self.known.began(trial)
         if trial.outcome is not Outcome.RUNNING:
@@ -284,15 +287,27 @@ class Driver:
             data=self.config.data.absolute().as_data(),
             recipe=asdict(self.config.recipe),
             random_seed=self.config.random_seed,
-            folder=str(self._folder(trial).resolve()),
+            folder=self._place(trial),
             seconds=seconds_before(self.rungs, rung, trial.measurements),
             threads=max(1, int(executor.cpus_per_trial)),
+            classes=len(self.data.classes),
+            channels=self.data.channels,
             data_digest=self.data.digest,
             measure=self.measuring.wanted(is_seed=trial.seed is not None),
         )
 
-    def _folder(self, trial: TrialRecord) -> Path:
-        return self.runs / self.config.study / "trials" / str(trial.number)
+    def _place(self, trial: TrialRecord) -> str:
+        """Where a trial's files lie, an absolute path or a URL: under the runs folder, or the storage of the file."""
+        below = f"{self.config.study}/trials/{trial.number}"
+        storage = self.config.storage
+        if storage is not None and is_url(storage):
+            return f"{storage.rstrip('/')}/{below}"
+        return str(Path(storage or self.runs).resolve() / below)
+
+    def _artifact(self, trial: TrialRecord) -> str:
+        """The place as the ledger keeps it: within the runs folder relative to it, so that it can be moved."""
+        place = self._place(trial)
+        return place if self.config.storage else str(Path(place).relative_to(self.runs.resolve()))
 
     # ------------------------------------------------------------------------------------------------- what is recorded
 
@@ -344,7 +359,7 @@ class Driver:
 
     def _record_end(self, report: Report, source: TrialRecord | None) -> None:
         trial, complete = self.known.trials[report.number], report.outcome is Outcome.COMPLETE
-        weights = str(self._folder(trial).relative_to(self.runs)) if source is None else source.artifact
+        weights = self._artifact(trial) if source is None else source.artifact
         trial = self._finish(
             trial,
             report.outcome,
@@ -447,7 +462,7 @@ def make_executor(config: SearchConfig) -> Executor:
         return InlineExecutor()
     from nas.executors.ray_tune import RayTuneExecutor
 
-    return RayTuneExecutor(config.executor)
+    return RayTuneExecutor(config.executor, config.ray.address)
 
 
 def _check_seeds(config: SearchConfig) -> list[Architecture]:

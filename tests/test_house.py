@@ -24,6 +24,7 @@ HOMES = {
     "plotly": ("results/",),
     "yaml": ("search_spaces/yaml_files.py",),
     "click": ("nas/cli",),
+    "pyarrow": ("nas/storage.py",),
     "sklearn": ("trainers/data.py",),
     "PIL": ("trainers/decode.py",),
     "datasets": ("trainers/huggingface.py",),
