@@ -223,6 +223,34 @@ def report(study: str, output: Path | None, runs: Runs) -> None:
     click.echo(str(output))
 
 
+@click.command("to-optuna")
+@click.argument("study")
+@click.argument("url", metavar="URL")
+@click.option("--as", "name", metavar="NAME", help="The study's name there; its own if not.")
+@RUNS
+def to_optuna(study: str, url: str, name: str | None, runs: Runs) -> None:
+    """Write a study into a database of Optuna's, for Optuna's dashboard and other tools.
+
+    URL is SQLAlchemy's: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE. Trials that were stopped at a rung,
+    screened or known are pruned trials there; user attributes hold what Optuna has no place for.
+
+    \b
+    Examples:
+      nas to-optuna digits sqlite:///optuna.db
+      optuna-dashboard sqlite:///optuna.db
+    """
+    from nas.study import Study
+    from nas.waiting import show_bar
+
+    opened = Study.open(study, runs)
+    from nas.samplers.to_optuna import write_to_optuna  # brings optuna
+
+    with show_bar(console(error=True), study, "trials written") as progress:
+        written = write_to_optuna(opened, url, name, progress=progress)
+    counts = ", ".join(f"{count} {state.lower()}" for state, count in written.states.items()) or "no trials"
+    click.echo(f"study {written.name} written: {counts}")
+
+
 @click.command()
 @JSON
 @RUNS

@@ -19,7 +19,7 @@ HOMES = {
     "torch": ("trainers/", "results/export/", "nas/conclude.py", "nas/candidate.py", "nas/doctor.py"),
     "ray": ("nas/executors/ray_",),
     "optuna": ("nas/samplers/",),
-    "sqlalchemy": ("results/ledger",),
+    "sqlalchemy": ("results/ledger", "nas/samplers/to_optuna.py"),
     "moocore": ("results/pareto.py", "results/ranking.py"),
     "plotly": ("results/",),
     "yaml": ("search_spaces/yaml_files.py",),
