@@ -20,10 +20,11 @@ USER, PASSWORD = "nas", "pass/word"
 
 @dataclass(frozen=True)
 class Server:
-    """A running server. ``process``: of the server, to be stopped and started in tests."""
+    """A server. ``durable``: it waits for the disk, which tests need not."""
 
     folder: Path
     port: int
+    durable: bool = False
 
     def url(self, database: str = "postgres", *, user: str = USER, password: str = PASSWORD, options: str = "") -> str:
         secret = password.replace("/", "%2F")
@@ -39,7 +40,8 @@ class Server:
     def running(self) -> Iterator[None]:
         """Run the server; it ends when this process does, however that ends."""
         command = [*_as_postgres("INT"), _program("postgres"), "-D", str(self.folder), "-p", str(self.port)]
-        for setting in ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}", "fsync=off"):
+        fsync = f"fsync={'on' if self.durable else 'off'}"
+        for setting in ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}", fsync):
             command += ["-c", setting]
         with (self.folder.parent / "server.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/")
@@ -62,14 +64,14 @@ class Server:
 
 
 @contextmanager
-def new_server(*, run: bool = True) -> Iterator[Server]:
+def new_server(*, run: bool = True, durable: bool = False) -> Iterator[Server]:
     """Make a server, and ``run`` it; skip the test where PostgreSQL is not installed (in CI that is a failure)."""
     if reason := _missing():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     with tempfile.TemporaryDirectory(prefix="nas-postgresql-") as name, socket.socket() as free:
         top = Path(name)
         free.bind(("127.0.0.1", 0))
-        server = Server(top / "data", free.getsockname()[1])
+        server = Server(top / "data", free.getsockname()[1], durable)
         free.close()
         top.chmod(0o755)
         (top / "password").write_text(PASSWORD)

@@ -9,20 +9,12 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import Trial, TrialState, create_trial
 
 from nas.config import SamplerConfig
+from nas.samplers.distributions import distribution_of
 from search_spaces.genes import Gene, Genes
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _GENERATION = "NSGAIISampler:generation"  # where Optuna's NSGA-II keeps a trial's generation
-
-
-def distribution_of(gene: Gene) -> BaseDistribution:
-    """Return what Optuna draws a gene from."""
-    if gene.is_width:
-        return FloatDistribution(0.0, 1.0)
-    if gene.ordered:
-        return IntDistribution(int(gene.choices[0]), int(gene.choices[-1]))
-    return CategoricalDistribution(gene.choices)
 
 
 def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> float | int | str:

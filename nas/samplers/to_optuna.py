@@ -24,7 +24,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.samplers.optuna_samplers import distribution_of
+from nas.samplers.distributions import distribution_of
 from nas.study import Study
 from results.outcome import Measurement, Outcome, TrialRecord
 from search_spaces.errors import RequestError, RunFailed
