@@ -42,6 +42,7 @@ benchmarks: .venv/ready-dev
 	$(BIN)/python benchmarks/training_rate.py --rounds 5 -o benchmarks/training_rate.json
 	$(BIN)/python benchmarks/training_memory.py -o benchmarks/training_memory.json
 	$(BIN)/python benchmarks/search_rate.py -o benchmarks/search_rate.json
+	$(BIN)/python benchmarks/ledger_rate.py -o benchmarks/ledger_rate.json
 	$(if $(PICTURES),$(BIN)/python benchmarks/data_rate.py --pictures $(PICTURES) -o benchmarks/data_rate.json)
 	$(if $(PICTURES),$(BIN)/python benchmarks/data_rate.py --pictures $(PICTURES) --whole -o benchmarks/data_rate.json)
 

@@ -44,15 +44,16 @@ def _check_siblings() -> None:
 _check_siblings()
 
 
-def load(arch: str, *, runs: str | Path = "runs") -> "Architecture":
+def load(arch: str, *, runs: str | Path = "runs", ledger: str | None = None) -> "Architecture":
     """Return an architecture by a seed's name, a YAML file or ``STUDY:NUMBER`` (a trial of a ledger under ``runs``).
 
-    ``@N`` after any of these gives it a stem for pictures of N px, whose stages see the same grids (Table 2 of
-    1512.00567).
+    ``ledger``: as in ``search``. ``@N`` after any of these gives it a stem for pictures of N px, whose stages see the
+    same grids (Table 2 of 1512.00567).
     """
+    from nas.runs import Runs
     from nas.study import load_architecture
 
-    return load_architecture(arch, Path(runs))
+    return load_architecture(arch, Runs.of(runs, ledger))
 
 
 def cost(architecture: "Architecture", resolution: int | None = None, *, classes: int = 1000) -> "Cost":
@@ -92,13 +93,16 @@ def space(name: str, *, resolution: int | None = None) -> "SearchSpace":
     return load_space(name, resolution)
 
 
-def search(file: str | Path, *, runs: str | Path = "runs", **overrides: object) -> "Study":
+def search(file: str | Path, *, runs: str | Path = "runs", ledger: str | None = None, **overrides: object) -> "Study":
     """Run or resume the study that a search file names; return it when it is complete (or was stopped by Ctrl-C).
 
-    ``overrides`` replace keys of the file; dots in a key are written as two underscores (``executor__workers=2``).
+    ``ledger``: URL of a ledger outside of ``runs`` (``postgresql://USER@HOST/DATABASE`` or ``sqlite:///FILE``); by
+    default that of ``$INCEPTION_NAS_LEDGER``, if it is set. ``overrides`` replace keys of the file; dots in a key are
+    written as two underscores (``executor__workers=2``).
     """
     from nas.config import read_search
     from nas.driver import run
+    from nas.runs import Runs
 
     settings = {key.replace("__", "."): value for key, value in overrides.items()}
-    return run(read_search(Path(file), settings), Path(runs))
+    return run(read_search(Path(file), settings), Runs.of(runs, ledger))

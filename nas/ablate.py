@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nas.candidate import Candidate, Worker
 from nas.config import SearchConfig
 from nas.progress import Progress
+from nas.runs import Runs
 from results.ablation import Ablation, as_data, compare, read_arm
 from results.outcome import TrialRecord
 from search_spaces.architecture import Architecture
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from nas.executors.contract import Executor
-    from nas.study import Study
+from nas.study import Study
 
 LEAST_TRIALS = 8  # of an arm: fewer give no interval worth its name
 PROBE = 100  # random architectures that show beforehand how often the principle is broken once it is off
@@ -105,7 +106,7 @@ def plan(config: SearchConfig, principle: str, repeats: int = 1) -> Plan:
 
 def ablate(
     planned: Plan,
-    runs: Path,
+    runs: Path | Runs,
     *,
     progress: Callable[[], Progress] = Progress,
     tell: Callable[[str], None] = lambda sentence: None,
@@ -141,7 +142,12 @@ def ablate(
 
 
 def answer(
-    planned: Plan, runs: Path, output: Path | None, *, progress: Callable[[], Progress], tell: Callable[[str], None]
+    planned: Plan,
+    runs: Path | Runs,
+    output: Path | None,
+    *,
+    progress: Callable[[], Progress],
+    tell: Callable[[str], None],
 ) -> "Answer | None":
     """Run or resume the arms and write the page (``runs``/STUDY-PRINCIPLE.html without ``output``); None if stopped."""
     config = planned.config
@@ -155,7 +161,7 @@ def answer(
         return None
     from results.ablation_report import write_ablation_report
 
-    page = output or runs / f"{config.study}-{planned.principle}.html"
+    page = output or Runs.of(runs).folder / f"{config.study}-{planned.principle}.html"
     write_ablation_report(ablation, page, facts=_facts(planned), search=config.as_data())
     return Answer(planned, ablation, page)
 
@@ -197,7 +203,7 @@ def _facts(planned: Plan) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------------------ the parts
 
 
-def _arm_config(planned: Plan, runs: Path, name: str, repeat: int, *, on: bool) -> SearchConfig:
+def _arm_config(planned: Plan, runs: Path | Runs, name: str, repeat: int, *, on: bool) -> SearchConfig:
     """The search of one run; that of the off arm brings its space file with it."""
     config = planned.config
     changes: dict[str, Any] = {
@@ -207,8 +213,9 @@ def _arm_config(planned: Plan, runs: Path, name: str, repeat: int, *, on: bool) 
         "random_seed": config.random_seed + repeat,
     }
     if not on:
-        write_files(runs / name, {SPACE_FILE: planned.off.encode()})
-        changes["space"] = str(runs / name / SPACE_FILE)
+        folder = Runs.of(runs).folder / name
+        write_files(folder, {SPACE_FILE: planned.off.encode()})
+        changes["space"] = str(folder / SPACE_FILE)
     return SearchConfig.from_data({**config.as_data(), **changes})
 
 

@@ -14,6 +14,7 @@ from nas.candidate import Candidate, Worker
 from nas.config import LETTERS, RungConfig, RungsConfig, SamplerConfig, SearchConfig
 from nas.progress import Progress
 from nas.rungs import Rung, rungs_of, seconds_before
+from nas.runs import Runs
 from results.agreement import LEAST, Agreement, agreements, errors_at, recommended
 from search_spaces.errors import RequestError
 
@@ -122,7 +123,7 @@ def _lower(epochs: int) -> tuple[RungConfig, ...]:
 
 def calibrate(
     planned: SearchConfig,
-    runs: Path,
+    runs: Path | Runs,
     *,
     threshold: float,
     progress: Progress | None = None,

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nas.measuring import Measured, Wanted, measure_target
 from nas.rungs import Rung
+from nas.storage import folder_at
+from nas.time_limit import TimeLimit
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
@@ -28,6 +30,7 @@ from trainers.torch_calls import Device
 if TYPE_CHECKING:
     import torch
 
+    from search_spaces.graph import Graph
     from trainers.fit import Diverged, EpochResult, Fit
 
 CHANGED = "the data {!r} are not those that the study began with: bring them back, or begin a study of another name"
@@ -37,12 +40,15 @@ RESULT, WEIGHTS, CHECKPOINTS = "result.json", "weights.safetensors", "checkpoint
 
 @dataclass(frozen=True)
 class Job:
-    """One trial for a worker. ``folder``: absolute path for the trial's files; ``recipe``: the fields of a Recipe.
+    """One trial for a worker. ``folder``: path or URL of the trial's files; ``recipe``: the fields of a Recipe.
 
     ``rungs``: the fields of every Rung of the search; ``rung``: the one to begin or go on with. ``data``: what
-    ``DataSource.as_data`` gave; ``data_digest``: that of the study, which the worker's data must have. ``measure``: the
-    fields of a Wanted, or None where nothing is measured of the target. ``seconds``: spent on trainings of lower rungs
-    before this one's.
+    ``DataSource.as_data`` gave, with ``classes`` and ``channels``; ``data_digest``: that of the study, which the
+    worker's data must have. ``measure``: the fields of a Wanted, or None where nothing is measured of the target.
+    ``seconds``: spent on trainings of lower rungs before this one's. ``gpu_share``: of a GPU that the executor gives
+    it, 0 for none; ``tried_again``: with a larger one after it ran out of memory. ``limit_s``: that it may take in all,
+    0 without a limit; ``token``: what tells this job from another one of the same trial.
+
 
     The device is the worker's: a GPU where the executor gives it one (or a share), else the CPU.
     """
@@ -57,8 +63,14 @@ class Job:
     rung: int = 0
     seconds: float = 0.0
     threads: int = 1
+    classes: int = 1000
+    channels: int = 3
     data_digest: str | None = None
     measure: dict[str, Any] | None = None
+    gpu_share: float = 0.0
+    tried_again: bool = False
+    limit_s: float = 0.0
+    token: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,7 @@ class Report:
     complete at the last. ``values``: after this epoch. ``history``: values and seconds after every epoch of this
     training, so that a driver that missed some (it died, and another took over) records them all. ``measured``: of the
     target before training, and ``device`` the device of that; empty where nothing was to be measured.
+    ``gpu_share``: that it was trained with.
     """
 
     number: int
@@ -83,6 +96,7 @@ class Report:
     measured: dict[str, float] = field(default_factory=dict)
     device: str = ""
     rung: int = 0
+    gpu_share: float = 0.0
 
     @property
     def final(self) -> bool:
@@ -93,6 +107,11 @@ class Report:
     def ends(self) -> bool:
         """Whether the worker is done; at the end of a rung the trial may go on."""
         return self.final and self.outcome is not Outcome.STOPPED
+
+    @property
+    def lacked_memory(self) -> bool:
+        """Whether it ran out of the memory of a part of a GPU, so that a larger one may do."""
+        return self.outcome is Outcome.OUT_OF_MEMORY and 0 < self.gpu_share < 1
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
@@ -126,11 +145,14 @@ class Candidate:
         self.job = job
         self.rungs = tuple(Rung(**rung) for rung in job.rungs)
         self.rung = job.rung  # that is being trained for
-        self.folder = Path(job.folder)
+        self.store = folder_at(job.folder)
+        self.folder = self.store.path
+        self._fetched = False
         self.fit: Fit | None = None
         self.measured = Measured({}, "")
         self.predicted: int | None = None  # peak of the training's memory in bytes
         self.history: list[EpochResult] = []  # of a training that had to be let go
+        self.limit = TimeLimit(self.folder, job.token, job.limit_s) if job.limit_s else None
         self._seconds = job.seconds
         self._at_end = False  # of a rung
 
@@ -141,12 +163,37 @@ class Candidate:
         it is reported as broken with its traceback.
         """
         try:
-            return self._step()
+            report = self._begun() or self._step()
+            if report.final and self.limit is not None:
+                self.limit.end()
+            self.store.send()
+            return report
         except Exception as error:  # noqa: BLE001 - the boundary between a trial and the search: kept, never swallowed
+            if self.limit is not None:
+                self.limit.end()
             if not is_out_of_memory(error):
                 return self._end(Outcome.BROKEN, f"{type(error).__name__}: {error}", tracebacks.format_exc())
             said = str(error)
-        return self._out_of_memory(said)  # out of the except block, whose error holds on to what filled the memory
+        report = self._out_of_memory(said)  # out of the except block, whose error holds on to what filled the memory
+        self.store.send()
+        return report
+
+    def _begun(self) -> Report | None:
+        """Fetch what there is of the trial and start its clock; return a report where its time was up before."""
+        if self._fetched:
+            return None
+        self.store.fetch()
+        self._fetched = True
+        if self.limit is None:
+            return None
+        if self.limit.passed:
+            reason = (
+                f"it had not ended after {self.job.limit_s:g} s (executor.trial_limit_s) and its process was killed: "
+                "raise the limit, or look at where it was"
+            )
+            return self._end(Outcome.TIMED_OUT, reason, self.limit.trace)
+        self.limit.start()
+        return None
 
     def _step(self) -> Report:
         from trainers import measure
@@ -155,7 +202,8 @@ class Candidate:
         if self._at_end:
             self._go_on()
         elif self.fit is None:
-            if (ended := left_behind(self.folder, self.job.number)) is not None:
+            ended = left_behind(self.folder, self.job.number)
+            if ended is not None and not (ended.lacked_memory and self.job.gpu_share > ended.gpu_share):
                 return ended  # another process of this trial finished it and died before it could say so
             self._find_rung()
             if self.job.measure is not None and (beyond := self._measure(Wanted(**self.job.measure))):
@@ -163,6 +211,7 @@ class Candidate:
         device = measure.device_named("auto")
         with turns(measure.lasting_name(device)) as turn, turn.shared():
             if self.fit is None:
+                measure.hold_to(device, self.job.gpu_share)
                 measure.forget_peak(device)
                 self.fit = self._begin(device)
             result = None
@@ -180,6 +229,8 @@ class Candidate:
     def _go_on(self) -> None:
         """Turn to the next rung; one that is another training begins it anew."""
         before, self.rung, self._at_end = self.rungs[self.rung], self.rung + 1, False
+        if self.limit is not None:
+            self.limit.start()
         if self.rungs[self.rung].training != before.training:
             assert self.fit is not None
             self._seconds += sum(epoch.seconds for epoch in self.fit.history)
@@ -221,8 +272,6 @@ class Candidate:
     def _begin(self, device: "torch.device") -> "Fit":
         import torch
 
-        from search_spaces.architecture_file import from_data
-        from search_spaces.proxy import proxy
         from trainers.data import load
         from trainers.evaluate import BATCH
         from trainers.fit import Fit
@@ -239,10 +288,7 @@ class Candidate:
         if self.job.data_digest not in (None, data.digest):
             raise RequestError(CHANGED.format(source.source))
         data = data.reduced(resolution=rung.resolution, share=rung.share)
-        architecture = proxy(from_data(self.job.architecture), rung.resolution, rung.width)
-        graph = architecture.graph(
-            rung.resolution, classes=len(data.classes), channels=data.channels, aux=recipe.aux_weight > 0
-        )
+        graph = trained_graph(self.job, rung, len(data.classes), data.channels)
         validation = min(BATCH, len(data.validation))
         kind: Device = "cuda" if device.type == "cuda" else "cpu"
         self.predicted = predict_training(graph, recipe, device=kind, validation_batch=validation).peak
@@ -286,6 +332,7 @@ class Candidate:
             epoch=len(history),
             epochs=self.rungs[self.rung].epochs,
             rung=self.rung,
+            gpu_share=self.job.gpu_share,
             values=history[-1][0] if history else {},
             seconds=seconds,
             history=tuple(history),
@@ -308,6 +355,34 @@ class Candidate:
             write_files(self.folder, {RESULT: json.dumps({"report": content, "sha256": _sha256(content)}).encode()})
             shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # the weights are written, or of no use
         return report
+
+
+def trained_graph(job: Job, rung: Rung, classes: int, channels: int) -> "Graph":
+    """Return the graph that a job trains at a rung, auxiliary heads included where the recipe weighs them."""
+    from search_spaces.architecture_file import from_data
+    from search_spaces.proxy import proxy
+
+    small = proxy(from_data(job.architecture), rung.resolution, rung.width)
+    return small.graph(rung.resolution, classes=classes, channels=channels, aux=job.recipe["aux_weight"] > 0)
+
+
+def predicted_bytes(job: Job) -> int:
+    """Return the most memory that a job's trainings from its rung on need on a GPU, its pictures set aside."""
+    from trainers.evaluate import BATCH
+    from trainers.recipe import Recipe
+
+    recipe = Recipe(**job.recipe)
+    rungs = [Rung(**rung) for rung in job.rungs[job.rung :]]
+    peaks = [
+        predict_training(
+            trained_graph(job, rung, job.classes, job.channels),
+            rung.recipe(recipe),
+            device="cuda",
+            validation_batch=BATCH,
+        ).peak
+        for rung in {rung.training: rung for rung in rungs}.values()
+    ]
+    return max(peaks)
 
 
 def left_behind(folder: Path, number: int) -> Report | None:

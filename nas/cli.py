@@ -8,7 +8,7 @@ import click
 
 from nas import __version__
 from nas.cli_architectures import audit, cost, explain_space, export, import_weights, sample, seeds, show, spaces
-from nas.cli_studies import ablate, calibrate, doctor, pareto, report, search, status, studies
+from nas.cli_studies import ablate, calibrate, doctor, pareto, report, search, status, studies, to_optuna
 from nas.cli_training import evaluate, ladder, measure, train
 from search_spaces.errors import RequestError, RunFailed, nearest
 
@@ -65,6 +65,7 @@ IN_ORDER_OF_USE = (
     status,
     pareto,
     report,
+    to_optuna,
     train,
     ladder,
     evaluate,

@@ -16,6 +16,7 @@ from nas.cli_options import (
     print_json,
     tell_replaced,
 )
+from nas.runs import Runs
 
 
 @click.command()
@@ -94,7 +95,7 @@ def explain_space(space_name: str, as_json: bool) -> None:
     "--svg", type=click.Path(path_type=Path), metavar="FILE.svg", help="Also draw the architecture into this file."
 )
 @RUNS
-def show(arch: str, resolution: int | None, classes: int | None, svg: Path | None, runs: Path) -> None:
+def show(arch: str, resolution: int | None, classes: int | None, svg: Path | None, runs: Runs) -> None:
     """Show an architecture: its modules, its costs and its audit.
 
     \b
@@ -121,7 +122,7 @@ def show(arch: str, resolution: int | None, classes: int | None, svg: Path | Non
 @CLASSES
 @JSON
 @RUNS
-def cost(arch: str, resolution: int | None, classes: int | None, as_json: bool, runs: Path) -> None:
+def cost(arch: str, resolution: int | None, classes: int | None, as_json: bool, runs: Runs) -> None:
     """Count parameters, multiply-adds and memory exactly.
 
     \b
@@ -171,7 +172,7 @@ def audit(
     svg: Path | None,
     check: bool,
     as_json: bool,
-    runs: Path,
+    runs: Runs,
 ) -> None:
     """Measure the four design principles: value, threshold, and where it is worst.
 
@@ -265,7 +266,7 @@ def sample(space_name: str, count: int, random_seed: int, output: Path | None, a
 )
 @click.option("--full", is_flag=True, help="A trial's architecture at full width, without the weights of its proxy.")
 @RUNS
-def export(arch: str, to: str, output: Path, weights: Path | None, classes: int | None, full: bool, runs: Path) -> None:
+def export(arch: str, to: str, output: Path, weights: Path | None, classes: int | None, full: bool, runs: Runs) -> None:
     """Write an architecture as plain PyTorch or as YAML.
 
     A complete trial of a study comes with the weights of its proxy.
@@ -307,7 +308,7 @@ def export(arch: str, to: str, output: Path, weights: Path | None, classes: int 
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.safetensors", help="What to write."
 )
 @RUNS
-def import_weights(arch: str, source: Path, output: Path, runs: Path) -> None:
+def import_weights(arch: str, source: Path, output: Path, runs: Runs) -> None:
     """Take over weights of torchvision's or timm's networks.
 
     They are checked whole and renamed; nothing in the file is executed. torchvision's released weights were trained on

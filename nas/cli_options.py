@@ -1,18 +1,19 @@
 """What the commands share: options, and how answers are printed."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from nas.runs import LEDGER, LEDGER_VARIABLE, Runs
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-RUNS = click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where studies lie."
-)
+T = TypeVar("T")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 RESOLUTION = click.option(
     "--resolution", type=int, help="Side of the pictures in pixels; the architecture's own by default."
@@ -23,6 +24,28 @@ CLASSES = click.option(
     type=click.IntRange(2, 1_000_000),
     help="Classes of the last layer; a study's own for its trials, else 1000.",
 )
+
+
+def RUNS(function: Callable[..., T]) -> Callable[..., T]:  # noqa: N802 - named like the options beside it
+    """Add ``--runs`` and ``--ledger`` to a command, which gets both as ``runs``."""
+
+    @click.option(
+        "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where studies lie."
+    )
+    @click.option(
+        "--ledger",
+        metavar="URL",
+        envvar=LEDGER_VARIABLE,
+        show_envvar=True,
+        help=f"Where their records are kept: postgresql://USER@HOST/DATABASE or sqlite:///FILE; {LEDGER} in --runs if "
+        "not named.",
+    )
+    @wraps(function)
+    def with_runs(*args: Any, runs: Path, ledger: str | None, **options: Any) -> T:
+        return function(*args, runs=Runs(runs, ledger), **options)
+
+    return with_runs
+
 
 MOST_NAMED = 8  # files in one sentence
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from nas.cli_options import JSON, RUNS, console, print_json
+from nas.runs import Runs
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
 @RUNS
-def search(file: Path, settings: tuple[str, ...], runs: Path) -> None:
+def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
     """Run a search, or go on with it: nothing is trained twice.
 
     Ctrl-C once ends it after the running epochs, twice at once; the same command goes on (exit status 130 meanwhile).
@@ -61,7 +62,7 @@ def ablate(
     repeats: int,
     output: Path | None,
     as_json: bool,
-    runs: Path,
+    runs: Runs,
 ) -> None:
     """Ask whether a principle helps: run a search with it and without, and compare errors at equal MACs.
 
@@ -109,7 +110,7 @@ def ablate(
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
 @JSON
 @RUNS
-def calibrate(file: Path, trials: int, threshold: float, settings: tuple[str, ...], as_json: bool, runs: Path) -> None:
+def calibrate(file: Path, trials: int, threshold: float, settings: tuple[str, ...], as_json: bool, runs: Runs) -> None:
     """Ask whether the proxy is to be trusted: train a sample at every rung, and compare the orders.
 
     Random architectures and the file's seeds are trained at all rungs of the file (without any: at a quarter and a
@@ -142,7 +143,7 @@ def calibrate(file: Path, trials: int, threshold: float, settings: tuple[str, ..
 @click.command()
 @JSON
 @RUNS
-def studies(as_json: bool, runs: Path) -> None:
+def studies(as_json: bool, runs: Runs) -> None:
     """List the studies of the ledger."""
     from nas import views
 
@@ -151,7 +152,7 @@ def studies(as_json: bool, runs: Path) -> None:
         print_json(rows)
         return
     if not rows:
-        click.echo(f"no studies in {str(runs)!r}", err=True)
+        click.echo(f"no studies in {str(runs.folder)!r}", err=True)
     for row in rows:
         click.echo(f"{row['name']}  {row['state']}, {row['trials']} trials, {row['front_size']} on the front")
 
@@ -160,12 +161,12 @@ def studies(as_json: bool, runs: Path) -> None:
 @click.argument("study")
 @JSON
 @RUNS
-def status(study: str, as_json: bool, runs: Path) -> None:
+def status(study: str, as_json: bool, runs: Runs) -> None:
     """Count a study's trials by outcome, and say how its data are split."""
-    from nas.study import data_sentence, open_ledger
+    from nas.study import data_sentence
     from results.outcome import Outcome
 
-    with open_ledger(runs) as ledger:  # counts there: a large study need not be read for that
+    with runs.read() as ledger:  # counts there: a large study need not be read for that
         record, counts = ledger.study(study), ledger.count_outcomes(study)
     if as_json:
         print_json(counts)
@@ -182,7 +183,7 @@ def status(study: str, as_json: bool, runs: Path) -> None:
 @click.argument("study")
 @JSON
 @RUNS
-def pareto(study: str, as_json: bool, runs: Path) -> None:
+def pareto(study: str, as_json: bool, runs: Runs) -> None:
     """Show a study's front, relative to Inception-v3."""
     from nas import views
     from nas.study import Study
@@ -205,7 +206,7 @@ def pareto(study: str, as_json: bool, runs: Path) -> None:
     help="Where to write it; runs/STUDY/report.html if not.",
 )
 @RUNS
-def report(study: str, output: Path | None, runs: Path) -> None:
+def report(study: str, output: Path | None, runs: Runs) -> None:
     """Write a study as one self-contained HTML file.
 
     \b
@@ -222,10 +223,38 @@ def report(study: str, output: Path | None, runs: Path) -> None:
     click.echo(str(output))
 
 
+@click.command("to-optuna")
+@click.argument("study")
+@click.argument("url", metavar="URL")
+@click.option("--as", "name", metavar="NAME", help="The study's name there; its own if not.")
+@RUNS
+def to_optuna(study: str, url: str, name: str | None, runs: Runs) -> None:
+    """Write a study into a database of Optuna's, for Optuna's dashboard and other tools.
+
+    URL is SQLAlchemy's: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE. Trials that were stopped at a rung,
+    screened or known are pruned trials there; user attributes hold what Optuna has no place for.
+
+    \b
+    Examples:
+      nas to-optuna digits sqlite:///optuna.db
+      optuna-dashboard sqlite:///optuna.db
+    """
+    from nas.study import Study
+    from nas.waiting import show_bar
+
+    opened = Study.open(study, runs)
+    from nas.samplers.to_optuna import write_to_optuna  # brings optuna
+
+    with show_bar(console(error=True), study, "trials written") as progress:
+        written = write_to_optuna(opened, url, name, progress=progress)
+    counts = ", ".join(f"{count} {state.lower()}" for state, count in written.states.items()) or "no trials"
+    click.echo(f"study {written.name} written: {counts}")
+
+
 @click.command()
 @JSON
 @RUNS
-def doctor(as_json: bool, runs: Path) -> None:
+def doctor(as_json: bool, runs: Runs) -> None:
     """Say what this machine has, and what a search would use."""
     from nas import views
     from nas.doctor import examine

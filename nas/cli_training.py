@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from nas.cli_options import ARCH, CLASSES, JSON, RESOLUTION, RUNS, console, print_json
+from nas.runs import Runs
 
 
 @click.command()
@@ -15,7 +16,7 @@ from nas.cli_options import ARCH, CLASSES, JSON, RESOLUTION, RUNS, console, prin
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
 @JSON
 @RUNS
-def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs: Path) -> None:
+def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs: Runs) -> None:
     """Train an architecture in full, or go on with it.
 
     FILE says on which data, at which resolution, by which recipe and with how many workers. Metrics, TensorBoard
@@ -38,7 +39,7 @@ def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs:
 
     config, found = read_training(file, parse_overrides(settings)), find(arch, runs)
     config = for_architecture(config, found.architecture, file.stem)
-    trained = train_found(found, config, runs, view=TrainingShown(console(error=True), str(config.name)))
+    trained = train_found(found, config, runs.folder, view=TrainingShown(console(error=True), str(config.name)))
     if as_json:
         print_json(trained.as_data())
     else:
@@ -52,7 +53,7 @@ def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs:
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
 @JSON
 @RUNS
-def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Path) -> None:
+def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Runs) -> None:
     """Climb the paper's Table 3 on your data: from Inception-v2 to Inception-v3, one change a rung.
 
     FILE is a training file with two more keys: 'width', a multiplier of the networks' widths, and 'repeats', random
@@ -68,7 +69,7 @@ def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Path) -> 
     from nas.training_view import TrainingShown
 
     config, terminal = read_ladder(file, parse_overrides(settings)), console(error=True)
-    rows = list(climb(config, runs, lambda name: TrainingShown(terminal, name)))
+    rows = list(climb(config, runs.folder, lambda name: TrainingShown(terminal, name)))
     if as_json:
         print_json({"ladder": config.name, "rungs": [row.as_data() for row in rows]})
     else:
@@ -113,7 +114,7 @@ def evaluate(
     resolution: int | None,
     random_seed: int | None,
     as_json: bool,
-    runs: Path,
+    runs: Runs,
 ) -> None:
     """Say what trained weights are worth: top-1 and top-5 error, calibration, and each class.
 
@@ -189,7 +190,7 @@ def measure(
     precision: Literal["auto", "float32", "bfloat16"],
     seconds: float,
     as_json: bool,
-    runs: Path,
+    runs: Runs,
 ) -> None:
     """Measure latency and peak memory of a network on this device, beside the predicted memory.
 

@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from nas.runs import Runs
+from results.outcome import LedgerError, NoLedger
 from trainers.cpus import usable_cpus
 
 PACKAGES = (
@@ -55,7 +57,18 @@ def gpus() -> list[dict[str, Any]]:
     return found
 
 
-def examine(runs: Path) -> dict[str, Any]:
+def _ledger(runs: Runs) -> tuple[dict[str, str], list[str]]:
+    """The ledger: where it is and how it stands, and what is amiss."""
+    try:
+        with runs.read() as ledger:
+            return {"place": ledger.name, "state": f"{len(ledger.studies())} studies"}, []
+    except NoLedger:
+        return {"place": runs.shown, "state": "none yet"}, []
+    except LedgerError as error:
+        return {"place": runs.shown, "state": "cannot be read"}, [str(error)]
+
+
+def examine(place: Path | Runs) -> dict[str, Any]:
     """Return what ``nas doctor`` shows: versions, hardware, the runs folder, what will be used, and what is amiss."""
     packages: dict[str, str | None] = {}
     for package in PACKAGES:
@@ -64,16 +77,19 @@ def examine(runs: Path) -> dict[str, Any]:
         except PackageNotFoundError:
             packages[package] = None
     found_gpus = gpus() if packages["torch"] else []
-    place = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(place).free
-    writable = os.access(place, os.W_OK | os.X_OK)
+    runs = Runs.of(place)
+    wanted = runs.folder.absolute()
+    folder = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
+    free = shutil.disk_usage(folder).free
+    writable = os.access(folder, os.W_OK | os.X_OK)
+    ledger, complaints = _ledger(runs)
     missing = [package for package, found in packages.items() if not found and package != "ray"]  # inline needs none
     problems = [f"{package} is not installed: pip install {package}" for package in missing]
     if not writable:
-        problems.append(f"{place} cannot be written: choose another folder with --runs, or mend its permissions")
+        problems.append(f"{folder} cannot be written: choose another folder with --runs, or mend its permissions")
     if free < LEAST_FREE_BYTES:
         problems.append(
-            f"only {free / 1024**3:.1f} GiB are free in {place}: a search wants {LEAST_FREE_BYTES / 1024**3:.0f}"
+            f"only {free / 1024**3:.1f} GiB are free in {folder}: a search wants {LEAST_FREE_BYTES / 1024**3:.0f}"
         )
     return {
         "python": platform.python_version(),
@@ -82,12 +98,13 @@ def examine(runs: Path) -> dict[str, Any]:
         "cpus": usable_cpus(),
         "memory_bytes": _memory_bytes(),
         "gpus": found_gpus,
-        "runs": {"folder": str(runs), "writable": writable, "free_bytes": free},
+        "runs": {"folder": str(runs.folder), "writable": writable, "free_bytes": free},
+        "ledger": ledger,
         "will_use": {
             "executor": "ray_tune" if packages["ray"] else "inline",
             "device": "cuda" if found_gpus else "cpu",
             "precision": "bfloat16" if found_gpus else "float32",
             "trials_at_once": 4 * len(found_gpus) if found_gpus else usable_cpus(),
         },
-        "problems": problems,
+        "problems": problems + complaints,
     }

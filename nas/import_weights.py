@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.proxy_weights import proxy_sentence
+from nas.runs import Runs
 from nas.study import find
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from trainers.foreign_weights import Imported
 
 
-def import_weights(arch: str, source: Path, output: Path, runs: Path) -> "Imported":
+def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs) -> "Imported":
     """Write the weights of ``source``, a state dict of torchvision or timm, under our names into ``output``.
 
     The file is one that ``nas export ARCH --weights`` takes and whose tensors a network of ``nas.build`` loads. It

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.runs import Runs
 from results.outcome import Outcome, StudyRecord, TrialRecord
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data, from_file
@@ -16,37 +17,27 @@ from search_spaces.seeds import seed, seed_names
 if TYPE_CHECKING:
     from results.agreement import Agreement
     from results.control import Control
-    from results.ledger import Ledger
     from results.pareto import Front
     from search_spaces.space import SearchSpace
-
-LEDGER = "ledger.sqlite"
-
-
-def open_ledger(runs: Path) -> "Ledger":
-    """Open the ledger of a runs folder for reading."""
-    if not (runs / LEDGER).is_file():
-        raise RequestError(
-            f"there is no ledger in {str(runs)!r}: run 'nas search FILE.yaml' first, or name the folder with --runs"
-        )
-    from results.ledger import Ledger
-
-    return Ledger.open(runs / LEDGER, read_only=True)
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study in the ledger of ``runs``, as it was when it was opened."""
+    """A study as it was when it was opened; its files lie in the folder ``runs``."""
 
     record: StudyRecord
     trials: tuple[TrialRecord, ...]
     runs: Path
 
     @staticmethod
-    def open(name: str, runs: str | Path = "runs") -> "Study":
-        """Read a study; an unknown name is a RequestError that lists the known ones."""
-        with open_ledger(Path(runs)) as ledger:
-            return Study(ledger.study(name), tuple(ledger.trials(name)), Path(runs))
+    def open(name: str, runs: str | Path | Runs = "runs", *, ledger: str | None = None) -> "Study":
+        """Read a study; an unknown name is a RequestError that lists the known ones.
+
+        ``ledger``: its URL, where it is not in the folder ``runs``; by default that of $INCEPTION_NAS_LEDGER, if set.
+        """
+        place = Runs.of(runs, ledger)
+        with place.read() as opened:
+            return Study(opened.study(name), tuple(opened.trials(name)), place.folder)
 
     @property
     def name(self) -> str:
@@ -184,7 +175,7 @@ class Found:
         return f"trial {trial.number} of {self.study.name}: {trial.outcome}{told}"
 
 
-def find(arch: str, runs: Path) -> Found:
+def find(arch: str, runs: Path | Runs) -> Found:
     """Resolve ARCH: a seed's name, a YAML file, or ``STUDY:NUMBER``; ``@N`` after it gives it the stem for N px."""
     if arch in seed_names():
         return Found(seed(arch))
@@ -212,7 +203,7 @@ def find(arch: str, runs: Path) -> Found:
     )
 
 
-def load_architecture(arch: str, runs: Path) -> Architecture:
+def load_architecture(arch: str, runs: Path | Runs) -> Architecture:
     """Return the architecture that ARCH names."""
     return find(arch, runs).architecture
 

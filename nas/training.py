@@ -95,10 +95,10 @@ def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: Train
         _same_training(folder, config, architecture.digest)
         write_files(folder, {ARCHITECTURE: architecture.to_yaml().encode(), ABOUT: _about(config, architecture.digest)})
         with view, Interrupt(view.stop):
-            if workers == 1 and config.address is None:
+            if workers == 1 and config.ray.address is None:
                 train(job, data, watch=view)
             else:
-                _together(job, workers, config.address, view)
+                _together(job, workers, config.ray.address, view)
     return Trained(name, folder, config.recipe.epochs, read_metrics(folder))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nas.config import LETTERS, Data, Name, Strict, check_name, with_overrides
+from nas.config import LETTERS, Data, Name, RayConfig, Strict, check_name, with_overrides
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
 from search_spaces.yaml_files import read_file, validate
@@ -14,7 +14,7 @@ from trainers.named_recipes import with_recipe
 from trainers.recipe import Recipe
 
 Workers = Annotated[int, Field(ge=1, le=10_000)]
-MAY_DIFFER = ("workers", "threads", "address")  # between two runs of one training: where it runs
+MAY_DIFFER = ("workers", "threads", "ray")  # between two runs of one training: where it runs
 
 
 class TrainingConfig(Strict):
@@ -24,7 +24,7 @@ class TrainingConfig(Strict):
     ``resolution``: of the pictures in pixels, by default the architecture's own. ``split_seed``: of the data's split,
     by default ``random_seed``; trainings that are to form an ensemble share one. ``workers``: processes that share
     every batch, each with a GPU where there are GPUs (``auto``: as many as GPUs, else one); more than one run through
-    Ray Train, here or on the cluster at ``address``. ``threads``: of the CPU for each, by default torch's own choice.
+    Ray Train, here or on the cluster that ``ray`` names. ``threads``: of the CPU for each, by default torch's choice.
     """
 
     name: Name | None = None
@@ -35,7 +35,7 @@ class TrainingConfig(Strict):
     split_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     workers: Workers | Literal["auto"] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    address: str | None = None
+    ray: RayConfig = RayConfig()
 
     @property
     def of_split(self) -> int:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.study import LEDGER, Found, Study, open_ledger, trial_data
+from nas.runs import Runs
+from nas.study import Found, Study, trial_data
 from nas.waiting import working
+from results.outcome import NoLedger
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import RequestError, ResolutionError, SearchFailed
@@ -202,16 +204,18 @@ def write_svg(path: Path, drawing: str) -> None:
     write_files(path.parent, {path.name: drawing.encode()})
 
 
-def study_rows(runs: Path) -> list[dict[str, Any]]:
+def study_rows(runs: Runs) -> list[dict[str, Any]]:
     """All studies of a ledger: name, trials, state, front_size."""
-    if not (runs / LEDGER).is_file():
+    try:
+        opened = runs.read()
+    except NoLedger:
         return []
-    with open_ledger(runs) as ledger:
+    with opened as ledger:
         names = [record.name for record in ledger.studies()]
-    opened = [Study.open(name, runs) for name in names]
+    studies = [Study.open(name, runs) for name in names]
     return [
         {"name": s.name, "trials": len(s.trials), "state": s.record.state, "front_size": len(s.front().members)}
-        for s in opened
+        for s in studies
     ]
 
 
@@ -284,6 +288,7 @@ def doctor_text(found: dict[str, Any]) -> str:
     lines += [f"GPU {gpu['name']}, {gpu['memory_bytes'] / gib:.1f} GiB" for gpu in found["gpus"]] or ["no GPU"]
     runs, use = found["runs"], found["will_use"]
     lines.append(f"runs folder {runs['folder']}, {runs['free_bytes'] / gib:.1f} GiB free")
+    lines.append(f"ledger {found['ledger']['place']}, {found['ledger']['state']}")
     lines.append(
         f"a search uses {use['executor']} on {use['device']} in {use['precision']}, "
         f"{use['trials_at_once']} trials at once"

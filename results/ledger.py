@@ -1,7 +1,8 @@
-"""The ledger: every study, trial and measurement, in one SQLite file that survives a crash at any moment.
+"""The ledger: every study, trial and measurement, in a file or on a server, so that it survives a crash at any moment.
 
-One driver writes, any number of programs read while it does. Each public call that writes is one transaction and is on
-the disk when the call returns (WAL journal, `synchronous=FULL`). Nothing else in the project imports SQLAlchemy.
+One driver writes a study (`Ledger.hold`), any number of programs read meanwhile, and several drivers write studies of
+their own. Each public call that writes is one transaction and is on the disk when the call returns. Only the
+files `results/ledger*.py` import SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from types import TracebackType
 from typing import Any, Self, get_args
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.pool import NullPool, QueuePool
 
+from results import ledger_lease
+from results.ledger_database import Database
+from results.ledger_place import open_database
 from results.ledger_rows import find_study, here, no_trial, read_trials, study_id, study_row
 from results.ledger_tables import SCHEMA_VERSION, TABLES, columns_of, migrate, version_table
 from results.ledger_tables import measurements as _measurements
@@ -28,6 +30,7 @@ from results.outcome import (
     Known,
     LedgerError,
     Measurement,
+    NoLedger,
     Outcome,
     StudyMismatch,
     StudyRecord,
@@ -35,7 +38,6 @@ from results.outcome import (
     TrialRecord,
     check_end,
     check_objectives,
-    check_reused,
     check_same_study,
     check_start,
     finite,
@@ -47,41 +49,32 @@ from results.outcome import (
     to_json,
     trial_columns,
 )
-from results.sqlite_file import cause, check_place, connect
+from results.process import Process
 
 __all__ = ["Known", "Ledger", "LedgerError", "Measurement", "Outcome", "StudyMismatch", "StudyRecord", "TrialRecord"]
 
 
 class Ledger:
-    """A ledger file. Open it with `Ledger.open`; close it with `close()` or use it as a context manager."""
+    """A ledger. Open it with `Ledger.open`; close it with `close()` or use it as a context manager."""
 
-    def __init__(self, path: Path, engine: sa.Engine, *, read_only: bool) -> None:
-        self.path = path
+    def __init__(self, database: Database, *, read_only: bool) -> None:
+        self.name = database.name
         self.read_only = read_only
-        self._engine = engine
-        # Writers take the write lock at once: a deferred transaction that turns into a writer halfway can be refused
-        # by SQLite without waiting.
-        self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._database = database
         self._closed = False
         self._version = SCHEMA_VERSION
+        self._held: dict[str, int] = {}  # study -> epoch
 
     @classmethod
-    def open(cls, path: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
-        """Open the ledger at `path`; with `create`, make it if the file is not there (its folder must be).
+    def open(cls, place: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
+        """Open the ledger at `place`; with `create`, make it if it is not there (folder or database must be).
 
-        A ledger opened with `read_only` can be read while a driver writes, and also in a folder without write
-        permission. A file of an older version is read as it is, and brought to the present one when it is opened for
-        writing. Raises LedgerError for a missing file or folder, a file that is no ledger or of a newer version, and
-        missing permission.
+        `place` is the path of a file, or a URL: postgresql://USER@HOST:PORT/DATABASE or sqlite:///FILE. A ledger opened
+        with `read_only` can be read while a driver writes, and also without the right to write. One of an older version
+        is read as it is, and brought to the present one when it is opened for writing. Raises LedgerError for a
+        wrong place, one that holds something else or a newer version, and missing permission.
         """
-        path = Path(path)
-        if create and read_only:
-            raise LedgerError(
-                f"the ledger {path} cannot be created for reading only: pass create or read_only, not both"
-            )
-        check_place(path, create)
-        mode = "ro" if read_only else "rwc" if create else "rw"
-        ledger = cls(path, _engine(path, mode), read_only=read_only)
+        ledger = cls(open_database(place, create=create, read_only=read_only), read_only=read_only)
         try:
             ledger._prepare(create)
         except BaseException:
@@ -90,29 +83,28 @@ class Ledger:
         return ledger
 
     def _prepare(self, create: bool) -> None:
-        """Check what the file holds before anything in it is touched; then make the tables if they are to be made."""
-        with self._transaction() as connection:
-            version = _schema_version(connection, self.path)
+        """Check what is there before anything in it is touched; then make the tables if they are to be made."""
+        with self._reading() as connection:
+            version = _schema_version(connection, self.name)
         if version is None and not create:
-            raise LedgerError(f"{self.path} is empty, not a ledger: run `nas search FILE.yaml` to start one")
+            raise NoLedger(f"{self.name} is empty, not a ledger: run `nas search FILE.yaml` to start one")
         if self.read_only:
             self._version = version or SCHEMA_VERSION
             return
-        with _sentences(self.path), self._engine.execution_options(begin=None).connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        with self._transaction(write=True) as connection:
+        self._database.prepare()
+        with self._database.writing("") as connection:
             # Asked again under the lock: another driver may have been faster.
-            version = _schema_version(connection, self.path)
+            version = _schema_version(connection, self.name)
             if version is None:
                 TABLES.create_all(connection)
                 connection.execute(version_table.insert().values(version=SCHEMA_VERSION))
-            else:  # even where there is nothing to do, it shows a file without write permission now
+            else:  # even where there is nothing to do, it shows now that writing is not allowed
                 migrate(connection, version)
 
     def close(self) -> None:
-        """Close the file; the ledger cannot be used any more. Closing twice is fine."""
+        """Close all connections; the ledger cannot be used any more. Closing twice is fine."""
         self._closed = True
-        self._engine.dispose()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +113,24 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @contextmanager
+    def hold(
+        self, study: str, process: Process | None = None, *, stale_seconds: float = ledger_lease.STALE_SECONDS
+    ) -> Iterator[None]:
+        """Be the one driver of a study: nobody else can write to it within, nor can this ledger once another took over.
+
+        A holder whose process has ended is succeeded at once. Of one on another machine that cannot be told: it is
+        watched for `stale_seconds`, and succeeded if it gives no sign of life. Raises LedgerError with the holder's
+        host and process where it is alive. `process`: this one.
+        """
+        self._check_writable()
+        with ledger_lease.hold(self._database, study, process or Process.this(), stale_seconds) as epoch:
+            self._held[study] = epoch
+            try:
+                yield
+            finally:
+                del self._held[study]
 
     # Studies
 
@@ -155,7 +165,7 @@ class Ledger:
             "data_digest": data_digest,
             "fidelities": None if fidelities is None else to_json(list(fidelities), f"the fidelities of {name!r}"),
         }
-        with self._transaction(write=True) as connection:
+        with self._writing(name) as connection:
             row = find_study(connection, name, SCHEMA_VERSION)
             if row is None:
                 fresh |= {"created_at": now(), "state": "running", "versions": to_json(versions, "the versions")}
@@ -174,12 +184,12 @@ class Ledger:
 
     def study(self, name: str) -> StudyRecord:
         """The study of this name; LedgerError with the nearest names if there is none."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return study_from_columns(study_row(connection, name, self._version)._mapping)
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             query = sa.select(*columns_of(_studies, self._version)).order_by(_studies.c.id)
             rows = connection.execute(query).mappings()
             return [study_from_columns(row) for row in rows]
@@ -188,7 +198,7 @@ class Ledger:
         """Record that the study runs, was stopped, or is complete."""
         if state not in get_args(StudyState):
             raise LedgerError(f"state {state!r} is not one of {', '.join(get_args(StudyState))}")
-        with self._transaction(write=True) as connection:
+        with self._writing(name) as connection:
             key = study_id(connection, name)
             connection.execute(_studies.update().where(_studies.c.id == key).values(state=state))
 
@@ -200,24 +210,15 @@ class Ledger:
         Raises LedgerError if the number is taken, or the record holds results already.
         """
         check_start(trial)
-        with self._transaction(write=True) as connection:
-            _insert_trial(connection, trial)
-
-    def record_reused(self, trial: TrialRecord) -> None:
-        """Record a trial whose results, measurements too, are those of another one (`reused`): nothing is trained.
-
-        It is COMPLETE, or STOPPED at the end of a rung. Raises LedgerError if the number is taken, or it names no other
-        trial.
-        """
-        with self._transaction(write=True) as connection:
-            study = study_row(connection, trial.study, SCHEMA_VERSION)
-            check_reused(trial, json.loads(study.objectives))
-            _insert_trial(connection, trial)
-            what = f"a measurement of trial {trial.number} of study {trial.study!r}"
-            rows = [measurement_columns(measurement, what) for measurement in trial.measurements]
-            place = {"study_id": study.id, "number": trial.number}
-            if rows:
-                connection.execute(_measurements.insert(), [place | row for row in rows])
+        row = trial_columns(trial)
+        with self._writing(trial.study) as connection:
+            key = study_id(connection, trial.study)
+            if connection.execute(sa.select(_trials.c.number).where(here(key, trial.number))).first() is not None:
+                raise LedgerError(
+                    f"trial {trial.number} of study {trial.study!r} is already in the ledger: "
+                    "start a new one under the next free number"
+                )
+            connection.execute(_trials.insert().values(study_id=key, **row))
 
     def record_measurement(self, study: str, number: int, measurement: Measurement) -> None:
         """Record what was measured after an epoch of a running trial.
@@ -228,7 +229,7 @@ class Ledger:
         """
         what = f"trial {number} of study {study!r}"
         new = measurement_columns(measurement, f"a measurement of {what}")
-        with self._transaction(write=True) as connection:
+        with self._writing(study) as connection:
             trial = _trial_row(connection, study, number)
             new |= {"study_id": trial.study_id, "number": number}
             key = [column.name for column in _measurements.primary_key]
@@ -277,7 +278,7 @@ class Ledger:
             end["violations"] = to_json(finite(violations, f"the violations of {what}"), what)
         if reused is not None:
             end["reused"] = reused
-        with self._transaction(write=True) as connection:
+        with self._writing(study) as connection:
             objectives = study_row(connection, study, SCHEMA_VERSION).objectives
             check_end(what, outcome, values or {}, json.loads(objectives))
             trial = _trial_row(connection, study, number)
@@ -297,7 +298,7 @@ class Ledger:
 
         Raises LedgerError for a trial of any other outcome.
         """
-        with self._transaction(write=True) as connection:
+        with self._writing(study) as connection:
             trial = _trial_row(connection, study, number)
             if trial.outcome != Outcome.STOPPED:
                 what = f"trial {number} of study {study!r}"
@@ -309,7 +310,7 @@ class Ledger:
 
     def trials(self, study: str, outcome: Outcome | None = None) -> list[TrialRecord]:
         """The trials of a study (of one outcome, if given), by number; one consistent moment of the ledger."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             where = _trials.c.study_id == study_id(connection, study)
             if outcome is not None:
                 where &= _trials.c.outcome == outcome.value
@@ -317,7 +318,7 @@ class Ledger:
 
     def trial(self, study: str, number: int) -> TrialRecord:
         """One trial; LedgerError if the study has no trial of this number."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             found = read_trials(connection, study, here(study_id(connection, study), number), self._version)
             if not found:
                 raise no_trial(study, number)
@@ -325,7 +326,7 @@ class Ledger:
 
     def known(self, digest: str, fidelity: str) -> list[Known]:
         """The trials of an architecture in all studies that have a fidelity among theirs, the oldest study first."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             if self._version < 2:  # no study there has a fidelity
                 return []
             tried = sa.select(_trials.c.study_id).where(_trials.c.digest == digest)
@@ -341,83 +342,55 @@ class Ledger:
 
     def count_outcomes(self, study: str) -> dict[str, int]:
         """Outcome -> number of trials, for all outcomes, zeros included."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             where = _trials.c.study_id == study_id(connection, study)
             query = sa.select(_trials.c.outcome, sa.func.count()).where(where).group_by(_trials.c.outcome)
             counted = {row[0]: row[1] for row in connection.execute(query)}
         return {outcome.value: counted.get(outcome.value, 0) for outcome in Outcome}
 
     @contextmanager
-    def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
-        """One transaction: all of it is on the disk afterwards, or, after an error, none of it."""
-        if self._closed:
-            raise LedgerError(f"the ledger {self.path} was closed: open it again")
-        if write and self.read_only:
-            raise LedgerError(f"the ledger {self.path} was opened for reading only: open it without read_only to write")
-        with _sentences(self.path), (self._writing if write else self._engine).begin() as connection:
-            if self._version < SCHEMA_VERSION:  # a driver may have brought the file up to date since
-                self._version = _schema_version(connection, self.path) or SCHEMA_VERSION
+    def _reading(self) -> Iterator[sa.Connection]:
+        self._check_open()
+        with self._database.reading() as connection:
+            if self._version < SCHEMA_VERSION:  # a driver may have brought it up to date since
+                self._version = _schema_version(connection, self.name) or SCHEMA_VERSION
             yield connection
 
+    @contextmanager
+    def _writing(self, study: str) -> Iterator[sa.Connection]:
+        """A transaction of the one driver of a study: all of it is durable afterwards, or, after an error, nothing."""
+        self._check_writable()
+        with self._database.writing(study) as connection:
+            ledger_lease.check(connection, study, self._held.get(study))
+            yield connection
 
-# The file
+    def _check_writable(self) -> None:
+        self._check_open()
+        if self.read_only:
+            raise LedgerError(f"the ledger {self.name} was opened for reading only: open it without read_only to write")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LedgerError(f"the ledger {self.name} was closed: open it again")
 
 
-def _engine(path: Path, mode: str) -> sa.Engine:
-    """An engine for SQLite's open `mode` (ro, rw or rwc) whose transactions start as their `begin` option says."""
-    # Readers connect anew each time: how the file can be opened depends on whether a driver is at work just then.
-    pool = NullPool if mode == "ro" else QueuePool
-    engine = sa.create_engine("sqlite://", creator=lambda: connect(path, mode), poolclass=pool)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        statement = connection.get_execution_options().get("begin", "BEGIN")
-        if statement is not None:
-            connection.exec_driver_sql(statement)
-
-    return engine
-
-
-def _schema_version(connection: sa.Connection, path: Path) -> int | None:
-    """The version of the ledger in the file, None for an empty file; LedgerError if this program cannot use it."""
+def _schema_version(connection: sa.Connection, name: str) -> int | None:
+    """The version of the ledger, None where there is nothing; LedgerError if this program cannot use it."""
     tables = sa.inspect(connection).get_table_names()
     if not tables:
         return None
     if version_table.name not in tables:
-        raise LedgerError(f"{path} is a database but not a ledger: choose another file")
+        raise LedgerError(f"{name} is a database but not a ledger: choose another")
     version = connection.execute(sa.select(version_table.c.version)).scalar_one()
     if version > SCHEMA_VERSION:
         raise LedgerError(
-            f"the ledger {path} is of version {version}, and this program reads versions up to {SCHEMA_VERSION}: "
+            f"the ledger {name} is of version {version}, and this program reads versions up to {SCHEMA_VERSION}: "
             "update inception-nas"
         )
     return int(version)
 
 
-@contextmanager
-def _sentences(path: Path) -> Iterator[None]:
-    """Turn what SQLite reports about the file into a sentence; faults of this module pass unchanged."""
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        name = getattr(error.orig, "sqlite_errorname", "")
-        if sentence := cause(name):
-            raise LedgerError(f"the ledger {path} {sentence} ({name})") from error
-        raise
-
-
 # Rows
-
-
-def _insert_trial(connection: sa.Connection, trial: TrialRecord) -> None:
-    row = trial_columns(trial)
-    key = study_id(connection, trial.study)
-    if connection.execute(sa.select(_trials.c.number).where(here(key, trial.number))).first() is not None:
-        raise LedgerError(
-            f"trial {trial.number} of study {trial.study!r} is already in the ledger: "
-            "start a new one under the next free number"
-        )
-    connection.execute(_trials.insert().values(study_id=key, **row))
 
 
 def _trial_row(connection: sa.Connection, study: str, number: int) -> sa.Row[Any]:

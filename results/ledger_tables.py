@@ -60,6 +60,16 @@ measurements = sa.Table(
     sa.ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"]),
 )
 
+# By name, not by key: a study is held before it is recorded. An epoch is never given twice.
+leases = sa.Table(
+    "leases",
+    TABLES,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("beats", sa.Integer, nullable=False),
+    *_texts("holder", nullable=True),
+)
+
 # From each version to the next; written out, since what they start from does not change with the tables above.
 _MIGRATIONS = {
     1: (
@@ -68,6 +78,8 @@ _MIGRATIONS = {
         "ALTER TABLE trials ADD COLUMN \"order\" INTEGER DEFAULT '0' NOT NULL",
         "ALTER TABLE measurements ADD COLUMN \"order\" INTEGER DEFAULT '0' NOT NULL",
         "CREATE INDEX trials_by_digest ON trials (digest)",
+        "CREATE TABLE leases (study TEXT NOT NULL, epoch INTEGER NOT NULL, beats INTEGER NOT NULL, holder TEXT, "
+        "PRIMARY KEY (study))",
     ),
 }
 

@@ -90,6 +90,10 @@ class LedgerError(RequestError):
     """The ledger cannot do what was asked; the message is one sentence for the user. Nothing was recorded."""
 
 
+class NoLedger(LedgerError):
+    """There is no ledger at a place yet, and nothing else either."""
+
+
 class StudyMismatch(LedgerError):
     """A study of this name exists and was started with a different search file, or on different data."""
 
@@ -220,9 +224,7 @@ def trial_columns(trial: TrialRecord) -> dict[str, object]:
         "outcome": trial.outcome.value,
         "reason": storable(trial.reason),
         "violations": to_json(finite(trial.violations, f"the violations of {what}"), what),
-        "values": to_json(finite(trial.values, f"the values of {what}"), what),
-        "seconds": trial.seconds,
-        "artifact": trial.artifact,
+        "values": "{}",
         "started_at": trial.started_at,
         "finished_at": trial.started_at if trial.outcome.final else None,
         "reused": trial.reused,
@@ -316,8 +318,8 @@ def finite(values: Mapping[str, float], what: str) -> dict[str, float]:
 
 
 def storable(text: str) -> str:
-    """`text` with what is no Unicode (parts of undecodable file names in a traceback) written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    r"""`text` with what databases do not take (NUL, parts of undecodable file names) written as escapes (\x00)."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
 def check_objectives(study: str, objectives: Mapping[str, Direction]) -> None:
@@ -341,18 +343,6 @@ def check_start(trial: TrialRecord) -> None:
         raise LedgerError(f"{what} has a negative number: trials are numbered from 0")
     if trial.values or trial.measurements or trial.reused:
         raise LedgerError(f"{what} starts with results: record them with `record_measurement` and `finish_trial`")
-
-
-def check_reused(trial: TrialRecord, objectives: Collection[str]) -> None:
-    """LedgerError unless the record is one whose results are those of another trial."""
-    what = f"trial {trial.number} of study {trial.study!r}"
-    if not trial.reused:
-        raise LedgerError(f"{what} names no trial whose results it takes over: set `reused`, or start it")
-    if trial.outcome not in (Outcome.COMPLETE, Outcome.STOPPED):
-        raise LedgerError(f"{what} takes over results and is {trial.outcome}: complete or stopped is allowed")
-    if trial.number < 0:
-        raise LedgerError(f"{what} has a negative number: trials are numbered from 0")
-    check_end(what, trial.outcome, trial.values, objectives)
 
 
 def check_end(what: str, outcome: Outcome, values: Mapping[str, float], objectives: Collection[str]) -> None:

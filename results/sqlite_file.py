@@ -1,7 +1,9 @@
 """The ledger's file as SQLite sees it: how it is opened, and what SQLite's complaints mean to a user."""
 
+import os
 import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 from results.outcome import LedgerError
 
@@ -17,6 +19,62 @@ _CAUSES = {
     "SQLITE_CORRUPT": "is damaged: restore it from a backup, or start with a new one",
     "SQLITE_IOERR": "cannot be read or written, because the disk reports an error: check the disk or the mount",
 }
+
+
+# File systems between machines, by the kernel's names: their locks, and memory mapped from them, do not hold as SQLite
+# needs it (sqlite.org/wal.html, section 1; sqlite.org/howtocorrupt.html, section 2.1).
+_NETWORK = frozenset(
+    (
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "afs",
+        "ncpfs",
+        "ceph",
+        "glusterfs",
+        "lustre",
+        "beegfs",
+        "gpfs",
+        "davfs",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.ceph",
+        "fuse.s3fs",
+        "fuse.mountpoint-s3",
+        "fuse.gcsfuse",
+        "fuse.rclone",
+        "fuse.juicefs",
+    )
+)
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def check_file_system(path: Path) -> None:
+    """LedgerError where the file lies, or would lie, on a file system of the network."""
+    kind = _file_system(path if path.exists() else path.absolute().parent)
+    if kind in _NETWORK:
+        raise LedgerError(
+            f"the ledger {path} would lie on a network file system ({kind}), where SQLite can lose it: choose a local "
+            "file (--ledger sqlite:////PATH), a server (--ledger postgresql://...) or another --runs; at your risk "
+            f"--ledger 'sqlite:///{quote(str(path))}?on_network=yes' does it all the same"
+        )
+
+
+def _file_system(path: Path) -> str:
+    """The kernel's name of the file system that a path lies on; "" where it does not tell."""
+    device = path.stat().st_dev
+    here = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return ""
+    for mount in mounts:  # "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw" (proc(5))
+        fields, _, kind = mount.partition(" - ")
+        if fields.split()[2] == here:
+            return kind.split()[0]
+    return ""
 
 
 def check_place(path: Path, create: bool) -> None:

@@ -15,7 +15,8 @@ from nas.ablate import LEAST_TRIALS, PROBE, SPACE_FILE, Plan, ablate, answer, pl
 from nas.candidate import Job, Report
 from nas.config import SPACE_DIGEST, SearchConfig
 from nas.progress import Progress
-from nas.study import LEDGER, Study
+from nas.runs import LEDGER
+from nas.study import Study
 from results.outcome import LedgerError, Outcome
 from search_spaces.errors import RequestError
 from search_spaces.space import space

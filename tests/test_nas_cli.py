@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nas.conclude import export_found
-from nas.study import find
+from nas.study import Study, find
 from search_spaces.architecture_file import from_file
 from search_spaces.seeds import seed
 
@@ -250,15 +250,14 @@ def test_a_trial_is_exported_without_its_data(home: Path, tmp_path: Path, monkey
     ],
 )
 def test_a_mistake_costs_one_sentence(home: Path, arguments: list[str], sentence: str) -> None:
-    ledger = home / "runs" / "ledger.sqlite"
-    before = ledger.read_bytes()
+    before = Study.open("tiny", home / "runs")
     done = _nas(*arguments, cwd=home)
     assert done.returncode == 2, done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert len([line for line in done.stderr.splitlines() if line.startswith("nas: ")]) == 1
-    assert ledger.read_bytes() == before
+    assert Study.open("tiny", home / "runs") == before
 
 
 def test_doctor(home: Path) -> None:

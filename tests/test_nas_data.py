@@ -17,7 +17,8 @@ from nas.driver import run
 from nas.executors.inline import InlineExecutor
 from nas.progress import Shown
 from nas.rungs import Rung
-from nas.study import LEDGER, Study
+from nas.runs import LEDGER
+from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Outcome
 from search_spaces.errors import RequestError

@@ -1,6 +1,5 @@
 """The main path: propose, screen, run, record; interrupted and resumed, extended, refused."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,10 +13,12 @@ import pytest
 
 from nas.candidate import RESULT, Job, Report
 from nas.config import SearchConfig
-from nas.driver import BROKEN_IN_A_ROW, run
+from nas.driver import run
 from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
-from nas.study import LEDGER, Study
+from nas.recorder import BROKEN_IN_A_ROW
+from nas.runs import LEDGER
+from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import LedgerError, Outcome
 from search_spaces.errors import RequestError, ResolutionError, SearchFailed
@@ -186,6 +187,7 @@ def test_limits_that_nothing_meets_end_with_a_sentence(
     tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nas.driver.GIVE_UP", 20)
+    monkeypatch.setattr("nas.proposals.GIVE_UP", 20)
     sentence = (
         r"20 proposals in a row were screened or known \(none of them had less than [\d,]+ macs, and 10 are allowed"
     )
@@ -209,7 +211,7 @@ def test_the_same_architecture_is_not_trained_twice(tmp_path: Path, worker: type
         driver = Driver(config, ledger, tmp_path, space("inception", 299), load("digits"), [], Progress())
         known = next(t for t in study.trials if t.outcome is Outcome.COMPLETE and t.genes and t.seed is None)
         driver.known.lessons.sampler.propose = lambda number: known.genes  # type: ignore[method-assign, return-value]
-        again = driver._next_trial()
+        (again,) = driver.proposals.next()
         assert again.outcome is Outcome.DUPLICATE
         assert f"trial {known.number}" in again.reason
 
@@ -254,12 +256,9 @@ def test_stopping_is_heard_while_proposals_are_screened(tmp_path: Path, worker: 
 def test_a_second_driver_is_refused_and_changes_nothing(tmp_path: Path, worker: type[Fake]) -> None:
     before = run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
     worker.log.clear()
-    with (tmp_path / "s" / "driver.lock").open("w") as lock:
-        lock.write("process 1 on elsewhere")
-        lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RequestError, match="is being searched by process 1 on elsewhere"):
-            run(_config(trials=99), tmp_path, executor=InlineExecutor(), make=worker)
+    sentence = f"study 's' is being searched by process {os.getpid()} on"
+    with Ledger.open(tmp_path / LEDGER) as ledger, ledger.hold("s"), pytest.raises(RequestError, match=sentence):
+        run(_config(trials=99), tmp_path, executor=InlineExecutor(), make=worker)
     assert not worker.log
     assert Study.open("s", tmp_path).record == before.record
 

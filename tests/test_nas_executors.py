@@ -25,12 +25,12 @@ def cluster() -> Iterator[None]:
     """One Ray for all tests of this file."""
     from nas.executors.ray_tune import RayTuneExecutor
 
-    started = RayTuneExecutor(ExecutorConfig(workers=2))._connect()
+    started = RayTuneExecutor(ExecutorConfig(workers=2)).connect()
     yield
     if started:
-        import ray
+        from nas.executors.ray_cluster import end
 
-        ray.shutdown()
+        end()
 
 
 @pytest.fixture(params=["inline", "ray_tune"])
@@ -163,7 +163,7 @@ def test_a_request_that_can_never_be_met_is_refused(cluster: None, tmp_path: Pat
     from nas.executors.ray_tune import RayTuneExecutor
 
     for wrong in ({"cpus_per_trial": 500.0}, {"gpus_per_trial": 64.0}):
-        with pytest.raises(RequestError, match=r"a trial asks for .* but Ray has"):
+        with pytest.raises(RequestError, match=r"a trial asks for .* of one machine, but Ray's have 2 CPUs"):
             RayTuneExecutor(ExecutorConfig(**wrong)).run(Jobs(1, tmp_path), _steps())
 
 

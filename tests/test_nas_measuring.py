@@ -20,7 +20,8 @@ from nas.executors.inline import InlineExecutor
 from nas.measuring import FILE, Measured, Measuring, Wanted, measure_target
 from nas.progress import Progress
 from nas.rungs import Rung
-from nas.study import LEDGER, Study
+from nas.runs import LEDGER
+from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Outcome
 from search_spaces.errors import RequestError, SearchFailed
@@ -191,7 +192,7 @@ def test_a_limit_on_latency_sets_aside_before_training(tmp_path: Path, worker: t
     with Ledger.open(tmp_path / LEDGER) as ledger:  # a duplicate inherits what was measured, and is told so
         driver = Driver(config, ledger, tmp_path, space("inception", 299), load("digits"), [], Progress())
         driver.known.lessons.sampler.propose = lambda number: beyond[0].genes  # type: ignore[method-assign, return-value]
-        same = driver._next_trial()
+        (same,) = driver.proposals.next()
     assert same.outcome is Outcome.DUPLICATE
     assert same.violations == beyond[0].violations
 

@@ -12,7 +12,7 @@ from nas.candidate import Job, Report
 from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
-from nas.study import LEDGER
+from nas.runs import LEDGER
 from results.outcome import LedgerError, Outcome
 
 
@@ -37,6 +37,7 @@ def _age(ledger: Path, forget: tuple[str, ...]) -> None:
     """Make a ledger what an earlier release would have left: schema version 1, search files without some keys."""
     with closing(sqlite3.connect(ledger)) as connection, connection:
         connection.execute("DROP INDEX trials_by_digest")
+        connection.execute("DROP TABLE leases")
         for table, column in [("studies", "fidelities"), ("trials", "reused"), ("trials", "order")]:
             connection.execute(f'ALTER TABLE {table} DROP COLUMN "{column}"')
         connection.execute('ALTER TABLE measurements DROP COLUMN "order"')

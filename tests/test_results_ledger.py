@@ -1,14 +1,11 @@
+"""The ledger, in a file and on a server: what is recorded, read back, refused; whole and durable."""
+
 import json
 import math
-import os
 import signal
-import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,37 +13,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy.exc import OperationalError
+from ledgers import OBJECTIVES, SEARCH, VALUES, running, together
 
-from results import ledger_tables
 from results.ledger import Known, Ledger, LedgerError, StudyMismatch
 from results.outcome import Measurement, Outcome, TrialRecord
 
 ROOT = Path(__file__).resolve().parents[1]
-SEARCH = {"study": "digits", "trials": 24, "executor": {"kind": "ray", "workers": 2}, "training": {"epochs": [2, 8]}}
-OBJECTIVES = {"error": "minimize", "macs": "minimize"}
-VALUES = {"error": 0.25, "macs": 5713216096.0}
-
-
-def running(number, study="digits", **fields):
-    defaults = {
-        "digest": f"{number:064x}",
-        "origin": "sampler",
-        "architecture": {"stem": "v3", "stages": [{"modules": [1, 2.5, None, True, "×"]}]},
-        "costs": {"params": 23834568, "macs": 5713216096},
-        "genes": {"depth": 3, "width": 0.1, "kind": "pool"},
-    }
-    return TrialRecord(study=study, number=number, **(defaults | fields))
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path):
-    with Ledger.open(path, create=True) as opened:
+def ledger(place):
+    with Ledger.open(place, create=True) as opened:
         opened.create_study("digits", SEARCH, OBJECTIVES, {"torch": "2.13.0"}, "data-1")
         yield opened
 
@@ -253,6 +230,7 @@ def test_wrong_ways_to_start_and_to_finish(ledger):
     for record, found in [
         (running(1, outcome=Outcome.COMPLETE), "cannot start as complete"),
         (running(1, values=VALUES), "starts with results"),
+        (running(1, reused="old:3"), "starts with results"),
         (running(-1), "numbered from 0"),
         (running(1, study="nix"), "no study 'nix'"),
     ]:
@@ -351,30 +329,6 @@ def test_the_fidelities_of_an_older_study_are_added_when_it_goes_on(ledger):
     assert ledger.create_study("digits", SEARCH, OBJECTIVES, {}).fidelities == ("f0",)
 
 
-def test_results_of_another_trial_are_taken_over_at_once(ledger):
-    measured = (Measurement(0, 1, {"error": 0.5}, 0.0, order=7), Measurement(1, 2, {"error": 0.25}, 0.0, order=8))
-    known = running(0, outcome=Outcome.COMPLETE, values=VALUES, measurements=measured, reused="old:3", order=6)
-    stopped = running(1, outcome=Outcome.STOPPED, reason="rung 0", measurements=measured[:1], reused="old:3")
-    for trial in (known, stopped):
-        ledger.record_reused(trial)
-        assert ledger.trial("digits", trial.number) == replace(trial, finished_at=trial.started_at)
-    before = ledger.trials("digits")
-    for wrong, found in [
-        (replace(known, number=0), "trial 0 of study 'digits' is already in the ledger"),
-        (replace(known, number=2, reused=None), "names no trial whose results"),
-        (replace(known, number=2, outcome=Outcome.DIVERGED), "is diverged: complete or stopped is allowed"),
-        (replace(known, number=2, values={"error": 0.5}), "without a value of 'macs'"),
-        (replace(known, number=2, values=VALUES | {"error": math.nan}), "finite"),
-        (replace(known, number=2, measurements=(Measurement(0, 1, {"error": math.inf}, 0.0),)), "finite"),
-        (replace(known, number=-1), "numbered from 0"),
-    ]:
-        with pytest.raises(LedgerError, match=found):
-            ledger.record_reused(wrong)
-    with pytest.raises(LedgerError, match="starts with results"):
-        ledger.start_trial(running(2, reused="old:3"))
-    assert ledger.trials("digits") == before
-
-
 def test_a_running_trial_may_end_with_the_results_of_another(ledger):
     ledger.start_trial(running(0))
     ledger.finish_trial("digits", 0, Outcome.STOPPED, reused="old:3")
@@ -399,11 +353,11 @@ def test_a_search_file_from_before_a_default_is_the_same_study(ledger):
     assert ledger.create_study("digits", later, OBJECTIVES, {}, "data-1").search == later
 
 
-def test_a_traceback_with_an_undecodable_file_name_is_kept(ledger):
+def test_text_that_databases_do_not_take_is_kept_as_escapes(ledger):
     ledger.start_trial(running(0))
-    ledger.finish_trial("digits", 0, Outcome.BROKEN, reason="caf\udce9", traceback="File '/x/\udcff'")
+    ledger.finish_trial("digits", 0, Outcome.BROKEN, reason="caf\udce9 \0", traceback="File '/x/\udcff'")
     trial = ledger.trial("digits", 0)
-    assert (trial.reason, trial.traceback) == ("caf\\udce9", "File '/x/\\udcff'")
+    assert (trial.reason, trial.traceback) == ("caf\\udce9 \\x00", "File '/x/\\udcff'")
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -413,24 +367,25 @@ plain = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 records = st.builds(
     TrialRecord,
     study=st.just("digits"),
     number=st.just(0),
-    digest=st.text(max_size=8),
+    digest=words,
     origin=st.sampled_from(["seed", "sampler", "random"]),
-    seed=st.none() | st.text(max_size=8),
+    seed=st.none() | words,
     architecture=st.dictionaries(st.text(max_size=8), plain, max_size=3),
     genes=st.none() | st.dictionaries(st.text(max_size=8), finite | st.integers() | st.text(max_size=8), max_size=4),
     costs=st.dictionaries(st.text(max_size=8), st.integers(), max_size=4),
-    reason=st.text(max_size=8),
+    reason=words,
     violations=named,
     order=st.integers(0, 2**31 - 1),
 )
 
 
-def test_whatever_is_recorded_is_read_back(path):
-    with Ledger.open(path, create=True) as ledger:
+def test_whatever_is_recorded_is_read_back(place):
+    with Ledger.open(place, create=True) as ledger:
 
         @settings(deadline=None, max_examples=40)
         @given(st.lists(records, max_size=3), st.lists(named, max_size=3), named)
@@ -455,14 +410,15 @@ def test_whatever_is_recorded_is_read_back(path):
         law()
 
 
-# The file
+# Transactions
 
 
-def test_every_call_is_durable_against_a_killed_process(path):
+def test_every_call_is_durable_against_a_killed_process(place):
     code = f"""
 import os, signal, sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-from test_results_ledger import *
+from ledgers import *
+from results.ledger import Ledger, Measurement, Outcome
 ledger = Ledger.open(sys.argv[1], create=True)
 ledger.create_study("digits", SEARCH, OBJECTIVES, {{}})
 ledger.start_trial(running(0))
@@ -471,32 +427,21 @@ ledger.record_measurement("digits", 0, Measurement(0, 1, {{"error": 0.5}}, 1.0))
 ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    killed = subprocess.run([sys.executable, "-c", code, str(place)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    with Ledger.open(path) as ledger:
+    with Ledger.open(place) as ledger:
         first, second = ledger.trials("digits")
         assert (first.values, first.measurements) == (VALUES, (Measurement(0, 1, {"error": 0.5}, 1.0),))
         assert second.outcome is Outcome.RUNNING
         ledger.finish_trial("digits", 1, Outcome.DIVERGED)
 
 
-def test_the_journal_and_its_safety(ledger, path):
-    with ledger._transaction() as connection:
-        pragmas = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys")
-        }
-    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version FROM inception_nas_ledger").fetchall() == [(2,)]
-
-
-def test_reading_while_a_driver_writes(ledger, path):
-    with Ledger.open(path, read_only=True) as reader:
+def test_reading_while_a_driver_writes(ledger, place):
+    with Ledger.open(place, read_only=True) as reader:
         assert reader.trials("digits") == []
         ledger.start_trial(running(0))
         assert len(reader.trials("digits")) == 1
-        with ledger._transaction(write=True):  # a reader never waits for the writer
+        with ledger._writing("digits"):  # a reader never waits for the writer
             assert reader.count_outcomes("digits")["running"] == 1
         for write in (
             lambda: reader.start_trial(running(1)),
@@ -508,235 +453,12 @@ def test_reading_while_a_driver_writes(ledger, path):
     ledger.start_trial(running(1))
 
 
-def test_reading_leaves_no_files_behind(path):
-    Ledger.open(path, create=True).close()
-    with pytest.raises(LedgerError, match="no ledger at"):
-        Ledger.open(path.with_name("other.db"), read_only=True)
-    with Ledger.open(path, read_only=True) as reader:
-        assert reader.studies() == []
-    assert {file.name for file in path.parent.iterdir()} <= {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
-
-
-@contextmanager
-def unprivileged():
-    """As a user to whom permissions apply; root is above them."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def locked_folder():
-    """A folder with a ledger and without write permission. Not under tmp_path, into which only its owner can look."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with Ledger.open(folder / "ledger.db", create=True) as ledger:
-            ledger.create_study("digits", SEARCH, OBJECTIVES, {})
-        folder.chmod(0o555)
-        yield folder
-        folder.chmod(0o755)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
-def test_a_folder_without_write_permission_can_be_read_and_not_written(locked_folder):
-    path = locked_folder / "ledger.db"
-    with unprivileged():
-        with Ledger.open(path, read_only=True) as reader:
-            assert reader.study("digits").search == SEARCH
-        for options in ({}, {"create": True}):
-            with pytest.raises(LedgerError, match="get write permission"):
-                Ledger.open(path, **options)
-        with pytest.raises(LedgerError, match="permission"):
-            Ledger.open(locked_folder / "new.db", create=True)
-    assert [file.name for file in locked_folder.iterdir()] == ["ledger.db"]
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
-def test_a_journal_that_cannot_be_read_is_not_passed_over(locked_folder):
-    """Without its index and the right to make one, the journal's newer commits would be missing from what is read."""
-    locked_folder.chmod(0o755)
-    (locked_folder / "ledger.db-wal").write_bytes(b"x" * 4096)
-    locked_folder.chmod(0o555)
-    with unprivileged(), pytest.raises(LedgerError, match="permission for the file and its folder, or copy"):
-        Ledger.open(locked_folder / "ledger.db", read_only=True)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
-def test_a_file_without_write_permission_is_refused_when_opened_for_writing(locked_folder):
-    locked_folder.chmod(0o777)
-    (locked_folder / "ledger.db").chmod(0o444)
-    with unprivileged(), pytest.raises(LedgerError, match="cannot be written: get write permission"):
-        Ledger.open(locked_folder / "ledger.db")
-
-
-def test_missing_places_are_said(tmp_path):
-    for path, options, found in [
-        (tmp_path / "no" / "l.db", {"create": True}, "there is no folder"),
-        (tmp_path / "l.db", {}, "there is no ledger at"),
-        (tmp_path, {"create": True}, "is a folder"),
-        (tmp_path / "l.db", {"create": True, "read_only": True}, "not both"),
-    ]:
-        with pytest.raises(LedgerError, match=found):
-            Ledger.open(path, **options)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("options", [{}, {"create": True}, {"read_only": True}])
-def test_a_file_that_is_no_ledger_is_left_alone(path, options):
-    path.write_bytes(b"weights " * 1000)
-    with pytest.raises(LedgerError, match="is not a ledger"):
-        Ledger.open(path, **options)
-    assert path.read_bytes() == b"weights " * 1000
-    path.unlink()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE trials (x)")
-    before = path.read_bytes()
-    with pytest.raises(LedgerError, match="a database but not a ledger"):
-        Ledger.open(path, **options)
-    assert path.read_bytes() == before
-
-
-def test_an_empty_file_becomes_a_ledger_only_when_asked(path):
-    path.touch()
-    with pytest.raises(LedgerError, match="is empty"):
-        Ledger.open(path)
-    with Ledger.open(path, create=True) as ledger:
-        assert ledger.studies() == []
-
-
-def test_a_newer_ledger_is_refused(path):
-    Ledger.open(path, create=True).close()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE inception_nas_ledger SET version = 7")
-    for options in ({}, {"create": True}, {"read_only": True}):
-        with pytest.raises(LedgerError, match="version 7, and this program reads versions up to 2: update"):
-            Ledger.open(path, **options)
-
-
-# Older versions (tests/golden/ledger-N.sql: what the program of that version wrote)
-
-
-@pytest.fixture
-def old(path):
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript((ROOT / "tests/golden/ledger-1.sql").read_text(encoding="utf-8"))
-        connection.execute("PRAGMA journal_mode=WAL")
-    return path
-
-
-def columns(path):
-    """Table -> its columns (name, type, required, default, key) and indexes."""
-    with closing(sqlite3.connect(path)) as connection:
-        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {
-            table: (
-                sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({table})")),
-                sorted(row[1:4] for row in connection.execute(f"PRAGMA index_list({table})")),
-                sorted(row[2:5] for row in connection.execute(f"PRAGMA foreign_key_list({table})")),
-            )
-            for table in tables
-        }
-
-
-def old_trials(ledger):
-    return {trial.number: trial for trial in ledger.trials("digits")}
-
-
-def test_an_older_ledger_is_read_as_it_is(old):
-    content = old.read_bytes()
-    with Ledger.open(old, read_only=True) as reader:
-        study, trials = reader.study("digits"), old_trials(reader)
-        assert (study.state, study.data_digest, study.fidelities) == ("stopped", "data-1", ())
-        assert [record.name for record in reader.studies()] == ["digits", "other"]
-        assert reader.known(trials[0].digest, "f0") == []
-        assert reader.count_outcomes("digits")["duplicate"] == 1
-    assert trials[0].values == {"error": 0.25, "macs": 5713216096.0}
-    assert trials[0].measurements[0] == Measurement(0, 0, {"latency_ms": 12.5}, 0.0, order=0)
-    assert [(trial.outcome.value, trial.reused, trial.order) for trial in trials.values()] == [
-        (outcome, None, 0) for outcome in ("complete", "screened", "duplicate", "diverged", "broken", "running")
-    ]
-    assert old.read_bytes() == content
-
-
-def test_an_older_ledger_is_brought_up_to_date_and_goes_on(old, tmp_path):
-    with Ledger.open(old, read_only=True) as reader:  # it stays open while a driver brings the file up to date
-        before = reader.study("digits"), old_trials(reader)
-        with Ledger.open(old) as ledger:
-            assert (ledger.study("digits"), old_trials(ledger)) == before
-            study = ledger.create_study("digits", before[0].search, OBJECTIVES, {}, "data-1", fidelities=["f0"])
-            assert (study.created_at, study.fidelities) == (before[0].created_at, ("f0",))
-            ledger.record_measurement("digits", 5, Measurement(0, 2, {"error": 0.5}, 2.0, order=1))
-            ledger.finish_trial("digits", 5, Outcome.COMPLETE, values=VALUES, reused="other:1")
-            assert [known.trial.number for known in ledger.known(f"{0:064x}", "f0")] == [0, 2]
-        assert reader.trial("digits", 5).reused == "other:1"
-    fresh = tmp_path / "fresh.db"
-    Ledger.open(fresh, create=True).close()
-    assert columns(old) == columns(fresh)
-    with Ledger.open(old) as ledger:  # once
-        assert ledger.trial("digits", 5).measurements[-1].order == 1
-
-
-def test_a_crash_while_a_ledger_is_brought_up_to_date_leaves_it_as_it_was(old, monkeypatch):
-    before = columns(old)
-    steps = {1: (*ledger_tables._MIGRATIONS[1][:3], "ALTER TABLE nowhere ADD COLUMN x TEXT")}
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger_tables, "_MIGRATIONS", steps)
-        with pytest.raises(OperationalError, match="nowhere"):
-            Ledger.open(old)
-    assert columns(old) == before
-    with Ledger.open(old) as ledger:
-        assert len(ledger.trials("digits")) == 6
-
-
-def test_several_programs_may_bring_a_ledger_up_to_date_at_once(old):
-    together(lambda: Ledger.open(old).close())
-    with Ledger.open(old) as ledger:
-        assert len(ledger.trials("digits")) == 6
-
-
-def together(work, times=6):
-    """Run `work` in threads at once; raise what one of them raised."""
-    with ThreadPoolExecutor(times) as pool:
-        for future in [pool.submit(work) for _ in range(times)]:
-            future.result()
-
-
-def test_a_name_with_characters_of_a_uri(tmp_path):
-    path = tmp_path / "a?mode=memory#b %41 ü.db"
-    with Ledger.open(str(path), create=True) as ledger:
-        ledger.create_study("digits", SEARCH, OBJECTIVES, {})
-    assert path.stat().st_size > 0
-    with Ledger.open(path, read_only=True) as reader:
-        assert len(reader.studies()) == 1
-
-
-def test_a_damaged_ledger_gives_a_sentence(path):
-    with Ledger.open(path, create=True) as ledger:
-        ledger.create_study("digits", SEARCH | {"pad": "x" * 100_000}, OBJECTIVES, {})
-    content = bytearray(path.read_bytes())
-    content[8192:] = b"\xff" * (len(content) - 8192)
-    path.write_bytes(content)
-    with pytest.raises(LedgerError, match="is damaged"), Ledger.open(path, read_only=True) as ledger:
-        ledger.studies()
-
-
-def test_a_lock_that_does_not_end_gives_a_sentence(ledger, path, monkeypatch):
-    monkeypatch.setattr("results.sqlite_file._BUSY_SECONDS", 0.05)
-    with ledger._transaction(write=True), pytest.raises(LedgerError, match="locked by another program"):
-        Ledger.open(path)
-
-
 def test_an_error_inside_a_call_leaves_nothing_behind(ledger):
     def fail(connection):
         connection.exec_driver_sql("UPDATE studies SET name = 'gone'")
         raise KeyError
 
-    with pytest.raises(KeyError), ledger._transaction(write=True) as connection:
+    with pytest.raises(KeyError), ledger._writing("digits") as connection:
         fail(connection)
     assert ledger.study("digits").name == "digits"
 
@@ -756,13 +478,13 @@ def test_many_threads_may_use_one_ledger(ledger):
     assert ledger.count_outcomes("digits")["complete"] == 40
 
 
-def test_several_programs_may_create_the_same_ledger_at_once(path):
+def test_several_programs_may_create_the_same_ledger_at_once(place):
     def work():
-        with Ledger.open(path, create=True) as ledger:
+        with Ledger.open(place, create=True) as ledger:
             ledger.create_study("digits", SEARCH, OBJECTIVES, {})
 
     together(work)
-    with Ledger.open(path) as ledger:
+    with Ledger.open(place) as ledger:
         assert len(ledger.studies()) == 1
 
 

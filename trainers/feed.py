@@ -130,9 +130,11 @@ def steps_per_epoch(part: Part, batch_size: int) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on a device."""
+    """Return the memory that is free on a device, for this process where it is held to a part of a GPU."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        free, total = torch.cuda.mem_get_info(device)
+        own = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_reserved(device)
+        return int(min(free, own))
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))

@@ -116,6 +116,18 @@ def memory_bytes(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def smallest_gpu_bytes() -> int:
+    """Return the memory of the smallest GPU that torch sees here, 0 without any."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return min((torch.cuda.get_device_properties(index).total_memory for index in range(count)), default=0)
+
+
+def hold_to(device: torch.device, share: float) -> None:
+    """Let this process allocate at most a share of a GPU's memory; 0 or a whole one: all of it. A CPU has no limit."""
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(share if 0 < share < 1 else 1.0, device)
+
+
 def peak_so_far(device: torch.device) -> tuple[int, str]:
     """Return the peak of this process in bytes, and what was counted.
 

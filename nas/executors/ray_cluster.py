@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+from dataclasses import dataclass
 from typing import Any
 
 # Before ray is imported: no usage statistics, and none of its own loggers, status tables, tips or signal handlers.
@@ -24,27 +26,82 @@ except ImportError as error:
         "(--set executor=inline in a search, --set workers=1 in a training)"
     ) from None
 
+from nas.executors.guard import children, watch_over
+from search_spaces.errors import RequestError
+from trainers.measure import smallest_gpu_bytes
+
 STORE_BYTES = 200 * 1024**2  # of Ray's object store: what travels here are jobs and reports
+
+_guards: list[subprocess.Popen[bytes]] = []
 
 
 def connect(address: str | None, cpus: int) -> bool:
-    """Join the cluster at an address, or start Ray on this machine with so many CPUs; return whether we started it."""
+    """Join the cluster at an address, or start Ray on this machine with so many CPUs; return whether we started it.
+
+    Raises RequestError where there is no cluster at the address. What we start dies with this process, however that
+    ends.
+    """
     if ray.is_initialized():
         return False
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address:
-        ray.init(address=address, **quiet)
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise RequestError(
+                f"there is no Ray cluster to join at {address!r} ({str(error).strip().splitlines()[0]}): start one "
+                "('ray start --head'), give its head node's address, or leave ray.address out to use this machine"
+            ) from None
         return False
-    ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
+    before = children(os.getpid())
+    # "local": without an address Ray would join whatever cluster happens to run on this machine.
+    ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
+    if (guard := watch_over(children(os.getpid()) - before)) is not None:
+        _guards.append(guard)
     return True
 
 
-def has() -> tuple[float, float]:
-    """Return how many CPUs and GPUs Ray has in all."""
-    found = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return found.get("CPU", 0.0), found.get("GPU", 0.0)
+def end() -> None:
+    """Stop the Ray that ``connect`` started."""
+    ray.shutdown()
+    while _guards:
+        guard = _guards.pop()
+        guard.communicate()  # closes its standard input: it sees that all is gone, and ends
 
 
-def cpus_of_machines() -> list[float]:
-    """Return how many CPUs each machine of Ray's has."""
-    return [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+@dataclass(frozen=True)
+class Machine:
+    """What one machine of Ray's has in all."""
+
+    cpus: float
+    gpus: float
+
+
+def machines() -> list[Machine]:
+    """Return Ray's machines that are alive."""
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    found = [node["Resources"] for node in nodes if node["Alive"]]
+    return [Machine(resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for resources in found]
+
+
+def gpu_bytes() -> int:
+    """Return the memory of the smallest GPU of Ray's machines, asked of each machine that has one.
+
+    Raises RequestError where torch there sees none.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]  # type: ignore[no-untyped-call]
+    asked = [
+        ray.remote(smallest_gpu_bytes)
+        .options(num_cpus=0, num_gpus=0.01, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False))
+        .remote()
+        for node in nodes
+    ]
+    found = ray.get(asked)
+    if not all(found):
+        raise RequestError(
+            "Ray counts GPUs on a machine where torch sees none: install a CUDA build of torch there, or train on CPUs "
+            "with executor.gpus_per_trial: 0"
+        )
+    return int(min(found))

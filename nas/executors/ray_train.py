@@ -14,11 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.executors.ray_cluster import connect, cpus_of_machines, has  # its settings come before Ray
+from nas.executors.ray_cluster import connect, end, machines  # its settings come before Ray
 
 # isort: split
 
-import ray
 from ray import train as ray_train
 from ray.train import WorkerGroupError
 from ray.train.torch import TorchTrainer
@@ -75,7 +74,7 @@ def train_together(
     finally:
         stop.unlink(missing_ok=True)
         if started:
-            ray.shutdown()
+            end()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -87,13 +86,14 @@ def _began(job: TrainingJob, since: float) -> bool:
 
 def _scaling(workers: int) -> ray_train.ScalingConfig:
     """A GPU for each worker, or else as many CPUs as every one of them can have on a machine."""
-    cpus, gpus = has()
+    found = machines()
+    cpus, gpus = sum(machine.cpus for machine in found), sum(machine.gpus for machine in found)
     if workers > (gpus or cpus):
         raise RequestError(
             f"{workers} workers need {'a GPU' if gpus else 'a CPU'} each, but Ray has {cpus:g} CPUs and {gpus:g} GPUs: "
             "set workers to what there is, or add machines"
         )
-    each = 1 if gpus else cpus_for_each(workers, cpus_of_machines())
+    each = 1 if gpus else cpus_for_each(workers, [machine.cpus for machine in found])
     return ray_train.ScalingConfig(num_workers=workers, use_gpu=bool(gpus), resources_per_worker={"CPU": each})
 
 

@@ -6,51 +6,73 @@ driver's business, so its own experiment state is scratch.
 
 import json
 import logging
+import math
+import secrets
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nas.executors.ray_cluster import connect, has  # its settings come before Ray
+from nas.executors.ray_cluster import Machine, connect, end, gpu_bytes, machines  # its settings come before Ray
 
 # isort: split
 
-import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from nas.candidate import Job, Report, Worker
+from nas.candidate import Job, Report, Worker, predicted_bytes
 from nas.config import ExecutorConfig
 from nas.executors.contract import Work
+from nas.executors.gpu_shares import SHARES, larger, share_for
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
 from trainers.cpus import usable_cpus
 
 logger = logging.getLogger("nas.executors.ray_tune")
 
-GPU_SHARE = 0.25  # of a GPU for one proxy, where the search file leaves it open
 LOST_WORKERS = 2  # times that a trial is started again after its process died
+
+
+@dataclass(frozen=True)
+class Room:
+    """What trials can have: ``workers`` at once at most, ``gpus`` in all, of ``gpu_bytes`` each.
+
+    ``gpus_per_trial``: of each trial; None where a trial asks for the share that its predicted memory needs.
+    ``limit_s``: seconds that a trial may take, 0 for any number.
+    """
+
+    workers: int
+    gpus: float = 0.0
+    gpus_per_trial: float | None = 0.0
+    gpu_bytes: int = 0
+    limit_s: float = 0.0
+
+    def share(self, job: Job) -> float:
+        """Return the GPUs, or the share of one, that a job asks for."""
+        if self.gpus_per_trial is not None:
+            return self.gpus_per_trial
+        return share_for(predicted_bytes(job), self.gpu_bytes)
 
 
 class RayTuneExecutor:
     """Runs jobs on Ray's actors, several at once; actors are reused from trial to trial."""
 
-    def __init__(self, config: ExecutorConfig) -> None:
-        self.config = config
+    def __init__(self, config: ExecutorConfig, address: str | None = None) -> None:
+        self.config, self.address = config, address
 
     def run(self, work: Work, make: type[Worker]) -> None:
         """Run jobs until there is none left or the work is stopping."""
-        started = self._connect()
+        started = self.connect()
         scratch = tempfile.mkdtemp(prefix="nas-ray-")
         try:
-            gpus, workers = self._resources()
-            trainable = tune.with_resources(
-                _trainable(make, gpus), {"cpu": self.config.cpus_per_trial, **({"gpu": gpus} if gpus else {})}
-            )
-            searcher = _Jobs(work, workers)
+            searcher = _Jobs(work, self._room(machines()))
+            cpus = self.config.cpus_per_trial
             tune.Tuner(
-                trainable,
+                tune.with_resources(
+                    _trainable(make),
+                    lambda config: tune.PlacementGroupFactory([{"CPU": cpus, "GPU": config["job"]["gpu_share"]}]),
+                ),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
                     scheduler=_Scheduler(searcher),
@@ -69,33 +91,48 @@ class RayTuneExecutor:
             searcher.raise_mistake()
         finally:
             if started:
-                ray.shutdown()
+                end()
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _connect(self) -> bool:
+    def connect(self) -> bool:
         """Start Ray on this machine, or join the cluster at the address; return whether we started it."""
         cpus = usable_cpus()
         if self.config.workers != "auto":
             cpus = max(cpus, int(self.config.workers * self.config.cpus_per_trial + 0.999))
-        return connect(self.config.address, cpus)
+        return connect(self.address, cpus)
 
-    def _resources(self) -> tuple[float, int]:
-        """GPUs per trial, and trials at once; a request that can never be met is refused with what there is."""
-        cpus, all_gpus = has()
-        wanted = self.config.gpus_per_trial
-        gpus = (GPU_SHARE if all_gpus else 0.0) if wanted == "auto" else wanted
-        if gpus > all_gpus or self.config.cpus_per_trial > cpus:
+    def _room(self, found: list[Machine]) -> Room:
+        """What trials can have; a request that no machine can ever meet is refused with what there is."""
+        gpus, cpus, wanted = (
+            sum(machine.gpus for machine in found),
+            self.config.cpus_per_trial,
+            self.config.gpus_per_trial,
+        )
+        shared = wanted == "auto" and gpus > 0
+        each = SHARES[0] if shared else 0.0 if wanted == "auto" else float(wanted)
+        fits = [_fitting(machine, cpus, each) for machine in found]
+        if not any(fits):
+            has = "; ".join(f"{machine.cpus:g} CPUs and {machine.gpus:g} GPUs" for machine in found)
             raise RequestError(
-                f"a trial asks for {self.config.cpus_per_trial:g} CPUs and {gpus:g} GPUs, but Ray has {cpus:g} and "
-                f"{all_gpus:g}: lower executor.cpus_per_trial or executor.gpus_per_trial, or add machines"
+                f"a trial asks for {cpus:g} CPUs and {each:g} GPUs of one machine, but Ray's have {has}: lower "
+                "executor.cpus_per_trial or executor.gpus_per_trial, or add machines"
             )
-        room = int(cpus / self.config.cpus_per_trial)
-        if gpus:
-            room = min(room, int(all_gpus / gpus))
-        return gpus, room if self.config.workers == "auto" else min(self.config.workers, room)
+        workers = sum(fits) if self.config.workers == "auto" else min(self.config.workers, sum(fits))
+        limit = self.config.trial_limit_s or 0.0
+        if not shared:
+            return Room(workers, gpus, each, limit_s=limit)
+        return Room(workers, gpus, None, gpu_bytes(), limit)
 
 
-def _trainable(make: type[Worker], gpus: float) -> type[tune.Trainable]:
+def _fitting(machine: Machine, cpus: float, gpus: float) -> int:
+    """How many trials a machine carries at once; a share of a GPU lies on one GPU."""
+    room = int(machine.cpus / cpus + 1e-9)
+    if gpus >= 1:
+        return min(room, int(machine.gpus / gpus))
+    return min(room, int(machine.gpus) * int(1 / gpus + 1e-9)) if gpus else room
+
+
+def _trainable(make: type[Worker]) -> type[tune.Trainable]:
     class Trial(tune.Trainable):
         """A Ray actor that lives for many trials."""
 
@@ -124,26 +161,36 @@ def _trainable(make: type[Worker], gpus: float) -> type[tune.Trainable]:
 class _Jobs(Searcher):
     """Hands the work's jobs to Ray Tune, and Ray Tune's results to the work."""
 
-    def __init__(self, work: Work, workers: int) -> None:
+    def __init__(self, work: Work, room: Room) -> None:
         super().__init__()
-        self.work, self.workers = work, workers
+        self.work, self.room = work, room
         self.active: dict[str, Job] = {}
+        self.waiting: list[Job] = []  # for a share of a GPU: a first one, or a larger one after running out of memory
         self.mistake: BaseException | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a text
         if self.mistake or self.work.stopping:
             return Searcher.FINISHED
-        if len(self.active) >= self.workers:
+        if len(self.active) >= self.room.workers:
             return None
         try:
-            job = self.work.next_job()
+            job = self.waiting.pop(0) if self.waiting else self._next()
         except BaseException as error:  # noqa: BLE001 - raised again after Ray Tune has ended; it would bury it in its log
             self.mistake = error
             return Searcher.FINISHED
         if job is None:
             return Searcher.FINISHED if self.work.finished else None
+        if job.gpu_share > self.room.gpus - math.fsum(other.gpu_share for other in self.active.values()) + 1e-9:
+            self.waiting.insert(0, job)
+            return None
         self.active[trial_id] = job
         return {"job": asdict(job)}
+
+    def _next(self) -> Job | None:
+        job = self.work.next_job()
+        if job is None:
+            return None
+        return replace(job, gpu_share=self.room.share(job), limit_s=self.room.limit_s, token=secrets.token_hex(8))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take the last report of a trial that is over; all others were the scheduler's to take."""
@@ -155,8 +202,17 @@ class _Jobs(Searcher):
             self.take(Report(job.number, 0, 0, outcome=Outcome.LOST_WORKER, reason=reason))
         elif result is not None and result.get("report"):
             report = Report.from_data(json.loads(result["report"]))
-            if report.ends:
+            if report.ends and not self._tries_again(job, report):
                 self.take(report)
+
+    def _tries_again(self, job: Job, report: Report) -> bool:
+        """Let a trial that ran out of its share's memory go once to a larger share; return whether it does."""
+        share = larger(job.gpu_share) if job.gpu_share else None
+        if report.outcome is not Outcome.OUT_OF_MEMORY or share is None or job.tried_again:
+            return False
+        logger.warning("trial %d ran out of the memory of %g of a GPU and goes to %g", job.number, job.gpu_share, share)
+        self.waiting.append(replace(job, gpu_share=share, tried_again=True, token=secrets.token_hex(8)))
+        return True
 
     def take(self, report: Report) -> bool:
         """Give the work a report; return whether the trial goes on."""

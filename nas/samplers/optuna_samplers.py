@@ -1,4 +1,4 @@
-"""Optuna's samplers over an in-memory study. The only file that imports optuna."""
+"""Optuna's samplers over an in-memory study."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,12 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import Trial, TrialState, create_trial
 
 from nas.config import SamplerConfig
+from nas.samplers.distributions import distribution_of
 from search_spaces.genes import Gene, Genes
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _GENERATION = "NSGAIISampler:generation"  # where Optuna's NSGA-II keeps a trial's generation
-
-
-def _distribution(gene: Gene) -> BaseDistribution:
-    if gene.is_width:
-        return FloatDistribution(0.0, 1.0)
-    if gene.ordered:
-        return IntDistribution(int(gene.choices[0]), int(gene.choices[-1]))
-    return CategoricalDistribution(gene.choices)
 
 
 def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> float | int | str:
@@ -46,7 +39,7 @@ class OptunaSampler:
         self, config: SamplerConfig, genes: Sequence[Gene], objectives: Sequence[str], random_seed: int
     ) -> None:
         self.config, self.objectives, self.random_seed = config, tuple(objectives), random_seed
-        self.distributions = {gene.name: _distribution(gene) for gene in genes}
+        self.distributions = {gene.name: distribution_of(gene) for gene in genes}
         self.study = optuna.create_study(directions=["minimize"] * len(objectives), sampler=self._sampler(0))
         self._asked: dict[int, Trial] = {}
         self._with_parents = 0  # NSGA-II's generations whose parents are selected

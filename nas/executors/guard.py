@@ -1,0 +1,79 @@
+"""Ends what was started on this machine when the one who started it dies without a chance to.
+
+Ray's processes outlive a driver that is killed, some of them for a minute, and their trials go on training. A guard is
+a process of its own that waits on a pipe: when the driver ends, however that happens, the pipe closes, and whatever is
+left of the processes named to the guard, with all their children, is killed. Only where there is /proc (Linux).
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+PROC = Path("/proc")
+LOOK_SECONDS = 1.0
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes whose parent is this one."""
+    return {child for child in _all() if _facts(child)[0] == pid}
+
+
+def watch_over(pids: set[int]) -> "subprocess.Popen[bytes] | None":
+    """Start a guard of some processes; it ends them once its standard input closes. None without /proc."""
+    if not PROC.is_dir():
+        return None
+    named = [f"{pid}:{_facts(pid)[1]}" for pid in sorted(pids)]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", __file__, *named],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # no Ctrl-C of the terminal's
+    )
+
+
+def _all() -> list[int]:
+    if not PROC.is_dir():
+        return []
+    return [int(path.name) for path in PROC.iterdir() if path.name.isdecimal()]
+
+
+def _facts(pid: int) -> tuple[int, str]:
+    """Parent and time of the start of a process; 0 and "" if it is gone. A name may hold spaces and brackets."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0, ""
+    fields = text.rpartition(")")[2].split()
+    return int(fields[1]), fields[19]
+
+
+def _with_descendants(pids: set[int]) -> set[int]:
+    parents = {pid: _facts(pid)[0] for pid in _all()}
+    found, newest = set(pids), set(pids)
+    while newest:
+        newest = {pid for pid, parent in parents.items() if parent in newest} - found
+        found |= newest
+    return found
+
+
+def _guard(named: list[str]) -> None:
+    """Wait for the end of standard input, looking now and then at who is there: orphans do not tell whose they were."""
+    known = {int(pid): start for pid, _, start in (name.partition(":") for name in named)}
+    while True:
+        alive = {pid for pid, start in known.items() if start and _facts(pid)[1] == start}  # not another of its number
+        known = {pid: _facts(pid)[1] for pid in _with_descendants(alive)}
+        if select.select([sys.stdin], [], [], LOOK_SECONDS)[0] and not os.read(sys.stdin.fileno(), 1):
+            break
+    for pid in known.keys() | _with_descendants({pid for pid, start in known.items() if _facts(pid)[1] == start}):
+        if known.get(pid) in (None, _facts(pid)[1]):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _guard(sys.argv[1:])

@@ -1,0 +1,148 @@
+"""The folder of a trial's files: on this machine, on a shared file system, or at a URL such as ``s3://bucket/nas``.
+
+Files at a URL are worked on in a copy on the worker's own disk, fetched when a worker takes the trial up and sent back
+after each epoch through pyarrow's file systems, which Ray Tune brings. Checkpoints and results carry their own hashes,
+so that a file that came over only in part is known for what it is.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.errors import RequestError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+PART = ".part"  # of a file that is on its way
+
+
+def is_url(place: str) -> bool:
+    """Whether a place is a URL rather than a path."""
+    return "://" in place
+
+
+def folder_at(place: str) -> "Folder":
+    """Return the folder at a path or URL."""
+    return Remote(place) if is_url(place) else Folder(Path(place))
+
+
+class Folder:
+    """A folder that the worker sees: its files are where they are worked on. ``path``: absolute."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fetch(self) -> None:
+        """Bring what lies there to ``path``."""
+
+    def send(self) -> None:
+        """Bring what lies in ``path`` there, and remove there what is no longer in ``path``."""
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def size(self) -> int:
+        """Return how many bytes lie there."""
+        return sum(self.sizes().values())
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many bytes lie there in each folder (and file)."""
+        return _by_first({name: size for name, (size, _) in self._here().items()})
+
+    def _here(self) -> dict[str, tuple[int, int]]:
+        """Size, and time of the last change, of each file by its name below the path."""
+        found = {}
+        for path in self.path.rglob("*"):
+            with suppress(FileNotFoundError):  # one that goes meanwhile
+                if path.is_file():
+                    state = path.stat()
+                    found[path.relative_to(self.path).as_posix()] = (state.st_size, state.st_mtime_ns)
+        return found
+
+
+class Remote(Folder):
+    """A folder at a URL, and its copy on this machine."""
+
+    def __init__(self, url: str) -> None:
+        name = hashlib.sha256(url.encode()).hexdigest()[:24]
+        super().__init__(Path(tempfile.gettempdir()) / "inception-nas" / name)
+        self.url = url
+        self._sent: dict[str, tuple[int, int]] = {}  # size and time of change
+
+    def fetch(self) -> None:
+        """Bring what lies at the URL to ``path``, which then holds nothing else."""
+        system, root = self._open()
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in self._names(system, root):
+            if not name.endswith(PART):
+                target = self.path / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with system.open_input_stream(f"{root}/{name}") as source:
+                    target.write_bytes(source.read())
+        self._sent = self._here()
+
+    def send(self) -> None:
+        """Send files that are new or changed, the oldest first, then remove at the URL what is no longer here."""
+        system, root = self._open()
+        here = self._here()
+        for name in sorted(here, key=lambda name: (here[name][1], name)):
+            if self._sent.get(name) != here[name]:
+                target = f"{root}/{name}"
+                system.create_dir(target.rpartition("/")[0], recursive=True)
+                with system.open_output_stream(target + PART) as stream:
+                    stream.write((self.path / name).read_bytes())
+                system.move(target + PART, target)  # a reader sees the whole file or none
+        for name in self._names(system, root):
+            if name not in here:
+                system.delete_file(f"{root}/{name}")
+        self._sent = here
+
+    def remove(self) -> None:
+        """Remove the files at the URL and their copy."""
+        system, root = self._open()
+        for name in self._names(system, root):
+            system.delete_file(f"{root}/{name}")
+        self._sent = {}
+        super().remove()
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many bytes lie at the URL in each folder (and file)."""
+        from pyarrow.fs import FileSelector, FileType
+
+        system, root = self._open()
+        infos = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
+        return _by_first({info.path[len(root) + 1 :]: info.size or 0 for info in infos if info.type == FileType.File})
+
+    def _open(self) -> "tuple[FileSystem, str]":
+        from pyarrow import ArrowException
+        from pyarrow.fs import FileSystem
+
+        try:
+            system, root = FileSystem.from_uri(self.url)
+        except (ArrowException, ValueError, OSError) as error:
+            raise RequestError(
+                f"the storage {self.url!r} cannot be used ({str(error).splitlines()[0]}): name a folder that all "
+                "workers see, or a URL that pyarrow knows (file, s3, gs, hdfs)"
+            ) from None
+        return system, root
+
+    def _names(self, system: Any, root: str) -> list[str]:
+        from pyarrow.fs import FileSelector, FileType
+
+        infos = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
+        return sorted(info.path[len(root) + 1 :] for info in infos if info.type == FileType.File)
+
+
+def _by_first(sizes: dict[str, int]) -> dict[str, int]:
+    """Sum the sizes of files by the first part of their names."""
+    found: dict[str, int] = {}
+    for name, size in sizes.items():
+        first = name.partition("/")[0]
+        found[first] = found.get(first, 0) + size
+    return found
