@@ -154,7 +154,8 @@ def studies(as_json: bool, runs: Runs) -> None:
     if not rows:
         click.echo(f"no studies in {str(runs.folder)!r}", err=True)
     for row in rows:
-        click.echo(f"{row['name']}  {row['state']}, {row['trials']} trials, {row['front_size']} on the front")
+        state = views.state_text(row["state"], row["searched_by"])
+        click.echo(f"{row['name']}  {state}, {row['trials']} trials, {row['front_size']} on the front")
 
 
 @click.command()
@@ -163,20 +164,14 @@ def studies(as_json: bool, runs: Runs) -> None:
 @RUNS
 def status(study: str, as_json: bool, runs: Runs) -> None:
     """Count a study's trials by outcome, and say how its data are split."""
-    from nas.study import data_sentence
-    from results.outcome import Outcome
+    from nas import views
 
-    with runs.read() as ledger:  # counts there: a large study need not be read for that
-        record, counts = ledger.study(study), ledger.count_outcomes(study)
     if as_json:
-        print_json(counts)
+        with runs.read() as ledger:
+            print_json(ledger.count_outcomes(study))
         return
-    click.echo(f"{study}: {record.state}, {sum(counts.values())} trials")
-    if sentence := data_sentence(record.search):
-        click.echo(sentence)
-    for outcome in Outcome:
-        if counts[str(outcome)]:
-            click.echo(f"{counts[str(outcome)]:>6}  {outcome}: {outcome.sentence}")
+    for line in views.status_lines(study, runs):
+        click.echo(line)
 
 
 @click.command()

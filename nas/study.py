@@ -17,6 +17,7 @@ from search_spaces.seeds import seed, seed_names
 if TYPE_CHECKING:
     from results.agreement import Agreement
     from results.control import Control
+    from results.ledger import Ledger
     from results.pareto import Front
     from search_spaces.space import SearchSpace
 
@@ -131,6 +132,12 @@ class Study:
         for trial in self.trials:
             counts[str(trial.outcome)] += 1
         return counts
+
+
+def searched_by(ledger: "Ledger", study: str) -> str | None:
+    """Say which process searches a study at this moment; None if none does."""
+    process = ledger.holder(study)
+    return None if process is None else str(process)
 
 
 def data_sentence(search: Mapping[str, Any]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.runs import Runs
-from nas.study import Found, Study, trial_data
+from nas.study import Found, Study, data_sentence, searched_by, trial_data
 from nas.waiting import working
-from results.outcome import NoLedger
+from results.outcome import NoLedger, Outcome
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import RequestError, ResolutionError, SearchFailed
@@ -205,18 +205,47 @@ def write_svg(path: Path, drawing: str) -> None:
 
 
 def study_rows(runs: Runs) -> list[dict[str, Any]]:
-    """All studies of a ledger: name, trials, state, front_size."""
+    """All studies of a ledger: name, trials, state, front_size, and searched_by, a process or None."""
     try:
         opened = runs.read()
     except NoLedger:
         return []
     with opened as ledger:
-        names = [record.name for record in ledger.studies()]
-    studies = [Study.open(name, runs) for name in names]
+        drivers = {record.name: searched_by(ledger, record.name) for record in ledger.studies()}
+    studies = [Study.open(name, runs) for name in drivers]
     return [
-        {"name": s.name, "trials": len(s.trials), "state": s.record.state, "front_size": len(s.front().members)}
-        for s in studies
+        {
+            "name": study.name,
+            "trials": len(study.trials),
+            "state": study.record.state,
+            "front_size": len(study.front().members),
+            "searched_by": drivers[study.name],
+        }
+        for study in studies
     ]
+
+
+def state_text(state: str, driver: str | None) -> str:
+    """A study's state for people; ``driver``: who searches it at this moment. Without one nothing is running."""
+    if driver is not None:
+        return f"running ({driver})"
+    return "interrupted" if state == "running" else state
+
+
+def status_lines(study: str, runs: Runs) -> Iterator[str]:
+    """How a study stands: its state, its data, and its trials by outcome."""
+    with runs.read() as ledger:  # counts there: a large study need not be read for that
+        record, counts, driver = ledger.study(study), ledger.count_outcomes(study), searched_by(ledger, study)
+    yield f"{study}: {state_text(record.state, driver)}, {sum(counts.values())} trials"
+    if sentence := data_sentence(record.search):
+        yield sentence
+    for outcome in Outcome:
+        if not (count := counts[str(outcome)]):
+            continue
+        if outcome is Outcome.RUNNING and driver is None:
+            yield f"{count:>6}  interrupted: The search ended meanwhile; 'nas search' goes on with the trial."
+        else:
+            yield f"{count:>6}  {outcome}: {outcome.sentence}"
 
 
 def pareto_data(study: Study) -> dict[str, Any]:

@@ -348,6 +348,11 @@ class Ledger:
             counted = {row[0]: row[1] for row in connection.execute(query)}
         return {outcome.value: counted.get(outcome.value, 0) for outcome in Outcome}
 
+    def holder(self, study: str) -> Process | None:
+        """The process that holds a study, if it is alive as far as this one can tell; None if nobody does."""
+        with self._reading() as connection:
+            return ledger_lease.holder(connection, study) if self._version > 1 else None  # 1 had no leases
+
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         self._check_open()

@@ -79,6 +79,13 @@ def _taken(database: Database, study: str, process: Process, stale_seconds: floa
         time.sleep(min(1.0, stale_seconds / 10))
 
 
+def holder(connection: sa.Connection, study: str) -> Process | None:
+    """Return who holds a study, unless that process has ended; one of another machine is not watched for that."""
+    found = _standing(connection, study)
+    owner = None if found is None else found.process
+    return None if owner is None or owner.is_alive(Process.this()) is False else owner
+
+
 def _standing(connection: sa.Connection, study: str) -> Standing | None:
     """Return who holds a study; None if nobody ever did."""
     row = connection.execute(sa.select(leases).where(_of(study))).first()

@@ -138,7 +138,10 @@ def test_show_writes_a_drawing(tmp_path: Path) -> None:
 
 def test_a_study_is_read_back(home: Path) -> None:
     (row,) = _json("studies", cwd=home)
-    assert row == {"name": "tiny", "trials": row["trials"], "state": "complete", "front_size": row["front_size"]}
+    assert row == {
+        "name": "tiny", "trials": row["trials"], "state": "complete", "front_size": row["front_size"],
+        "searched_by": None,
+    }  # fmt: skip
     counts = _json("status", "tiny", cwd=home)
     assert counts["complete"] == 2
     assert sum(counts.values()) == row["trials"]

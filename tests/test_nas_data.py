@@ -113,7 +113,7 @@ def test_a_ledger_from_before_splits_were_recorded_is_read_and_goes_on(
     with Ledger.open(tmp_path / LEDGER, create=True) as ledger:
         ledger.create_study("s", old, objectives, {}, loaded.digest, may_differ=MAY_DIFFER)
     nas(["status", "s", "--runs", str(tmp_path)], standalone_mode=False)
-    assert capsys.readouterr().out == "s: running, 0 trials\n"
+    assert capsys.readouterr().out == "s: interrupted, 0 trials\n"
     study = searched(root, tmp_path)
     assert study.outcomes()["complete"] == 1
     assert study.record.search[DATA_SPLIT] == loaded.split_facts()

@@ -194,7 +194,20 @@ def test_a_lease_of_who_is_gone_is_taken_over_at_once(ledger, holder):
         ledger.set_state("digits", "stopped")
 
 
+def test_the_holder_is_told_while_it_is_alive(ledger, driver):
+    assert ledger.holder("digits").pid == driver.process.pid
+    assert ledger.holder("nobody's") is None
+    driver.process.kill()
+    driver.process.wait(30)
+    assert ledger.holder("digits") is None
+
+
 # Other machines
+
+
+def test_a_holder_on_another_machine_is_told(ledger):
+    forge(ledger, host="elsewhere", machine="another", boot="another")
+    assert str(ledger.holder("digits")) == f"process {HERE.pid} on elsewhere"
 
 
 def test_a_silent_driver_of_another_machine_is_succeeded_after_a_while(ledger, caplog):

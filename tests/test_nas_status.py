@@ -1,0 +1,63 @@
+"""`nas status` and `nas studies`: a trial that nobody trains is interrupted, not running."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from nas.cli import nas
+from nas.runs import LEDGER
+from results.ledger import Ledger
+from results.outcome import Outcome, TrialRecord
+from results.process import Process
+
+
+def _said(runs: Path, *arguments: str) -> str:
+    done = CliRunner().invoke(nas, [*arguments, "--runs", str(runs)], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    with Ledger.open(tmp_path / LEDGER, create=True) as ledger:
+        ledger.create_study("s", {"trials": 4}, {"error": "minimize"}, {})
+        for number in range(3):
+            digest = f"{number:064}"
+            ledger.start_trial(
+                TrialRecord(study="s", number=number, digest=digest, origin="random", architecture={}, costs={})
+            )
+        ledger.finish_trial("s", 0, Outcome.DIVERGED)
+    return tmp_path
+
+
+def test_without_a_driver_trials_are_interrupted(runs: Path) -> None:
+    lines = _said(runs, "status", "s").splitlines()
+    assert lines[0] == "s: interrupted, 3 trials"
+    assert lines[1] == "     2  interrupted: The search ended meanwhile; 'nas search' goes on with the trial."
+    assert lines[2].startswith("     1  diverged: ")
+    assert _said(runs, "studies") == "s  interrupted, 3 trials, 0 on the front\n"
+
+
+def test_with_a_driver_they_are_running(runs: Path) -> None:
+    with Ledger.open(runs / LEDGER) as ledger, ledger.hold("s"):
+        lines = _said(runs, "status", "s").splitlines()
+        (row,) = json.loads(_said(runs, "studies", "--json"))
+        studies = _said(runs, "studies")
+    who = str(Process.this())
+    assert lines[0] == f"s: running ({who}), 3 trials"
+    assert lines[1].startswith("     2  running: The trial is training")
+    assert (row["state"], row["searched_by"]) == ("running", who)
+    assert studies == f"s  running ({who}), 3 trials, 0 on the front\n"
+
+
+def test_the_keys_for_programs_stay(runs: Path) -> None:
+    counts = json.loads(_said(runs, "status", "s", "--json"))
+    assert {outcome: count for outcome, count in counts.items() if count} == {"running": 2, "diverged": 1}
+
+
+def test_a_study_that_was_stopped_is_called_so(runs: Path) -> None:
+    with Ledger.open(runs / LEDGER) as ledger:
+        ledger.set_state("s", "stopped")
+    assert _said(runs, "status", "s").startswith("s: stopped, 3 trials\n     2  interrupted: ")
