@@ -83,9 +83,7 @@ def evaluate_found(
     ``resolution`` and ``random_seed`` (of the split) are by default those that the weights were trained with. Raises
     RequestError where weights, classes or pictures do not fit together.
     """
-    from trainers.data import load
-    from trainers.evaluate import Member, evaluate
-
+    _check_there(found, weights, source)
     architecture, members = _members(found, weights)
     for member in members:
         _check_architecture(member, architecture)
@@ -94,6 +92,9 @@ def evaluate_found(
     trained_at = int(first.about.get("resolution", architecture.resolution))
     resolution = trained_at if resolution is None else resolution
     check_side(architecture, resolution, trained_at)
+    from trainers.data import load
+    from trainers.evaluate import Member, evaluate
+
     with decoding(source.source) as decoded:
         data = load(source, random_seed=random_seed, resolution=trained_at, progress=decoded)
     with_aux = any(key.startswith("aux") for member in members for key in member.tensors)
@@ -126,6 +127,20 @@ def evaluate_found(
         members=tuple(member.name for member in members),
         scores=scores,
     )
+
+
+def _check_there(found: Found, weights: Sequence[Path], source: DataSource | None) -> None:
+    """Raise RequestError for what is missing, before torch is loaded, which takes seconds."""
+    if not weights and (found.study is None or found.trial is None):
+        raise RequestError(
+            f"{found.architecture.name} has no weights of its own: name some with --weights, those of 'nas train' "
+            "(best.safetensors) or of 'nas import-weights'"
+        )
+    for file in weights:
+        if not file.is_file():
+            raise RequestError(f"there are no weights {str(file)!r}: correct the path")
+    if source is not None:
+        source.check_there()
 
 
 def check_side(architecture: Architecture, side: int, trained_at: int) -> None:
@@ -167,11 +182,8 @@ def _members(found: Found, files: Sequence[Path]) -> tuple[Architecture, list[We
         return architecture, [
             Weights(str(file), *read_weights(architecture.name, architecture, file)) for file in files
         ]
-    if found.study is None or found.trial is None:
-        raise RequestError(
-            f"{architecture.name} has no weights of its own: name some with --weights, those of 'nas train' "
-            "(best.safetensors) or of 'nas import-weights'"
-        )
+    assert found.study is not None
+    assert found.trial is not None
     config = settings(found.study)
     trained = {"on": config.data.as_data(), "random_seed": config.random_seed, "view": "whole"}
     weights = Weights(

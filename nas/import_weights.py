@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.proxy_weights import proxy_sentence
 from nas.runs import Runs
@@ -13,8 +13,6 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from trainers.checkpoint import Checkpoint
     from trainers.foreign_weights import Imported
 
@@ -74,7 +72,7 @@ def read_weights(arch: str, architecture: Architecture, path: Path) -> "Checkpoi
 
 
 def _refuse_proxy(
-    architecture: Architecture, tensors: "Mapping[str, Tensor]", path: Path, notes: Mapping[str, str] | None = None
+    architecture: Architecture, tensors: Mapping[str, Any], path: Path, notes: Mapping[str, str] | None = None
 ) -> None:
     """Raise RequestError where weights are of a proxy of the architecture; ``notes``: those of the file."""
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
