@@ -194,8 +194,9 @@ def pareto(study: str, as_json: bool, runs: Runs) -> None:
     if as_json:
         print_json(views.pareto_data(opened))
     else:
-        for block in views.front_blocks(opened):
-            console().print(block)
+        terminal = console()
+        for block in views.front_blocks(opened, terminal.width, terminal.encoding):
+            terminal.print(block)
 
 
 @click.command()

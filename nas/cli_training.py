@@ -151,7 +151,7 @@ def evaluate(
     if as_json:
         print_json(evaluated.as_data())
         return
-    for block in blocks(evaluated):
+    for block in blocks(evaluated, console().width):
         console().print(block, soft_wrap=isinstance(block, str))
 
 
@@ -215,6 +215,6 @@ def measure(
     if as_json:
         print_json(examined.as_data())
         return
-    console().print(examined.table())
+    console().print(examined.table(console().width))
     for note in examined.notes:
         console().print(note, markup=False)

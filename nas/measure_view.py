@@ -79,10 +79,12 @@ class Examined:
         setting = {name: value for name, value in vars(self).items() if name != "rows"}
         return setting | {"rows": [row.as_data() for row in self.rows]}
 
-    def table(self) -> "Table":
-        """Return what people read."""
+    def table(self, width: int = 80) -> "Table":
+        """Return what people read on a terminal of so many letters."""
         from rich import box
         from rich.table import Table
+
+        from results.narrow import narrowed
 
         table = Table(
             box=box.SIMPLE_HEAD,
@@ -101,7 +103,7 @@ class Examined:
                 times = (f"{_ms(timed.median_ms)} ms", spread, f"{timed.pictures_per_second:,.1f}")
             memory = "-" if row.memory_bytes is None else size_text(row.memory_bytes)
             table.add_row(row.work, str(row.batch), *times, memory, size_text(row.predicted_memory_bytes))
-        return table
+        return narrowed(table, width)
 
     @property
     def notes(self) -> list[str]:

@@ -201,11 +201,12 @@ class Shown(Progress):
             return Text("no trial is complete yet", style="dim")
         best = front(complete, dict.fromkeys(self.config.objectives, "minimize"))
         seeds = [trial for trial in complete if trial.seed]
+        objectives, width = self.config.objectives, min(72, self.console.width - 2)
         lines = [
             f"  {trial.number:>4}  {trial.seed or trial.digest[:8]:<14} error {trial.values['error']:.2%}  "
             f"{trial.costs['macs'] / 1e9:6.2f} G MACs  {trial.costs['params'] / 1e6:6.2f} M params"
             for trial in best.members[:8]
         ]
         more = [f"  and {len(best.members) - 8} more"] if len(best.members) > 8 else []
-        plot = front_plot(best, seeds, min(72, self.console.width - 2), 12) if len(self.config.objectives) > 1 else ""
-        return Text.from_markup("front\n") + Text("\n".join(lines + more) + "\n") + Text.from_markup(plot)
+        plot = front_plot(best, seeds, width, 12, trials=complete) if len(objectives) > 1 else Text()
+        return Text("front\n") + Text("\n".join(lines + more) + "\n") + plot

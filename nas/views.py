@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from search_spaces.space import SearchSpace
 
 
+PLOT_WIDTH = 110  # of a plot, at most
+
+
 def filled(text: str, width: int, indent: str = "", first: str | None = None) -> str:
     """The text in lines of at most ``width`` letters, 40 to 110: longer lines are harder to read.
 
@@ -263,12 +266,15 @@ def pareto_data(study: Study) -> dict[str, Any]:
     }
 
 
-def front_blocks(study: Study) -> "list[RenderableType]":
-    """The front as a table and a plot."""
+def front_blocks(study: Study, width: int, encoding: str) -> "list[RenderableType]":
+    """The front as a table and a plot, for a terminal of so many letters that writes the encoding."""
+    from results.pareto import comparable
     from results.table import front_plot, front_table
 
-    blocks: list[RenderableType] = [front_table(study.record, study.front(), study.seeds())]
-    if plot := front_plot(study.front(), study.seeds(), 76, 16):
+    front, seeds, faint = study.front(), study.seeds(), "\N{MIDDLE DOT}" if encoding.lower().startswith("utf") else "."
+    blocks: list[RenderableType] = [front_table(study.record, front, seeds, width=width)]
+    trials = comparable(study.trials, study.record.objectives)
+    if plot := front_plot(front, seeds, min(width, PLOT_WIDTH), 16, trials=trials, faint=faint):
         blocks.append(plot)
     if control := study.control():
         blocks.append(control.sentence)
@@ -292,7 +298,7 @@ def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]"
             f"no trial of study {study.name!r} was trained to its end ({reasons}): see {study.folder / 'report.html'}, "
             "mend the recipe, and search under another study name"
         )
-    yield from front_blocks(study)
+    yield from front_blocks(study, console.width, console.encoding)
     counts = study.outcomes()
     aside = f"{counts['screened']} screened and {counts['duplicate']} known already, which cost no training"
     yield f"study {study.name} is complete: {study.done} trials trained; {aside}"

@@ -1,19 +1,20 @@
 """The front in a terminal: a table relative to a seed, and a small scatter plot in text.
 
 Everything that comes from a study is shown as it is, never as markup or control characters. The texts made here are
-plain ASCII, so that they can be printed on any terminal.
+plain ASCII, so that they can be printed on any terminal; on narrow ones no figure is cut.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from results.narrow import narrowed, needed_width
 from results.outcome import Outcome, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:  # only the names: who shows a front need not load moocore
@@ -25,25 +26,43 @@ _COUNTED = ("macs", "params")  # costs shown relative to the reference seed, whe
 
 
 def front_table(
-    study: StudyRecord, front: Front, seeds: Sequence[TrialRecord], reference_seed: str = "inception-v3"
+    study: StudyRecord,
+    front: Front,
+    seeds: Sequence[TrialRecord],
+    reference_seed: str = "inception-v3",
+    width: int = 80,
 ) -> Table:
     """The front as a table: best first in the first objective, then the seeds that are not on it.
 
     Columns: number, name (of a seed, or the beginning of the digest), each objective, MACs and params with their ratio
     to the reference seed. Objectives called error (or ..._error) are fractions, shown in percent with the difference
-    from the reference seed in points; with several such columns ratios and differences stand below. `seeds` are the
-    study's seed trials, in any state; what is not measured yet is "-".
+    from the reference seed in points; ratios and differences stand below where several such columns, or the letters of
+    `width`, leave no room for them, and all cells below each other on terminals too narrow even for that. `seeds` are
+    the study's seed trials, in any state; what is not measured yet is "-".
     """
+    several = len([name for name in front.objectives if name not in _COUNTED]) > 1
+    if not several:
+        table = _front_table(study, front, seeds, reference_seed, stacked=False)
+        if needed_width(table) <= width:
+            return table
+    table = _front_table(study, front, seeds, reference_seed, stacked=True)
+    if needed_width(table) <= width:
+        return table
+    return narrowed(_front_table(study, front, seeds, reference_seed, stacked=False), width)
+
+
+def _front_table(
+    study: StudyRecord, front: Front, seeds: Sequence[TrialRecord], reference_seed: str, *, stacked: bool
+) -> Table:
     reference = _reference(front, seeds, reference_seed)
     table = Table(title=Text(f"Front of {plain(study.name)}"), caption=Text(_caption(front, reference, reference_seed)))
     table.add_column("number", justify="right", no_wrap=True)
     table.add_column("name", overflow="fold", min_width=12)  # inception-v3 stays whole on 80 columns
     shown = [name for name in front.objectives if name not in _COUNTED]
-    stacked = len(shown) > 1  # else 80 columns do not hold them; the units stand in the cells
     for name in [*shown, *_COUNTED]:
         goal = front.objectives.get(name)
         label = "MACs" if name == "macs" else plain(name)
-        if stacked:
+        if stacked:  # the units stand in the cells
             label = label.removesuffix("_ms").removesuffix("_bytes")
         gap = "\n" if stacked else " "
         heading = f"{label}{gap}({'min' if goal == 'minimize' else 'max'})" if goal else label
@@ -63,22 +82,31 @@ def front_table(
     return table
 
 
-def front_plot(front: Front, seeds: Sequence[TrialRecord], width: int, height: int) -> str:
+def front_plot(
+    front: Front,
+    seeds: Sequence[TrialRecord],
+    width: int,
+    height: int,
+    *,
+    trials: Sequence[TrialRecord] = (),
+    faint: str = ".",
+) -> Text:
     """A scatter of the first objective (upwards) against the second, at most `width` x `height` characters.
 
-    "*" is a trial of the front, "S" a complete seed, on the front or not. A study of one objective is drawn against the
-    trial's number. The text may be printed with rich's markup on. "" where it would be too small to be read (under
+    "*" is a trial of the front, "S" a complete seed, on the front or not, and `faint` another complete one of `trials`.
+    A study of one objective is drawn against the trial's number. Empty where it would be too small to be read (under
     36 x 6).
     """
     if width < 36 or height < 6:
-        return ""
+        return Text()
     names = list(front.objectives)
-    marks = [("*", trial) for trial in front.members if trial.seed is None]
+    marks = [(faint, trial) for trial in trials]
+    marks += [("*", trial) for trial in front.members if trial.seed is None]
     marks += [("S", trial) for trial in [*seeds, *front.members] if trial.seed is not None]
     marked = [(mark, _place(trial, names)) for mark, trial in marks if trial.outcome is Outcome.COMPLETE]
     points = [(mark, *place) for mark, place in marked if all(map(math.isfinite, place))]
     if not points:
-        return "no trial is complete yet"[:width]
+        return Text("no trial is complete yet"[:width])
     x_name = names[1] if len(names) > 1 else "number"
     x_low, x_high = _span([x for _, x, _ in points])
     y_low, y_high = _span([y for _, _, y in points])
@@ -86,15 +114,21 @@ def front_plot(front: Front, seeds: Sequence[TrialRecord], width: int, height: i
     gutter = max(len(top), len(bottom))
     columns, rows = width - gutter - 2, height - 4
     canvas = [[" "] * columns for _ in range(rows)]
-    for mark, x, y in points:  # seeds come last and stay visible
+    for mark, x, y in points:  # the front, and then the seeds, come last and stay visible
         canvas[_cell(y_high, y_low, y, rows)][_cell(x_low, x_high, x, columns)] = mark
     labels = [top, *[""] * (rows - 2), bottom]
     left, right = _amount(x_name, x_low), _amount(x_name, x_high)
-    lines = [f"{plain(names[0])} against {plain(x_name)}: * front, S seed"]
-    lines += [f"{label:>{gutter}} |{''.join(line)}" for label, line in zip(labels, canvas, strict=True)]
-    lines.append(" " * gutter + " +" + "-" * columns)
-    lines.append(" " * (gutter + 2) + left + right.rjust(columns - len(left)))
-    return "\n".join(escape(line[:width].rstrip()) for line in lines)
+    axes = f"{plain(names[0])} against {plain(x_name)}"
+    legend = "* front, S seed" + (f", {faint} other trial" if any(mark == faint for mark, _, _ in points) else "")
+    head = f"{axes}: {legend}" if len(axes) + len(legend) + 2 <= width else f"{axes[:width]}\n{legend}"
+    text = Text(f"{head}\n", no_wrap=True)
+    for label, cells in zip(labels, canvas, strict=True):
+        text.append(f"{label:>{gutter}} |")
+        for mark, run in itertools.groupby("".join(cells).rstrip()):
+            text.append("".join(run), "dim" if mark == faint else None)
+        text.append("\n")
+    text.append(" " * gutter + " +" + "-" * columns + "\n")
+    return text.append((" " * (gutter + 2) + left + right.rjust(columns - len(left)))[:width])
 
 
 def plain(text: str) -> str:

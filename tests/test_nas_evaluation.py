@@ -1,5 +1,6 @@
 """Evaluations by command: weights of trainings, of trials and of others; crops, ensembles, parts; what is refused."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 from pictures import write_folder
+from rich.console import Console
 
 from nas.cli import nas
-from nas.evaluation import check_side, evaluate_found
+from nas.evaluation import Evaluated, check_side, evaluate_found
+from nas.evaluation_view import blocks
 from nas.study import Found
 from nas.training import train_found
 from nas.training_file import for_architecture, read_training
@@ -25,6 +28,7 @@ from trainers.checkpoint import read, write
 from trainers.data import load, test_part
 from trainers.network import build
 from trainers.precision import Precision
+from trainers.scores import ClassScore, Scores
 from trainers.source import DataSource
 
 FILE = """
@@ -226,3 +230,20 @@ def test_heads_that_want_larger_pictures_do_not_hinder_an_evaluation(tmp_path):
     for side in (4, 12):
         found = evaluate_found(Found(architecture), [tmp_path / "w.safetensors"], DataSource("digits"), resolution=side)
         assert found.scores.pictures == 359
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_no_figure_is_cut_on_narrow_terminals(width: int) -> None:
+    rows = tuple(
+        ClassScore(f"a_rather_long_name_of_a_class_{number}", 12345, 0.98765, None, "another_rather_long_name")
+        for number in range(2)
+    )
+    scores = Scores(24690, 0.01235, None, 0.1234, 0.0456, rows)
+    evaluated = Evaluated("net", "digest", "data", "test", 12, 1, "view", ("one",), scores)
+    terminal = Console(file=io.StringIO(), width=width, color_system=None)
+    for block in blocks(evaluated, width):
+        terminal.print(block, soft_wrap=isinstance(block, str))
+    assert isinstance(terminal.file, io.StringIO)
+    text = terminal.file.getvalue()
+    assert text.count("12,345") == text.count("98.8%") == 2
+    assert "…" not in text

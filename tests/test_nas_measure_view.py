@@ -40,6 +40,12 @@ def test_figures_stand_beside_predictions(tmp_path: Path) -> None:
     ):
         assert part in text
     assert "…" not in text
+    narrow = Console(width=40, record=True)
+    narrow.print(found.table(40))
+    listed = narrow.export_text()
+    assert "…" not in listed
+    cells = [cell for cell in text.split() if any(letter.isdigit() for letter in cell)]
+    assert all(cell in listed for cell in cells)
     assert not any("predicted only" in note for note in found.notes)
 
 

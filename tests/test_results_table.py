@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from rich.text import Text
 
 from results.outcome import Outcome, StudyRecord, TrialRecord
 from results.pareto import front
@@ -96,7 +95,7 @@ def test_each_objective_has_a_column_with_its_direction_and_unit():
 def test_an_empty_front_is_said_to_be_empty():
     text = printed(front_table(study(), front([], OBJECTIVES), []))
     assert "No trial is complete yet." in text
-    assert "no trial is complete yet" in front_plot(front([], OBJECTIVES), [], 60, 12)
+    assert front_plot(front([], OBJECTIVES), [], 60, 12).plain == "no trial is complete yet"
 
 
 def test_texts_of_a_study_are_neither_markup_nor_control_characters():
@@ -109,9 +108,9 @@ def test_texts_of_a_study_are_neither_markup_nor_control_characters():
     assert "\u202e" not in text
     shown = "[red]x[/red]\\x1b[2J\\u202e:boom:"
     assert text.count(shown) >= 4  # title, heading, name, caption
-    plot = front_plot(result, [record], 100, 12)
+    plot = front_plot(result, [record], 100, 12).plain
     assert "\x1b" not in plot
-    assert shown in Text.from_markup(plot, emoji=False).plain
+    assert shown in plot
 
 
 @given(st.text())
@@ -124,7 +123,7 @@ def test_plain_text_is_printable_and_printable_text_is_left_alone(text):
 
 def test_the_plot_puts_good_trials_low_and_left():
     trials = [V3, SMALL, BEST]
-    lines = front_plot(front(trials, OBJECTIVES), [V3], 60, 14).splitlines()
+    lines = front_plot(front(trials, OBJECTIVES), [V3], 60, 14).plain.splitlines()
     assert lines[0] == "error against macs: * front, S seed"
     body = [line.split("|")[1].ljust(60) for line in lines if "|" in line]
     marks = {
@@ -150,8 +149,8 @@ def test_the_plot_keeps_to_its_size(points, width, height, one_objective):
     objectives = {"error": "minimize"} if one_objective else OBJECTIVES
     trials = [replace(SMALL, number=n, values={"error": e, "macs": m}) for n, (e, m) in enumerate(points)]
     with_seed = [replace(trials[0], seed="inception-v3"), *trials[1:]]
-    text = front_plot(front(with_seed, objectives, dict.fromkeys(objectives, 1e6)), with_seed[:1], width, height)
-    lines = text.splitlines()
+    found = front(with_seed, objectives, dict.fromkeys(objectives, 1e6))
+    lines = front_plot(found, with_seed[:1], width, height, trials=with_seed).plain.splitlines()
     assert len(lines) <= height
     assert all(len(line) <= width for line in lines)
     assert bool(lines) == (width >= 36 and height >= 6)
@@ -162,10 +161,42 @@ def test_the_plot_keeps_to_its_size(points, width, height, one_objective):
 def test_a_study_of_one_objective_is_drawn_by_number():
     objectives = {"error": "minimize"}
     text = front_plot(front([V3, BEST], objectives), [V3], 50, 10)
-    assert text.startswith("error against number")
+    assert text.plain.startswith("error against number")
     assert printed(front_table(study(objectives=objectives), front([V3, BEST], objectives), [V3])).count("MACs") == 1
 
 
 @pytest.mark.parametrize("size", [(35, 20), (80, 5), (0, 0), (-1, -1)])
 def test_too_small_a_plot_is_empty(size):
-    assert front_plot(front([V3], OBJECTIVES), [V3], *size) == ""
+    assert not front_plot(front([V3], OBJECTIVES), [V3], *size)
+
+
+def test_the_plot_shows_the_other_trials_faintly():
+    worse = [trial(n, 0.06 + n / 100, 5_000_000_000 + n * 10**8) for n in range(3, 8)]
+    ended = trial(9, 0.2, 10**9, outcome=Outcome.DIVERGED)
+    dot, complete = "\N{MIDDLE DOT}", [V3, SMALL, BEST, *worse]
+    trials = [*complete, ended]
+    drawn = front_plot(
+        front(trials, OBJECTIVES), [V3], 60, 14, trials=[V3, SMALL, BEST, *worse], faint="\N{MIDDLE DOT}"
+    )
+    head, *lines = drawn.plain.splitlines()
+    assert head == "error against macs: * front, S seed, \N{MIDDLE DOT} other trial"
+    body = "".join(line.split("|")[1] for line in lines if "|" in line)
+    assert {mark: body.count(mark) for mark in "*S\N{MIDDLE DOT}"} == {"*": 2, "S": 1, "\N{MIDDLE DOT}": 5}
+    dim = "".join(drawn.plain[span.start : span.end] for span in drawn.spans if span.style == "dim")
+    assert dim == "\N{MIDDLE DOT}" * 5
+    assert drawn.plain.splitlines()[1].startswith("13.00 % |")  # the axes hold all of them
+    assert front_plot(front(trials, OBJECTIVES), [V3], 60, 14).plain.splitlines()[0].endswith("* front, S seed")
+
+
+@pytest.mark.parametrize("width", [36, 40, 50, 60, 80, 160])
+@pytest.mark.parametrize("extra", [(), ("latency_ms", "measured_memory_bytes")])
+def test_no_figure_is_cut_on_narrow_terminals(width, extra):
+    objectives = OBJECTIVES | dict.fromkeys(extra, "minimize")
+    more = {"latency_ms": 1234.5, "measured_memory_bytes": 123_456_789.0}
+    trials = [replace(one, values=one.values | more) for one in (V3, SMALL, BEST)]
+    text = printed(front_table(study(objectives=objectives), front(trials, objectives), trials[:1], width=width), width)
+    figures = ["3.75 %", "-1.25 pt", "5.00 G", "0.88x", "20.00 M", "0.84x", "02abcdef01", "5.71 G"]
+    for figure in figures + (["1234.50 ms", "123.46 MB"] if extra else []):
+        assert figure in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert max(map(len, text.splitlines())) <= width
