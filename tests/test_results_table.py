@@ -171,20 +171,16 @@ def test_too_small_a_plot_is_empty(size):
 
 
 def test_the_plot_shows_the_other_trials_faintly():
-    worse = [trial(n, 0.06 + n / 100, 5_000_000_000 + n * 10**8) for n in range(3, 8)]
-    ended = trial(9, 0.2, 10**9, outcome=Outcome.DIVERGED)
-    dot, complete = "\N{MIDDLE DOT}", [V3, SMALL, BEST, *worse]
-    trials = [*complete, ended]
-    drawn = front_plot(
-        front(trials, OBJECTIVES), [V3], 60, 14, trials=[V3, SMALL, BEST, *worse], faint="\N{MIDDLE DOT}"
-    )
+    dot, complete = "\N{MIDDLE DOT}", [V3, SMALL, BEST]
+    complete += [trial(n, 0.06 + n / 100, 5_000_000_000 + n * 10**8) for n in range(3, 8)]
+    trials = [*complete, trial(9, 0.2, 10**9, outcome=Outcome.DIVERGED)]
+    drawn = front_plot(front(trials, OBJECTIVES), [V3], 60, 14, trials=complete, faint=dot)
     head, *lines = drawn.plain.splitlines()
-    assert head == "error against macs: * front, S seed, \N{MIDDLE DOT} other trial"
+    assert head == f"error against macs: * front, S seed, {dot} other trial"
     body = "".join(line.split("|")[1] for line in lines if "|" in line)
-    assert {mark: body.count(mark) for mark in "*S\N{MIDDLE DOT}"} == {"*": 2, "S": 1, "\N{MIDDLE DOT}": 5}
-    dim = "".join(drawn.plain[span.start : span.end] for span in drawn.spans if span.style == "dim")
-    assert dim == "\N{MIDDLE DOT}" * 5
-    assert drawn.plain.splitlines()[1].startswith("13.00 % |")  # the axes hold all of them
+    assert {mark: body.count(mark) for mark in f"*S{dot}"} == {"*": 2, "S": 1, dot: 5}
+    assert "".join(drawn.plain[span.start : span.end] for span in drawn.spans if span.style == "dim") == dot * 5
+    assert lines[0].startswith("13.00 % |")  # the axes hold all of them
     assert front_plot(front(trials, OBJECTIVES), [V3], 60, 14).plain.splitlines()[0].endswith("* front, S seed")
 
 
