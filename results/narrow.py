@@ -27,6 +27,7 @@ def narrowed(table: Table, width: int) -> Table:
     if needed_width(table) <= width:
         return table
     listed = Table.grid(padding=(0, 2, 0, 0))
+    listed.min_width = width  # for title and caption
     listed.title, listed.title_justify = table.title, "left"
     listed.caption, listed.caption_justify = table.caption, "left"
     listed.add_column(overflow="fold", style="dim")
