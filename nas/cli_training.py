@@ -88,7 +88,11 @@ def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Runs) -> 
     metavar="FILE",
     help="Weights of the architecture; several are an ensemble. A trial of a study has its own.",
 )
-@click.option("--data", metavar="DATA", help="As in a search file; what the weights were trained on by default.")
+@click.option(
+    "--data",
+    metavar="DATA",
+    help="As in a search file, {source: DATA, damaged: 0.1} too; what the weights were trained on by default.",
+)
 @click.option(
     "--part",
     type=click.Choice(["test", "validation", "train", "all"]),
@@ -129,18 +133,18 @@ def evaluate(
       nas evaluate digits:35                                           the proxy that a trial trained
       nas evaluate arch.yaml --weights a.safetensors --weights b.safetensors --data pictures/ --part all --crops 144
     """
+    from nas.config import parse_data
     from nas.evaluation import evaluate_found
     from nas.evaluation_view import blocks
     from nas.study import find
     from nas.waiting import show_bar
-    from trainers.source import DataSource
 
     terminal = console(error=True)
     with show_bar(terminal, arch, "pictures evaluated") as tell:
         evaluated = evaluate_found(
             find(arch, runs),
             weights,
-            DataSource(data) if data else None,
+            parse_data(data) if data is not None else None,
             part=part,  # type: ignore[arg-type]  # click has checked it
             crops=int(crops),  # type: ignore[arg-type]
             resolution=resolution,

@@ -349,6 +349,21 @@ def parse_overrides(settings: tuple[str, ...]) -> dict[str, object]:
     return found
 
 
+class _OnlyData(Strict):
+    data: Data
+
+
+def parse_data(text: str) -> DataSource:
+    """Read ``data`` of the command line: a source, or a mapping as in a search file (``{source: pictures/, ...}``)."""
+    if not text.lstrip().startswith("{"):
+        return DataSource(text)
+    try:
+        value = read_text(text, "--data").data
+        return validate(_OnlyData, Document({"data": value}, "--data", {}), "--data").data
+    except RequestError as error:  # a value has no lines
+        raise RequestError(re.sub(r":\d+: ", ": ", str(error), count=1)) from None
+
+
 _TEXT = {"data": "source", "recipe": "base"}  # what a text in place of a mapping stands for, else its name
 
 

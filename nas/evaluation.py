@@ -88,6 +88,7 @@ def evaluate_found(
     for member in members:
         _check_architecture(member, architecture)
     first = members[0]
+    others = source is not None and source.absolute() not in map(_trained_on, members)
     source, random_seed = _pictures(source, random_seed, first.trained)
     trained_at = int(first.about.get("resolution", architecture.resolution))
     resolution = trained_at if resolution is None else resolution
@@ -96,7 +97,13 @@ def evaluate_found(
     from trainers.evaluate import Member, evaluate
 
     with decoding(source.source) as decoded:
-        data = load(source, random_seed=random_seed, resolution=trained_at, progress=decoded)
+        data = load(
+            source,
+            random_seed=random_seed,
+            resolution=trained_at,
+            progress=decoded,
+            unsplit=others and part == "all",  # a few pictures of each class are enough then
+        )
     with_aux = any(key.startswith("aux") for member in members for key in member.tensors)
     graph, plain, full = (  # weights are held against what was trained: heads may want other sizes than the rest
         architecture.graph(side, classes=len(data.classes), channels=data.channels, aux=aux)
@@ -203,6 +210,11 @@ def _pictures(source: DataSource | None, random_seed: int | None, trained: Mappi
     return source, int(trained.get("random_seed", 0)) if random_seed is None else random_seed
 
 
+def _trained_on(member: Weights) -> DataSource | None:
+    on = member.trained.get("on")
+    return None if on is None else DataSource.from_data(on).absolute()
+
+
 def _check_architecture(member: Weights, architecture: Architecture) -> None:
     if (digest := member.about.get("digest")) not in (None, architecture.digest):
         raise RequestError(
@@ -220,8 +232,8 @@ def _check_member(member: Weights, data: "DataSet", part: PartName) -> None:
             f"the weights {member.name} tell {len(classes)} classes apart, and {data.name!r} has {len(data.classes)} "
             f"({repr(odd[0]) + ' is only in one' if odd else 'in another order'}): evaluate on the same classes"
         )
-    on = member.trained.get("on")
-    same = on is not None and DataSource.from_data(on).absolute().source == data.source.absolute().source
+    on = _trained_on(member)
+    same = on is not None and on.source == data.source.absolute().source
     digest = member.trained.get("data_digest", data.digest)
     if same and part in ("test", "validation") and digest != data.digest:
         raise RequestError(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nas.config import SearchConfig, parse_overrides, read_search
+from nas.config import SearchConfig, parse_data, parse_overrides, read_search
 from search_spaces.errors import RequestError
 from search_spaces.yaml_files import write_text
 from trainers.source import DataSource
@@ -186,3 +186,16 @@ def test_wrong_settings_are_told(tmp_path: Path) -> None:
         _read(tmp_path, LEAST, "trials.x=1")
     with pytest.raises(RequestError, match="did you mean 'trials'"):
         _read(tmp_path, LEAST, "trails=4")
+
+
+def test_data_of_the_command_line_are_written_as_in_a_file() -> None:
+    assert parse_data("pictures/") == DataSource("pictures/")
+    assert parse_data("{source: p, damaged: 0.1, test: 0.5}") == DataSource("p", damaged=0.1, test=0.5)
+    for text, sentence in (
+        ("{source: p, damged: 0.1}", r"--data: unknown key 'damged' in data: .*'damaged'\?"),
+        ("{source: p, damaged: 2}", "--data: data.damaged is 2"),
+        ("{source: p", "--data: not valid YAML"),
+        ("", "data.source is ''"),
+    ):
+        with pytest.raises(RequestError, match=f"^{sentence}"):
+            parse_data(text)

@@ -167,6 +167,13 @@ def test_all_pictures_and_another_source(runs, tmp_path):
     np.savez(tmp_path / "other.npz", images=pixels, labels=np.arange(40) % 10)
     other = evaluate_found(Found(TINY), [best(runs)], DataSource(str(tmp_path / "other.npz")), part="all")
     assert other.scores.pictures == 40
+    np.savez(tmp_path / "few.npz", images=pixels[:11], labels=np.arange(11) % 10)  # too few to be split
+    few = DataSource(str(tmp_path / "few.npz"))
+    assert evaluate_found(Found(TINY), [best(runs)], few, part="all").scores.pictures == 11
+    with pytest.raises(RequestError, match=r"the class '0' of .* has 2 pictures to be split"):
+        evaluate_found(Found(TINY), [best(runs)], few)
+    given = evaluate_found(Found(TINY), [best(runs)], DataSource("digits"), part="all")
+    assert given.scores == whole.scores
 
 
 def test_pictures_of_a_folder_are_evaluated_as_they_were_before_they_were_stored(tmp_path):

@@ -164,10 +164,12 @@ def load(
     random_seed: int = 0,
     resolution: int | None = None,
     progress: Progress | None = None,
+    unsplit: bool = False,
 ) -> DataSet:
     """Load a data set, for pictures of ``resolution`` pixels (the stored size by default).
 
     ``random_seed`` fixes the stratified split: 60 % training, 20 % validation and 20 % test, or what the source says.
+    ``unsplit``: all pictures are the training part and the others are empty, for those who train on none of them.
     ``progress`` is told how many pictures of how many are decoded where there is no cache of them yet. Raises
     RequestError for a source that is not there or cannot be used, or a resolution that is not possible.
     """
@@ -176,9 +178,11 @@ def load(
     if not isinstance(source, DataSource):
         source = DataSource(str(source))
     whole = _collection(source, resolution, progress)
-    train, validation, test = rows = split(whole, source, random_seed)
+    everything, nothing = np.arange(len(whole.labels)), np.arange(0)
+    rows = (everything, nothing, nothing) if unsplit else split(whole, source, random_seed)
+    train, validation, test = rows
     found = repeats(whole)
-    if (sentence := found.sentence(source.source, whole.named)) is not None:
+    if not unsplit and (sentence := found.sentence(source.source, whole.named)) is not None:
         _warn(sentence)
     split_digest = hashlib.sha256(b"".join(part.astype("<i8").tobytes() + b"|" for part in rows)).hexdigest()
     mean, deviation = whole.moments(train)
