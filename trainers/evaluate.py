@@ -1,5 +1,6 @@
 """How well trained networks do: a score on pictures as they are stored; predictions over crops and ensembles."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from trainers.scores import Scores, score_probabilities
 from trainers.world import World
 
 BATCH = 256  # pictures at once: small proxies are quickest so, and Inception-v3 at 299 px still fits
+CROPS_AT_ONCE = 32  # of photographs, whose sizes differ, so that each is a batch of its own
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,12 @@ def predict(
     placed = [_Placed(graph, member, precision) for member in members]
     found, labels = [], []
     for pictures, truth in batches:
-        each = [
-            member.probabilities(view) for view in views(pictures, resolution, crops, whole=whole) for member in placed
-        ]
-        found.append(torch.stack(each).mean(0).cpu())
+        count, each = len(truth), []
+        crops_of_all = views(pictures, resolution, crops, whole=whole)
+        while some := list(itertools.islice(crops_of_all, max(1, CROPS_AT_ONCE // count))):
+            together = torch.cat(some)
+            each += [member.probabilities(together).view(len(some), count, -1) for member in placed]
+        found.append(torch.cat(each).mean(0).cpu())
         labels.append(truth.cpu())
     return torch.cat(found), torch.cat(labels)
 
