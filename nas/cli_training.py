@@ -152,6 +152,8 @@ def evaluate(
             decoding=lambda source: show_bar(terminal, source, "pictures decoded"),
             tell=tell,
         )
+    if evaluated.note:
+        click.echo(evaluated.note, err=True)
     if as_json:
         print_json(evaluated.as_data())
         return

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainers.evaluate import PixelScale
     from trainers.scores import Scores
 
+FAR = 1.5  # times the size of the training; a network trained at 224 was best at 288 (arXiv 1906.06423), 1.3 times
 PartName = Literal["test", "validation", "train", "all"]
 Tell = Callable[[int, int], None]  # pictures done, of how many
 
@@ -45,13 +46,14 @@ class Weights:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The scores, and what they were measured with."""
+    """The scores, and what they were measured with: crops of ``resolution`` px, after a training at ``trained_at``."""
 
     architecture: str
     digest: str
     data: str
     part: PartName
     resolution: int
+    trained_at: int
     crops: int
     view: str
     members: tuple[str, ...]
@@ -60,9 +62,21 @@ class Evaluated:
     def as_data(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         found = {
-            name: getattr(self, name) for name in ("architecture", "digest", "data", "part", "resolution", "crops")
+            name: getattr(self, name)
+            for name in ("architecture", "digest", "data", "part", "resolution", "trained_at", "crops")
         }
         return {**found, "members": list(self.members), **self.scores.as_data()}
+
+    @property
+    def note(self) -> str | None:
+        """Say that the size is far from that of the training; None where it is not."""
+        ratio = self.resolution / self.trained_at
+        if 1 / FAR < ratio < FAR:
+            return None
+        return (
+            f"note: crops of {self.resolution} px, and the weights were trained at {self.trained_at}: what is in them "
+            f"looks {ratio:.2g} times as large as in training, which networks are not made for"
+        )
 
 
 def evaluate_found(
@@ -129,6 +143,7 @@ def evaluate_found(
         data=data.name,
         part=part,
         resolution=resolution,
+        trained_at=trained_at,
         crops=crops,
         view="the whole centre square" if whole else "the centre crop" if crops == 1 else f"{crops} crops",
         members=tuple(member.name for member in members),

@@ -246,7 +246,7 @@ def test_no_figure_is_cut_on_narrow_terminals(width: int) -> None:
         for number in range(2)
     )
     scores = Scores(24690, 0.01235, None, 0.1234, 0.0456, rows)
-    evaluated = Evaluated("net", "digest", "data", "test", 12, 1, "view", ("one",), scores)
+    evaluated = Evaluated("net", "digest", "data", "test", 12, 12, 1, "view", ("one",), scores)
     terminal = Console(file=io.StringIO(), width=width, color_system=None)
     for block in blocks(evaluated, width):
         terminal.print(block, soft_wrap=isinstance(block, str))
@@ -254,3 +254,15 @@ def test_no_figure_is_cut_on_narrow_terminals(width: int) -> None:
     text = terminal.file.getvalue()
     assert text.count("12,345") == text.count("98.8%") == 2
     assert "…" not in text
+
+
+@pytest.mark.parametrize(("side", "told"), [(6, False), (8, False), (11, False), (12, True), (5, True)])
+def test_a_size_far_from_that_of_the_training_is_noted(runs: Path, side: int, told: bool) -> None:
+    command = ["evaluate", str(runs / "tiny.yaml"), "--weights", str(best(runs)), "--runs", str(runs), "--json"]
+    done = CliRunner().invoke(nas, [*command, "--resolution", str(side)], catch_exceptions=False)
+    found = json.loads(done.stdout)
+    assert (found["resolution"], found["trained_at"]) == (side, 8)
+    notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+    assert len(notes) == told
+    if side == 12:
+        assert "crops of 12 px, and the weights were trained at 8: what is in them looks 1.5 times as large" in notes[0]
