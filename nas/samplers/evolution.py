@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from nas.samplers.finished import Finished, drawn, finished, source
-from results.ranking import ranking
+from nas.samplers.finished import Finished, best_first, drawn, finished, source
+from nas.samplers.options import EvolutionOptions
 from search_spaces.architecture import Architecture
 from search_spaces.genes import Genes
 from search_spaces.space import SearchSpace
@@ -19,38 +19,25 @@ _TRIES = 20  # children, at most, until one is none that was told
 
 
 class Evolution:
-    """``startup``: random trials before there are children. ``population``: how many trials may be parents.
+    """Breeds among the newest trials that keep every limit.
 
-    The population is the newest trials that keep every limit. While there are fewer, the newest of the others fill it
-    up: they are worse than any that keep the limits, and the less the less they break them. ``tournament``: drawn from
-    the population, of whom the best becomes a parent. ``crossover``: the share of children that have two. ``mutated``:
-    genes of a child that are drawn afresh.
+    While these are fewer than the population, the newest of the others fill it up: they are worse than any that keep
+    the limits, and the more they break them the worse.
     """
 
     def __init__(
-        self,
-        space: SearchSpace,
-        objectives: Sequence[str],
-        random_seed: int,
-        *,
-        startup: int,
-        population: int,
-        tournament: int,
-        crossover: float,
-        mutated: int,
+        self, options: EvolutionOptions, space: SearchSpace, objectives: Sequence[str], random_seed: int
     ) -> None:
-        self.space, self.objectives, self.random_seed = space, tuple(objectives), random_seed
-        self.startup, self.tournament = startup, tournament
-        self.crossover, self.mutated = crossover, mutated
-        self._kept: deque[Finished] = deque(maxlen=population)
-        self._broken: deque[Finished] = deque(maxlen=population)
+        self.options, self.space, self.objectives, self.random_seed = options, space, tuple(objectives), random_seed
+        self._kept: deque[Finished] = deque(maxlen=options.population)
+        self._broken: deque[Finished] = deque(maxlen=options.population)
         self._told: set[tuple[float | int | str, ...]] = set()
         self._order: list[Finished] | None = None
 
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
         random_source = source(self.random_seed, number)
-        if len(self._told) < self.startup:
+        if len(self._told) < self.options.startup:
             return drawn(self.space.genes, random_source)
         for _ in range(_TRIES):
             genes = self.space.encode(self._child(random_source))
@@ -72,21 +59,18 @@ class Evolution:
 
     def _child(self, random_source: Random) -> Architecture:
         child = self._parent(random_source)
-        if random_source.random() < self.crossover:
+        if random_source.random() < self.options.crossover:
             child = self.space.crossover(child, self._parent(random_source), random_source)
-        return self.space.mutate(child, random_source, self.mutated)
+        return self.space.mutate(child, random_source, self.options.mutations)
 
     def _parent(self, random_source: Random) -> Architecture:
         if self._order is None:
             self._order = self._ranked()
-        drawn_places = (random_source.randrange(len(self._order)) for _ in range(self.tournament))
+        drawn_places = (random_source.randrange(len(self._order)) for _ in range(self.options.tournament))
         return self.space.decode(self._order[min(drawn_places)].genes)
 
     def _ranked(self) -> list[Finished]:
         """Return the population, the best first."""
-        assert self._kept.maxlen is not None
-        room = self._kept.maxlen - len(self._kept)
+        room = self.options.population - len(self._kept)
         members = [*self._kept, *(list(self._broken)[-room:] if room else ())]
-        nothing = (0.0,) * len(self.objectives)
-        order = ranking([each.values or nothing for each in members], [each.violation for each in members])
-        return [members[place] for place in order]
+        return [members[place] for place in best_first(members)]

@@ -1,9 +1,11 @@
 """What samplers make of the trials they are told: one number of each objective, and one for all limits together."""
 
+import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from results.ranking import ranking
 from search_spaces.genes import Gene, Genes
 
 
@@ -40,6 +42,22 @@ def finished(
     if found is None and excess <= 0:
         return None
     return Finished(number, dict(genes), found, excess if excess > 0 else max(violations.values(), default=0.0))
+
+
+def best_first(told: Sequence[Finished]) -> list[int]:
+    """Return the places of trials in a list, the best first: by non-dominated rank, with constraint domination."""
+    unmeasured = next(((0.0,) * len(each.values) for each in told if each.values), (0.0,))
+    return ranking([each.values or unmeasured for each in told], [each.violation for each in told])
+
+
+def most_telling(told: Sequence[Finished], most: int) -> list[int]:
+    """Return the places of at most so many trials: of more, half of them the best, half the newest of the others."""
+    if len(told) <= most:
+        return list(range(len(told)))
+    chosen = set(best_first(told)[: most // 2])
+    newest = (place for place in reversed(range(len(told))) if place not in chosen)
+    chosen.update(itertools.islice(newest, most - len(chosen)))
+    return sorted(chosen)
 
 
 def source(random_seed: int, number: int) -> random.Random:

@@ -8,6 +8,7 @@ least. Once ``patience`` results in a row have changed nothing of the best, a ne
 from collections.abc import Mapping, Sequence
 
 from nas.samplers.finished import Finished, drawn, finished, source
+from nas.samplers.options import LocalOptions
 from search_spaces.genes import Genes
 from search_spaces.space import SearchSpace
 
@@ -15,26 +16,13 @@ _TRIES = 20  # neighbours, at most, until one is none that was told
 
 
 class Local:
-    """``startup``: random points with which a walk begins. ``mutated``: genes in which a neighbour differs, at most.
+    """Walks from the best of the walk to their neighbours."""
 
-    ``patience``: results in a row that change nothing until a new walk begins.
-    """
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        objectives: Sequence[str],
-        random_seed: int,
-        *,
-        startup: int,
-        patience: int,
-        mutated: int,
-    ) -> None:
-        self.space, self.objectives, self.random_seed = space, tuple(objectives), random_seed
-        self.startup, self.patience, self.mutated = startup, patience, mutated
+    def __init__(self, options: LocalOptions, space: SearchSpace, objectives: Sequence[str], random_seed: int) -> None:
+        self.options, self.space, self.objectives, self.random_seed = options, space, tuple(objectives), random_seed
         self.walks = 1
         self._best: list[Finished] = []
-        self._since = -1  # the first number of this walk; those before it belong to another
+        self._since = -1  # the number that began this walk: neighbours with a lower one belong to another
         self._learned = 0  # results of this walk
         self._idle = 0  # results in a row that changed nothing
         self._told: set[tuple[float | int | str, ...]] = set()
@@ -42,11 +30,11 @@ class Local:
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
         random_source = source(self.random_seed, number)
-        if self._learned < self.startup:
+        if self._learned < self.options.startup:
             return drawn(self.space.genes, random_source)
         middle = self.space.decode(random_source.choice(self._best).genes)
         for _ in range(_TRIES):
-            genes = self.space.encode(self.space.mutate(middle, random_source, self.mutated))
+            genes = self.space.encode(self.space.mutate(middle, random_source))
             if self._key(genes) not in self._told:
                 break
         return genes
@@ -57,15 +45,13 @@ class Local:
         if found is None:
             return
         self._told.add(self._key(genes))
-        if self.walks > 1 and self._learned == 0:  # only its own random point begins a walk
+        if self.walks > 1 and (self._learned == 0 or number < self._since):
             if genes != drawn(self.space.genes, source(self.random_seed, number)):
-                return
-            self._since = number
-        if number < self._since:
-            return
+                return  # only random points begin a walk: those that were proposed for it
+            self._since = number if self._learned == 0 else self._since
         self._learned += 1
         self._idle = 0 if self._improves(found) else self._idle + 1
-        if self._idle >= self.patience and self._learned > self.startup:
+        if self._idle >= self.options.patience and self._learned > self.options.startup:
             self.walks += 1
             self._best, self._learned, self._idle = [], 0, 0
 

@@ -2,34 +2,42 @@
 
 from collections.abc import Sequence
 
-from nas.config import SamplerConfig
 from nas.samplers.contract import Sampler
+from nas.samplers.options import (
+    EvolutionOptions,
+    GpOptions,
+    LocalOptions,
+    Nsga2Options,
+    Nsga3Options,
+    SamplerConfig,
+    TpeOptions,
+)
 from search_spaces.space import SearchSpace
 
 
-def named_sampler(config: SamplerConfig, space: SearchSpace, objectives: Sequence[str], random_seed: int) -> Sampler:
+def named_sampler(chosen: SamplerConfig, space: SearchSpace, objectives: Sequence[str], random_seed: int) -> Sampler:
     """Return the sampler that a search file names, for a space."""
-    name, options = config.name, config.options
-    if name == "random":
-        from nas.samplers.uniform import Uniform
+    match chosen:
+        case TpeOptions():
+            from nas.samplers.tpe import Tpe
 
-        return Uniform(space.genes, random_seed)
-    if name == "tpe":
-        from nas.samplers.tpe import Tpe
+            return Tpe(chosen, space.genes, objectives, random_seed)
+        case Nsga2Options() | Nsga3Options():
+            from nas.samplers.nsga import Nsga
 
-        return Tpe(space.genes, objectives, random_seed, **options)
-    if name == "gp":
-        from nas.samplers.gp import Gp
+            return Nsga(chosen, space.genes, objectives, random_seed)
+        case GpOptions():
+            from nas.samplers.gp import Gp
 
-        return Gp(space.genes, objectives, random_seed, **options)
-    if name == "evolution":
-        from nas.samplers.evolution import Evolution
+            return Gp(chosen, space.genes, objectives, random_seed)
+        case EvolutionOptions():
+            from nas.samplers.evolution import Evolution
 
-        return Evolution(space, objectives, random_seed, **options)
-    if name == "local":
-        from nas.samplers.local import Local
+            return Evolution(chosen, space, objectives, random_seed)
+        case LocalOptions():
+            from nas.samplers.local import Local
 
-        return Local(space, objectives, random_seed, **options)
-    from nas.samplers.nsga import Nsga
+            return Local(chosen, space, objectives, random_seed)
+    from nas.samplers.uniform import Uniform
 
-    return Nsga(space.genes, objectives, random_seed, reference_lines=name == "nsga3", **options)
+    return Uniform(space.genes, random_seed)

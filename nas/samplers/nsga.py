@@ -6,13 +6,16 @@ these two lists are kept, so a proposal takes no longer after thousands of trial
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import NSGAIIISampler, NSGAIISampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from nas.samplers.finished import finished
+from nas.samplers.options import Nsga2Options, Nsga3Options
 from nas.samplers.optuna_box import Box
 from search_spaces.genes import Gene, Genes
 
@@ -47,24 +50,16 @@ class _Nsga3(Generations, NSGAIIISampler):
 
 
 class Nsga:
-    """``population``: of a generation. ``crossover``: the share of children that have two parents.
-
-    ``reference_lines``: select by NSGA-III's lines through the objectives, as many as are spread evenly and not more
-    than ``population``; otherwise by NSGA-II's crowding distance.
-    """
+    """Selects by NSGA-II's crowding distance, or by NSGA-III's reference points, whichever its options are of."""
 
     def __init__(
         self,
+        options: Nsga2Options | Nsga3Options,
         genes: Sequence[Gene],
         objectives: Sequence[str],
         random_seed: int,
-        *,
-        population: int,
-        crossover: float,
-        reference_lines: bool,
     ) -> None:
-        self.objectives, self.population, self.crossover = tuple(objectives), population, crossover
-        self.reference_lines = reference_lines
+        self.options, self.objectives = options, tuple(objectives)
         self.box = Box(genes, len(objectives), random_seed)
         self._parents: list[FrozenTrial] = []
         self._generation: list[FrozenTrial] = []
@@ -84,30 +79,28 @@ class Nsga:
         trial = self.box.trial(found, self._told, found.values or (0.0,) * len(self.objectives))
         self._generation.append(trial)
         self._told += 1
-        if len(self._generation) == self.population:
+        if len(self._generation) == self.options.population:
             sampler = self._sampler(f"parents after {self._told}")  # NSGA-III draws among those of equal merit
             self._parents = sampler.select_parent(self.box.study, _NOW)
             self._generation = []
 
     def _sampler(self, purpose: str) -> _Nsga2 | _Nsga3:
         seed = self.box.seed(purpose)
+        options = self.options
         sampler: _Nsga2 | _Nsga3
-        if self.reference_lines:
-            divisions = _divisions(len(self.objectives), self.population)
-            sampler = _Nsga3(
-                seed=seed,
-                population_size=self.population,
-                crossover_prob=self.crossover,
-                dividing_parameter=divisions,
-            )
+        if isinstance(options, Nsga3Options):
+            divisions = options.divisions or divisions_for(len(self.objectives), options.population)
+            with warnings.catch_warnings():  # Optuna calls it experimental since 2023
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                sampler = _Nsga3(seed=seed, population_size=options.population, dividing_parameter=divisions)
         else:
-            sampler = _Nsga2(seed=seed, population_size=self.population, crossover_prob=self.crossover)
+            sampler = _Nsga2(seed=seed, population_size=options.population)
         sampler.parents, sampler.generation = self._parents, self._generation
         return sampler
 
 
-def _divisions(objectives: int, population: int) -> int:
-    """Return into how many parts each objective is divided, for at most ``population`` lines (Das and Dennis, 1998)."""
+def divisions_for(objectives: int, population: int) -> int:
+    """Return into how many parts each axis is divided, for at most ``population`` points (Das and Dennis, 1998)."""
     parts = 1
     while objectives > 1 and math.comb(objectives + parts, parts + 1) <= population:
         parts += 1

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.samplers.finished import Finished, drawn, source
 from search_spaces.genes import Gene, Genes
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are to authors of studies, and there are none
 
 _LONG_AGO = datetime(2000, 1, 1)  # trials must bear a time; no sampler looks at it
 
