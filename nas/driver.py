@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.candidate import Candidate, Job, Report, Worker, left_behind
-from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SamplerConfig, SearchConfig
+from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
 from nas.doctor import hardware
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
@@ -27,6 +27,7 @@ from nas.recorder import Recorder
 from nas.rungs import fidelity_digest, rungs_of, seconds_before
 from nas.runs import Runs
 from nas.samplers.contract import Sampler
+from nas.samplers.options import SamplerConfig
 from nas.screening import Screen
 from nas.storage import folder_at
 from nas.study import Study
@@ -298,9 +299,9 @@ class Driver:
 
 def make_sampler(config: SearchConfig, searched: SearchSpace, chosen: SamplerConfig | None = None) -> Sampler:
     """Return the sampler that a search file names, or another one."""
-    from nas.samplers.optuna_samplers import OptunaSampler
+    from nas.samplers.named import named_sampler
 
-    return OptunaSampler(chosen or config.sampler, searched.genes, config.objectives, config.random_seed)
+    return named_sampler(chosen or config.sampler, searched, config.objectives, config.random_seed)
 
 
 def make_executor(config: SearchConfig) -> Executor:
