@@ -122,6 +122,12 @@ class Driver:
 
     def next_job(self) -> Job | None:
         """Return the next trial: an interrupted one, one that goes on to its next rung, or a new one; None for now."""
+        try:
+            return self._next_job()
+        finally:
+            self.records.write_begun()
+
+    def _next_job(self) -> Job | None:
         for _ in range(GIVE_UP):
             while self._waiting and not self.stopping:
                 if (job := self._taken_up(self._waiting.pop(0))) is not None:
@@ -146,17 +152,22 @@ class Driver:
         if trial.outcome.final:
             return False
         self.measuring.check_device(report.number, report.device)
+        with self.ledger.together(self.config.study):
+            goes_on, report = self._taken_in(report, source)
+        self.records.look_after(report)
+        self.progress.reported(self.known.trials[report.number], report)
+        return goes_on and not self.stopping
+
+    def _taken_in(self, report: Report, source: TrialRecord | None) -> tuple[bool, Report]:
         # A worker that was lost and begun anew says again what the trial has gone past.
         again = source is None and self.records.has_ended(report)
         self.records.epochs(report)
         report = self._checked(report)
-        goes_on = not report.final
         if report.outcome is Outcome.STOPPED:
-            goes_on = again or self._at_rung(report, source)
-        elif report.final:
+            return again or self._at_rung(report, source), report
+        if report.final:
             self.records.end(report, source)
-        self.progress.reported(self.known.trials[report.number], report)
-        return goes_on and not self.stopping
+        return not report.final, report
 
     # ------------------------------------------------------------------------------------------------- the next trial
 
