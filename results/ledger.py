@@ -44,9 +44,9 @@ from results.outcome import (
     json_digest,
     measurement_columns,
     now,
-    storable,
     study_from_columns,
     to_json,
+    told,
     trial_columns,
 )
 from results.process import Process
@@ -276,11 +276,11 @@ class Ledger:
         what = f"trial {number} of study {study!r}"
         end = {
             "outcome": outcome.value,
-            "reason": storable(reason),
+            "reason": told(reason),
             "values": to_json(finite(values or {}, f"the values of {what}"), what),
             "seconds": None if seconds is None else finite({"seconds": seconds}, what)["seconds"],
             "artifact": artifact,
-            "traceback": None if traceback is None else storable(traceback),
+            "traceback": None if traceback is None else told(traceback),
         }
         if violations is not None:
             end["violations"] = to_json(finite(violations, f"the violations of {what}"), what)
