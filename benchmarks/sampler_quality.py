@@ -1,6 +1,6 @@
 """Which sampler finds the better front at equal numbers of trials, on test problems over the real ``inception`` space.
 
-    python benchmarks/sampler_quality.py -o benchmarks/sampler_quality.json [--samplers nsga2,evolution]
+    python benchmarks/sampler_quality.py -o benchmarks/sampler_quality.json [--samplers nsga2,gp] [--instances 12]
 
 The space, its decoding, the multiply-adds (the second objective), the audit of the principles and the limit of 6e9
 multiply-adds are those of a search, and so is what is done with proposals: what breaks a limit is told to the sampler

@@ -218,6 +218,7 @@ def test_the_sampler_never_learns_of_the_control_arm(
     study = _run(_config(trials=20), tmp_path, worker)
     random = {trial.number for trial in study.trials if trial.origin == "random"}
     assert random
+    assert told
     assert not told & random
 
 

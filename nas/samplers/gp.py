@@ -31,12 +31,12 @@ class Gp:
         fitted = [self._finished[place] for place in most_telling(self._finished, self.options.learns_from)]
         constrained = not all(each.kept for each in fitted)  # where all limits are kept there is nothing to learn
         neutral = self._neutral(fitted)
-        self.box.told.trials = [
+        trials = [
             self.box.trial(each, place, each.values or neutral, constrained=constrained)
             for place, each in enumerate(fitted)
         ]
         sampler = GPSampler(seed=self.box.seed(str(number)), n_startup_trials=0, warn_independent_sampling=False)
-        return self.box.proposed(sampler, number)
+        return self.box.proposed(sampler, number, trials)
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
         """Learn what a trial came to."""

@@ -81,7 +81,7 @@ class Nsga:
         self._told += 1
         if len(self._generation) == self.options.population:
             sampler = self._sampler(f"parents after {self._told}")  # NSGA-III draws among those of equal merit
-            self._parents = sampler.select_parent(self.box.study, _NOW)
+            self._parents = sampler.select_parent(self.box.study(), _NOW)
             self._generation = []
 
     def _sampler(self, purpose: str) -> _Nsga2 | _Nsga3:

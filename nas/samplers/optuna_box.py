@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.samplers.distributions import distribution_of
@@ -41,15 +42,14 @@ class Told(InMemoryStorage):
 
 
 class Box:
-    """The genes as Optuna's distributions, with a study of ``objectives`` to be minimised."""
+    """The genes as Optuna's distributions, for studies of so many ``objectives`` to be minimised."""
 
     def __init__(self, genes: Sequence[Gene], objectives: int, random_seed: int) -> None:
         self.genes, self.random_seed = tuple(genes), random_seed
         self.distributions = {gene.name: distribution_of(gene) for gene in genes}
         # As Optuna does: what has one value is not sampled.
         self.space = {name: each for name, each in self.distributions.items() if not each.single()}
-        self.told = Told()
-        self.study = optuna.create_study(storage=self.told, directions=["minimize"] * objectives)
+        self.objectives = objectives
 
     def seed(self, purpose: str) -> int:
         """Return a random seed that depends on the study's and on a purpose, such as a trial's number."""
@@ -59,8 +59,17 @@ class Box:
         """Return a uniform random point for a trial."""
         return drawn(self.genes, source(self.random_seed, number))
 
-    def proposed(self, sampler: BaseSampler, number: int) -> Genes:
-        """Return a sampler's point for a trial; what it leaves open, or redraws at random, is drawn uniformly."""
+    def study(self, trials: Sequence[FrozenTrial] = ()) -> Study:
+        """Return a study that holds these trials; always a new one, as a study remembers what it read before."""
+        told = Told()
+        told.trials = list(trials)
+        return optuna.create_study(storage=told, directions=["minimize"] * self.objectives)
+
+    def proposed(self, sampler: BaseSampler, number: int, trials: Sequence[FrozenTrial] = ()) -> Genes:
+        """Return the point for a trial that a sampler makes of finished ones.
+
+        What it leaves open, or wants drawn at random, is drawn uniformly.
+        """
         asked = FrozenTrial(
             number=number,
             trial_id=-1,
@@ -74,7 +83,7 @@ class Box:
             system_attrs={},
             intermediate_values={},
         )
-        found = sampler.sample_relative(self.study, asked, self.space)
+        found = sampler.sample_relative(self.study(trials), asked, self.space)
         return {**self.drawn(number), **found}
 
     def trial(self, found: Finished, place: int, values: Sequence[float], *, constrained: bool = True) -> FrozenTrial:

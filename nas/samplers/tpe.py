@@ -29,7 +29,6 @@ class Tpe:
         if len(self._finished) < self.options.startup:
             return self.box.drawn(number)
         places = most_telling(self._finished, self.options.learns_from)
-        self.box.told.trials = [self._trials[place] for place in places]
         sampler = TPESampler(
             seed=self.box.seed(str(number)),
             multivariate=True,
@@ -37,7 +36,7 @@ class Tpe:
             n_ei_candidates=self.options.candidates,
             constant_liar=False,  # it would learn from proposals whose trials have not ended
         )
-        return self.box.proposed(sampler, number)
+        return self.box.proposed(sampler, number, [self._trials[place] for place in places])
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
         """Learn what a trial came to. Those that break limits are ordered by their violations alone."""
