@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from nas.samplers.options import DEFAULT, SamplerConfig, of_earlier_release
 from search_spaces.errors import RequestError
@@ -20,7 +20,21 @@ from trainers.source import DataSource
 Limit = Literal["macs", "params", "activation_bytes", "peak_memory_bytes", "latency_ms", "measured_memory_bytes"]
 MEASURED = ("latency_ms", "measured_memory_bytes")
 Objective = Literal["error", Limit]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+LETTERS = 64  # of a name, at most
+
+
+def check_name(name: str) -> str:
+    """Return a name that can be a folder's; ValueError, which reads on after a key, where it cannot."""
+    if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LETTERS - 1}}}", name):
+        text = repr(name) if len(name) <= LETTERS else f"{name[:24]!r}... ({len(name)} letters)"
+        raise ValueError(
+            f"{text} is no name: up to {LETTERS} letters from a to z, digits, '.', '_' and '-' are allowed, the first "
+            "a letter or digit"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]
 
 # What may change between two runs of one study: how much and where, never what is measured.
 DATA_SPLIT = "data_split"  # stored beside the file's keys: how many pictures are in which part; the data digest binds
