@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nas.measuring import Measured, Wanted, measure_target
 from nas.rungs import Rung
 from nas.storage import folder_at
+from nas.time_limit import TimeLimit
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
@@ -45,7 +46,8 @@ class Job:
     ``DataSource.as_data`` gave, with ``classes`` and ``channels``; ``data_digest``: that of the study, which the
     worker's data must have. ``measure``: the fields of a Wanted, or None where nothing is measured of the target.
     ``seconds``: spent on trainings of lower rungs before this one's. ``gpu_share``: of a GPU that the executor gives
-    it, 0 for none; ``tried_again``: with a larger one after it ran out of memory.
+    it, 0 for none; ``tried_again``: with a larger one after it ran out of memory. ``limit_s``: that it may take in all,
+    0 without a limit; ``token``: what tells this job from another one of the same trial.
 
 
     The device is the worker's: a GPU where the executor gives it one (or a share), else the CPU.
@@ -67,6 +69,8 @@ class Job:
     measure: dict[str, Any] | None = None
     gpu_share: float = 0.0
     tried_again: bool = False
+    limit_s: float = 0.0
+    token: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,7 @@ class Candidate:
         self.measured = Measured({}, "")
         self.predicted: int | None = None  # peak of the training's memory in bytes
         self.history: list[EpochResult] = []  # of a training that had to be let go
+        self.limit = TimeLimit(self.folder, job.token, job.limit_s) if job.limit_s else None
         self._seconds = job.seconds
         self._at_end = False  # of a rung
 
@@ -158,10 +163,14 @@ class Candidate:
         it is reported as broken with its traceback.
         """
         try:
-            report = self._step()
+            report = self._begun() or self._step()
+            if report.final and self.limit is not None:
+                self.limit.end()
             self.store.send()
             return report
         except Exception as error:  # noqa: BLE001 - the boundary between a trial and the search: kept, never swallowed
+            if self.limit is not None:
+                self.limit.end()
             if not is_out_of_memory(error):
                 return self._end(Outcome.BROKEN, f"{type(error).__name__}: {error}", tracebacks.format_exc())
             said = str(error)
@@ -169,13 +178,27 @@ class Candidate:
         self.store.send()
         return report
 
+    def _begun(self) -> Report | None:
+        """Fetch what there is of the trial and start its clock; return a report where its time was up before."""
+        if self._fetched:
+            return None
+        self.store.fetch()
+        self._fetched = True
+        if self.limit is None:
+            return None
+        if self.limit.passed:
+            reason = (
+                f"it had not ended after {self.job.limit_s:g} s (executor.trial_limit_s) and its process was killed: "
+                "raise the limit, or look at where it was"
+            )
+            return self._end(Outcome.TIMED_OUT, reason, self.limit.trace)
+        self.limit.start()
+        return None
+
     def _step(self) -> Report:
         from trainers import measure
         from trainers.device_turns import turns
 
-        if not self._fetched:
-            self.store.fetch()
-            self._fetched = True
         if self._at_end:
             self._go_on()
         elif self.fit is None:
@@ -206,6 +229,8 @@ class Candidate:
     def _go_on(self) -> None:
         """Turn to the next rung; one that is another training begins it anew."""
         before, self.rung, self._at_end = self.rungs[self.rung], self.rung + 1, False
+        if self.limit is not None:
+            self.limit.start()
         if self.rungs[self.rung].training != before.training:
             assert self.fit is not None
             self._seconds += sum(epoch.seconds for epoch in self.fit.history)

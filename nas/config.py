@@ -23,7 +23,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 # What may change between two runs of one study: how much and where, never what is measured.
 DATA_SPLIT = "data_split"  # stored beside the file's keys: how many pictures are in which part; the data digest binds
-MAY_DIFFER = ("trials", "executor", "ray", DATA_SPLIT)
+MAY_DIFFER = ("trials", "executor", "ray", "quota_gb", DATA_SPLIT)
 SPACE_DIGEST = "space_digest"  # as well: what stands in the space's file must not change either
 
 
@@ -161,12 +161,24 @@ class ExecutorConfig(Strict):
     """Where trials run. ``workers``: trials at once, by default as many as the machine's CPUs (or GPU shares) carry.
 
     ``gpus_per_trial``: by default the share (1, 1/2, 1/4, 1/8) that the predicted memory of a trial needs.
+    ``trial_limit_s``: seconds after which a trial that has not ended (or come to the end of its rung) is killed.
     """
 
     name: Literal["ray_tune", "inline"] = "ray_tune"
     workers: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
     cpus_per_trial: Annotated[float, Field(gt=0, le=1024)] = 1.0
     gpus_per_trial: Annotated[float, Field(ge=0, le=64)] | Literal["auto"] = "auto"
+    trial_limit_s: Annotated[float, Field(gt=0, le=1e8)] | None = None
+
+    @model_validator(mode="after")
+    def _can_kill(self) -> "ExecutorConfig":
+        if self.trial_limit_s is not None and self.name == "inline":
+            raise RequestError(
+                "executor.trial_limit_s kills a trial's process, and inline trains in the search's own: leave it out, "
+                "or use ray_tune",
+                ("trial_limit_s",),
+            )
+        return self
 
 
 class RayConfig(Strict):
@@ -179,7 +191,8 @@ class SearchConfig(Strict):
     """A whole search file. ``control``: share of the trials that goes to uniform random points, to compare with.
 
     ``storage``: where the trials' checkpoints and results lie, a folder that every worker sees or a URL; by default
-    under the runs folder.
+    under the runs folder. ``quota_gb``: gigabytes that the files of trials off the front may take; beyond it those of
+    the worst are deleted.
     """
 
     study: Name
@@ -201,6 +214,7 @@ class SearchConfig(Strict):
     executor: Annotated[ExecutorConfig, BeforeValidator(_by_name)] = ExecutorConfig()
     ray: RayConfig = RayConfig()
     storage: Annotated[str, Field(min_length=1)] | None = None
+    quota_gb: Annotated[float, Field(ge=0)] = 50.0
 
     @model_validator(mode="after")
     def _objectives_differ(self) -> "SearchConfig":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.candidate import Candidate, Job, Report, Worker, left_behind
-from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SamplerConfig, ScreenConfig, SearchConfig
+from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SamplerConfig, SearchConfig
 from nas.doctor import hardware
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
@@ -22,26 +22,24 @@ from nas.knowledge import Knowledge
 from nas.measuring import Measuring
 from nas.preselection import Preselection
 from nas.progress import Progress
-from nas.rungs import fidelity_digest, rung_of_epoch, rungs_of, seconds_before
+from nas.proposals import GIVE_UP, Proposals
+from nas.recorder import Recorder
+from nas.rungs import fidelity_digest, rungs_of, seconds_before
 from nas.runs import Runs
 from nas.samplers.contract import Sampler
 from nas.screening import Screen
-from nas.storage import folder_at, is_url
+from nas.storage import folder_at
 from nas.study import Study
 from results.ledger import Ledger
-from results.outcome import Measurement, Origin, Outcome, StudyState, TrialRecord
+from results.outcome import Measurement, Outcome, StudyState, TrialRecord
 from search_spaces.architecture import Architecture
-from search_spaces.errors import RequestError, SearchFailed
-from search_spaces.genes import Genes, OutsideSpace
+from search_spaces.errors import RequestError
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
 from search_spaces.space import SearchSpace, space
 from trainers.data import DataSet, load
 
 logger = logging.getLogger("nas.driver")
-
-GIVE_UP = 500  # proposals in a row that lead to no training
-BROKEN_IN_A_ROW = 3  # the same mistake so often is the program's, not the architecture's
 
 
 def run(
@@ -92,22 +90,21 @@ class Driver:
         seeds: list[Architecture],
         progress: Progress,
     ) -> None:
-        self.config, self.ledger, self.runs, self.space, self.data = config, ledger, runs, searched, data
+        self.config, self.ledger, self.data = config, ledger, data
         self.rungs = rungs_of(config)
         self.fidelities = [fidelity_digest(rung, config, data.digest) for rung in self.rungs]
         self.measuring = Measuring(config, len(data.classes))
-        self.screen = Screen(config, searched, len(data.classes))
-        self.preselection = Preselection(config, self.rungs[0], data)
         self.progress = progress
         self.stopping = False
         trials = ledger.trials(config.study)
-        self._recorded = {(trial.number, m.rung, m.epoch) for trial in trials for m in trial.measurements}
         self.known = Knowledge(config, self.rungs, lambda chosen: make_sampler(config, searched, chosen), trials)
-        self._interrupted = self.known.running
+        self.records = Recorder(config, ledger, runs, self.known, self.rungs, self.measuring)
         # A trial that broke was the program's fault: it uses up no budget, and a seed is tried again.
         tried = {trial.seed for trial in trials if trial.outcome is not Outcome.BROKEN}
-        self._seeds = [architecture for architecture in seeds if architecture.name not in tried]
-        self._mistakes: list[str] = []
+        untried = [architecture for architecture in seeds if architecture.name not in tried]
+        screen, preselection = Screen(config, searched, len(data.classes)), Preselection(config, self.rungs[0], data)
+        self.proposals = Proposals(config, searched, self.known, screen, preselection, untried)
+        self._waiting = self.known.running  # interrupted ones, and such as began several at once
         progress.begin(config, trials)
 
     # ------------------------------------------------------------------------------------------- what an executor sees
@@ -115,7 +112,7 @@ class Driver:
     @property
     def has_work(self) -> bool:
         """Whether there are trials to begin, to finish, or to go on with."""
-        return bool(self._interrupted) or self.known.budget_left > 0 or bool(self.known.promotion(closing=True))
+        return bool(self._waiting) or self.known.budget_left > 0 or bool(self.known.promotion(closing=True))
 
     @property
     def finished(self) -> bool:
@@ -125,21 +122,19 @@ class Driver:
     def next_job(self) -> Job | None:
         """Return the next trial: an interrupted one, one that goes on to its next rung, or a new one; None for now."""
         for _ in range(GIVE_UP):
-            while self._interrupted and not self.stopping:
-                if (job := self._taken_up(self._interrupted.pop(0))) is not None:
+            while self._waiting and not self.stopping:
+                if (job := self._taken_up(self._waiting.pop(0))) is not None:
                     return job
             if self.stopping:
                 return None
-            rung, trial = 0, self._promoted()
-            if trial is not None:
-                rung = self.known.reached(trial) + 1
-            elif self.known.budget_left <= 0:
+            if (trial := self._promoted()) is not None:
+                if (job := self._run_from(trial, self.known.reached(trial) + 1)) is not None:
+                    return job
+            elif self.known.budget_left > 0:
+                self._begin_next()
+            else:
                 return None
-            elif (trial := self._next_trial()) is None:
-                continue
-            if trial.outcome is Outcome.RUNNING and (job := self._run_from(trial, rung)) is not None:
-                return job
-        raise self._nothing_found()
+        raise self.proposals.nothing_found()
 
     def report(self, report: Report, source: TrialRecord | None = None) -> bool:
         """Record what a worker said, the ledger first; return whether the trial goes on.
@@ -150,23 +145,23 @@ class Driver:
         if trial.outcome.final:
             return False
         self.measuring.check_device(report.number, report.device)
-        ended = (report.number, report.rung, report.epochs) in self._recorded
-        again = ended and source is None  # a worker was lost and begun anew after the trial had gone on
-        self._record_epochs(report)
+        # A worker that was lost and begun anew says again what the trial has gone past.
+        again = source is None and self.records.has_ended(report)
+        self.records.epochs(report)
         report = self._checked(report)
         goes_on = not report.final
         if report.outcome is Outcome.STOPPED:
             goes_on = again or self._at_rung(report, source)
         elif report.final:
-            self._record_end(report, source)
+            self.records.end(report, source)
         self.progress.reported(self.known.trials[report.number], report)
         return goes_on and not self.stopping
 
     # ------------------------------------------------------------------------------------------------- the next trial
 
     def _taken_up(self, trial: TrialRecord) -> Job | None:
-        """Go on with an interrupted trial, unless a worker had finished it, or it stands at the end of a rung."""
-        folder = folder_at(self._place(trial))
+        """Go on with a trial, unless a worker had finished it, or it stands at the end of a rung."""
+        folder = folder_at(self.records.place(trial))
         folder.fetch()
         report = left_behind(folder.path, trial.number)
         if report is not None and not report.lacked_memory:
@@ -175,7 +170,7 @@ class Driver:
         reached = self.known.reached(trial)
         if reached >= 0 and all(m.rung <= reached for m in trial.measurements):
             if not self.known.goes_on(trial, reached):
-                self._record_stop(trial, reached)
+                self.records.stop(trial, reached)
                 return None
             self.known.went_on(trial, reached + 1)
         return self._run_from(trial, min(reached + 1, len(self.rungs) - 1))
@@ -184,88 +179,16 @@ class Driver:
         """Take up a stopped trial that is among the best of its rung, if there is one."""
         known = self.known
         found = known.promotion(closing=known.budget_left <= 0 and not known.running)
-        if found is None:
-            return None
-        trial, rung = found
-        self.ledger.resume_trial(self.config.study, trial.number)
-        trial = replace(trial, outcome=Outcome.RUNNING, reason="", finished_at=None)
-        known.went_on(trial, rung)
-        return trial
+        return None if found is None else self.records.resume(*found)
 
-    def _next_trial(self) -> TrialRecord | None:
-        """Begin a seed that was not tried, or a proposal; screened or known ones come with their outcome.
-
-        None where several proposals began at once: they wait to be taken up.
-        """
-        known = self.known
-        if self._seeds:
-            architecture = self._seeds.pop(0)
-            genes: Genes | None
-            try:
-                genes = self.space.encode(architecture)
-            except OutsideSpace:
-                genes = None  # it can be trained and compared; the sampler cannot learn from it
-            twin = self._twin(architecture)
-            return self._begin(self.screen.judge(known.next_number, architecture, genes, "seed", twin))
-        arm = known.arm()
-        if arm == "sampler" and self.config.screen is not None:
-            self._begin_chosen(self.config.screen)
-            return None
-        return self._begin(self._proposal(arm, known.next_number))
-
-    def _nothing_found(self) -> RequestError:
-        trials = list(self.known.trials.values())
-        return RequestError(
-            f"{GIVE_UP} proposals in a row were screened or known{self.screen.out_of_reach(trials)}: widen the limits "
-            f"or the space of study {self.config.study!r}, or ask for fewer trials"
-        )
-
-    def _proposal(self, arm: Origin, number: int) -> TrialRecord:
-        genes = self.known.propose(arm, number)
-        architecture = self.space.decode(genes)
-        return self.screen.judge(number, architecture, genes, arm, self._twin(architecture))
-
-    def _twin(self, architecture: Architecture) -> TrialRecord | None:
-        return self.known.twin(architecture.digest)
-
-    def _begin_chosen(self, screen: ScreenConfig) -> None:
-        """Propose until there are enough to choose from, and begin the best of them by the score of the file.
-
-        Nothing is recorded before the choice: a driver that dies meanwhile makes the same one again.
-        """
-        first, proposed, to_choose = self.known.next_number, list[TrialRecord](), list[TrialRecord]()
-        while len(to_choose) < screen.of and len(proposed) < GIVE_UP:
-            trial = self._proposal("sampler", first + len(proposed))
-            twin = next((other for other in to_choose if other.digest == trial.digest), None)
-            if twin is not None:
-                reason = f"the same architecture as trial {twin.number}"
-                trial = replace(trial, outcome=Outcome.DUPLICATE, reason=reason)
+    def _begin_next(self) -> None:
+        """Begin the next trial, which then waits to be taken up; screened or known ones are set aside."""
+        for proposed in self.proposals.next():
+            trial = self.records.begin(proposed)
             if trial.outcome is Outcome.RUNNING:
-                to_choose.append(trial)
-            proposed.append(trial)
-        keep = min(screen.keep, self.known.budget_left)
-        chosen, scores = self.preselection.best(to_choose, keep)
-        for trial in proposed:
-            if trial.number in scores and trial.number not in chosen:
-                place = sum(score > scores[trial.number] for score in scores.values()) + 1
-                told = f"{screen.score} {scores[trial.number]:.6g} is no. {place} of {len(scores)}, and {keep} are kept"
-                trial = replace(trial, outcome=Outcome.SCREENED, reason=told)
-            trial = self._begin(trial)
-            if trial.outcome is Outcome.RUNNING:
-                self._interrupted.append(trial)
-        if not to_choose:
-            raise self._nothing_found()
-
-    def _begin(self, trial: TrialRecord) -> TrialRecord:
-        """Record a trial that begins, or that is set aside."""
-        trial = replace(trial, order=self.known.ordered())
-        if trial.outcome is Outcome.RUNNING:  # a new trial: files in its place are another ledger's
-            folder_at(self._place(trial)).remove()
-        self.ledger.start_trial(trial)
-        self.known.began(trial)
-        if trial.outcome is not Outcome.RUNNING:
-            self.progress.set_aside(trial)
-        return trial
+                self._waiting.append(trial)
+            else:
+                self.progress.set_aside(trial)
 
     def _run_from(self, trial: TrialRecord, rung: int) -> Job | None:
         """Return the job of a trial from a rung on; None where another study knows what it comes to."""
@@ -287,7 +210,7 @@ class Driver:
             data=self.config.data.absolute().as_data(),
             recipe=asdict(self.config.recipe),
             random_seed=self.config.random_seed,
-            folder=self._place(trial),
+            folder=self.records.place(trial),
             seconds=seconds_before(self.rungs, rung, trial.measurements),
             threads=max(1, int(executor.cpus_per_trial)),
             classes=len(self.data.classes),
@@ -295,44 +218,6 @@ class Driver:
             data_digest=self.data.digest,
             measure=self.measuring.wanted(is_seed=trial.seed is not None),
         )
-
-    def _place(self, trial: TrialRecord) -> str:
-        """Where a trial's files lie, an absolute path or a URL: under the runs folder, or the storage of the file."""
-        below = f"{self.config.study}/trials/{trial.number}"
-        storage = self.config.storage
-        if storage is not None and is_url(storage):
-            return f"{storage.rstrip('/')}/{below}"
-        return str(Path(storage or self.runs).resolve() / below)
-
-    def _artifact(self, trial: TrialRecord) -> str:
-        """The place as the ledger keeps it: within the runs folder relative to it, so that it can be moved."""
-        place = self._place(trial)
-        return place if self.config.storage else str(Path(place).relative_to(self.runs.resolve()))
-
-    # ------------------------------------------------------------------------------------------------- what is recorded
-
-    def _record_epochs(self, report: Report) -> None:
-        """Record the epochs that were not recorded yet, and what was measured before them."""
-        training = self.rungs[report.rung].training
-        if report.measured:
-            self._record(report.number, Measurement(0, 0, report.measured, 0.0))
-        for epoch, (values, seconds) in enumerate(report.history, 1):
-            rung = rung_of_epoch(self.rungs, training, epoch)
-            self._record(report.number, Measurement(rung, epoch, dict(values), seconds))
-
-    def _record(self, number: int, measurement: Measurement) -> None:
-        place = number, measurement.rung, measurement.epoch
-        if place in self._recorded:
-            return
-        measurement = replace(measurement, order=self.known.ordered())
-        self.ledger.record_measurement(self.config.study, number, measurement)
-        self._recorded.add(place)
-        trial = self.known.trials[number]
-        violations = trial.violations
-        if measurement.epoch == 0:
-            violations = {**violations, **self.measuring.violations(measurement.values)}
-        measurements = (*trial.measurements, measurement)
-        self.known.trials[number] = replace(trial, measurements=measurements, violations=violations)
 
     def _checked(self, report: Report) -> Report:
         """Return the report, as that of a broken trial where it lacks a value."""
@@ -350,44 +235,8 @@ class Driver:
         if not self.stopping and self.known.goes_on(trial, rung) and self._known_elsewhere(trial, rung + 1) is None:
             self.known.went_on(trial, rung + 1)
             return True
-        self._record_stop(trial, rung, source)
+        self.records.stop(trial, rung, source)
         return False
-
-    def _record_stop(self, trial: TrialRecord, rung: int, source: TrialRecord | None = None) -> None:
-        reason = f"trained to the end of rung {rung}: {self.rungs[rung].sentence}"
-        self._finish(trial, Outcome.STOPPED, source, reason=reason, seconds=trial.measurements[-1].seconds)
-
-    def _record_end(self, report: Report, source: TrialRecord | None) -> None:
-        trial, complete = self.known.trials[report.number], report.outcome is Outcome.COMPLETE
-        weights = self._artifact(trial) if source is None else source.artifact
-        trial = self._finish(
-            trial,
-            report.outcome,
-            source,
-            reason=report.reason,
-            values=self.known.values(trial, report.values) if complete else None,
-            seconds=report.seconds,
-            artifact=weights if complete else None,
-            traceback=report.traceback,
-        )
-        self.known.ended(trial, trial.measurements[-1] if complete else None)
-        self._watch_mistakes(report)
-        self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
-
-    def _finish(self, trial: TrialRecord, outcome: Outcome, source: TrialRecord | None, **end: Any) -> TrialRecord:
-        name, number = self.config.study, trial.number
-        reused = trial.reused if source is None else f"{source.study}:{source.number}"
-        self.ledger.finish_trial(name, number, outcome, violations=trial.violations, reused=reused, **end)
-        found = self.known.trials[number] = self.ledger.trial(name, number)
-        return found
-
-    def _watch_mistakes(self, report: Report) -> None:
-        self._mistakes = [*self._mistakes, report.reason] if report.outcome is Outcome.BROKEN else []
-        if len(self._mistakes) >= BROKEN_IN_A_ROW and len(set(self._mistakes[-BROKEN_IN_A_ROW:])) == 1:
-            raise SearchFailed(
-                f"the last {BROKEN_IN_A_ROW} trials of study {self.config.study!r} broke in one way, {report.reason}: "
-                "the traceback is kept with the trials; mend the cause and run the search again"
-            )
 
     # ----------------------------------------------------------------------------------------------------- never twice
 
@@ -409,7 +258,7 @@ class Driver:
         before = next((m for m in source.measurements if m.epoch == 0), None)
         for known, place in ((before, (0, 0)), (end, (rung, epochs))):
             if known is not None:
-                self._record(trial.number, Measurement(*place, known.values, 0.0))
+                self.records.measurement(trial.number, Measurement(*place, known.values, 0.0))
         outcome = Outcome.COMPLETE if rung == len(self.rungs) - 1 else Outcome.STOPPED
         report = Report(
             number=trial.number,

@@ -118,24 +118,28 @@ class Shown(Progress):
     def reported(self, trial: TrialRecord, report: Report) -> None:
         """A worker said something."""
         self.trials[trial.number] = trial
-        if not report.final:
+        if not report.final or not trial.outcome.final:
             self.running[trial.number] = report
+            if report.final and self._live is None:
+                self._line(f"{self._named(trial)} error {report.values['error']:.2%} at rung {report.rung}")
             return
         self.running.pop(trial.number, None)
         if (begun := self._begun.pop(trial.number, None)) is not None:
             self.seconds.append(time.monotonic() - begun)
         if self._live is None:
-            name = trial.seed or trial.digest[:8]
-            error = f"error {trial.values['error']:.2%}" if trial.values else trial.reason or str(trial.outcome)
-            self._line(
-                f"trial {trial.number:>3} {name:<14} {trial.outcome!s:<9} {error}, "
-                f"{trial.costs['macs'] / 1e9:.2f} G MACs  |  {self._summary()}"
-            )
+            told = f"error {trial.values['error']:.2%}" if trial.values else trial.reason or str(trial.outcome)
+            if trial.outcome is Outcome.STOPPED:
+                told = f"error {report.values['error']:.2%} at rung {report.rung}"
+            self._line(f"{self._named(trial)} {told}, {trial.costs['macs'] / 1e9:.2f} G MACs  |  {self._summary()}")
 
     def stopping(self) -> None:
         """The search was asked to stop."""
         self._asked = True
         self._line("stopping after the running epochs; press Ctrl-C again to stop at once")
+
+    def _named(self, trial: TrialRecord) -> str:
+        outcome = "going on" if trial.outcome is Outcome.RUNNING else str(trial.outcome)
+        return f"trial {trial.number:>3} {trial.seed or trial.digest[:8]:<14} {outcome:<9}"
 
     # -------------------------------------------------------------------------------------------------------- counting
 

@@ -8,6 +8,7 @@ so that a file that came over only in part is known for what it is.
 import hashlib
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,24 @@ class Folder:
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def size(self) -> int:
+        """Return how many bytes lie there."""
+        return sum(self.sizes().values())
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many bytes lie there in each folder (and file)."""
+        return _by_first({name: size for name, (size, _) in self._here().items()})
+
+    def _here(self) -> dict[str, tuple[int, int]]:
+        """Size, and time of the last change, of each file by its name below the path."""
+        found = {}
+        for path in self.path.rglob("*"):
+            with suppress(FileNotFoundError):  # one that goes meanwhile
+                if path.is_file():
+                    state = path.stat()
+                    found[path.relative_to(self.path).as_posix()] = (state.st_size, state.st_mtime_ns)
+        return found
 
 
 class Remote(Folder):
@@ -92,6 +111,14 @@ class Remote(Folder):
         self._sent = {}
         super().remove()
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many bytes lie at the URL in each folder (and file)."""
+        from pyarrow.fs import FileSelector, FileType
+
+        system, root = self._open()
+        infos = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
+        return _by_first({info.path[len(root) + 1 :]: info.size or 0 for info in infos if info.type == FileType.File})
+
     def _open(self) -> "tuple[FileSystem, str]":
         from pyarrow import ArrowException
         from pyarrow.fs import FileSystem
@@ -105,16 +132,17 @@ class Remote(Folder):
             ) from None
         return system, root
 
-    def _here(self) -> dict[str, tuple[int, int]]:
-        found = {}
-        for path in self.path.rglob("*"):
-            if path.is_file():
-                state = path.stat()
-                found[path.relative_to(self.path).as_posix()] = (state.st_size, state.st_mtime_ns)
-        return found
-
     def _names(self, system: Any, root: str) -> list[str]:
         from pyarrow.fs import FileSelector, FileType
 
         infos = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
         return sorted(info.path[len(root) + 1 :] for info in infos if info.type == FileType.File)
+
+
+def _by_first(sizes: dict[str, int]) -> dict[str, int]:
+    """Sum the sizes of files by the first part of their names."""
+    found: dict[str, int] = {}
+    for name, size in sizes.items():
+        first = name.partition("/")[0]
+        found[first] = found.get(first, 0) + size
+    return found

@@ -13,9 +13,10 @@ import pytest
 
 from nas.candidate import RESULT, Job, Report
 from nas.config import SearchConfig
-from nas.driver import BROKEN_IN_A_ROW, run
+from nas.driver import run
 from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
+from nas.recorder import BROKEN_IN_A_ROW
 from nas.runs import LEDGER
 from nas.study import Study
 from results.ledger import Ledger
@@ -186,6 +187,7 @@ def test_limits_that_nothing_meets_end_with_a_sentence(
     tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nas.driver.GIVE_UP", 20)
+    monkeypatch.setattr("nas.proposals.GIVE_UP", 20)
     sentence = (
         r"20 proposals in a row were screened or known \(none of them had less than [\d,]+ macs, and 10 are allowed"
     )
@@ -209,7 +211,7 @@ def test_the_same_architecture_is_not_trained_twice(tmp_path: Path, worker: type
         driver = Driver(config, ledger, tmp_path, space("inception", 299), load("digits"), [], Progress())
         known = next(t for t in study.trials if t.outcome is Outcome.COMPLETE and t.genes and t.seed is None)
         driver.known.lessons.sampler.propose = lambda number: known.genes  # type: ignore[method-assign, return-value]
-        again = driver._next_trial()
+        (again,) = driver.proposals.next()
         assert again.outcome is Outcome.DUPLICATE
         assert f"trial {known.number}" in again.reason
 

@@ -192,7 +192,7 @@ def test_a_limit_on_latency_sets_aside_before_training(tmp_path: Path, worker: t
     with Ledger.open(tmp_path / LEDGER) as ledger:  # a duplicate inherits what was measured, and is told so
         driver = Driver(config, ledger, tmp_path, space("inception", 299), load("digits"), [], Progress())
         driver.known.lessons.sampler.propose = lambda number: beyond[0].genes  # type: ignore[method-assign, return-value]
-        same = driver._next_trial()
+        (same,) = driver.proposals.next()
     assert same.outcome is Outcome.DUPLICATE
     assert same.violations == beyond[0].violations
 

@@ -7,6 +7,7 @@ driver's business, so its own experiment state is scratch.
 import json
 import logging
 import math
+import secrets
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
@@ -38,12 +39,14 @@ class Room:
     """What trials can have: ``workers`` at once at most, ``gpus`` in all, of ``gpu_bytes`` each.
 
     ``gpus_per_trial``: of each trial; None where a trial asks for the share that its predicted memory needs.
+    ``limit_s``: seconds that a trial may take, 0 for any number.
     """
 
     workers: int
     gpus: float = 0.0
     gpus_per_trial: float | None = 0.0
     gpu_bytes: int = 0
+    limit_s: float = 0.0
 
     def share(self, job: Job) -> float:
         """Return the GPUs, or the share of one, that a job asks for."""
@@ -115,9 +118,10 @@ class RayTuneExecutor:
                 "executor.cpus_per_trial or executor.gpus_per_trial, or add machines"
             )
         workers = sum(fits) if self.config.workers == "auto" else min(self.config.workers, sum(fits))
+        limit = self.config.trial_limit_s or 0.0
         if not shared:
-            return Room(workers, gpus, each)
-        return Room(workers, gpus, None, gpu_bytes())
+            return Room(workers, gpus, each, limit_s=limit)
+        return Room(workers, gpus, None, gpu_bytes(), limit)
 
 
 def _fitting(machine: Machine, cpus: float, gpus: float) -> int:
@@ -184,7 +188,9 @@ class _Jobs(Searcher):
 
     def _next(self) -> Job | None:
         job = self.work.next_job()
-        return None if job is None else replace(job, gpu_share=self.room.share(job))
+        if job is None:
+            return None
+        return replace(job, gpu_share=self.room.share(job), limit_s=self.room.limit_s, token=secrets.token_hex(8))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take the last report of a trial that is over; all others were the scheduler's to take."""
@@ -205,7 +211,7 @@ class _Jobs(Searcher):
         if report.outcome is not Outcome.OUT_OF_MEMORY or share is None or job.tried_again:
             return False
         logger.warning("trial %d ran out of the memory of %g of a GPU and goes to %g", job.number, job.gpu_share, share)
-        self.waiting.append(replace(job, gpu_share=share, tried_again=True))
+        self.waiting.append(replace(job, gpu_share=share, tried_again=True, token=secrets.token_hex(8)))
         return True
 
     def take(self, report: Report) -> bool:

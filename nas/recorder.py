@@ -1,0 +1,158 @@
+"""What is recorded of trials, the ledger first, and where their files lie."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nas.candidate import Report
+from nas.config import SearchConfig
+from nas.knowledge import Knowledge
+from nas.measuring import Measuring
+from nas.quota import to_delete
+from nas.rungs import Rung, rung_of_epoch
+from nas.storage import folder_at, is_url
+from results.ledger import Ledger
+from results.outcome import Measurement, Outcome, TrialRecord
+from results.pareto import front
+from search_spaces.errors import SearchFailed
+
+BROKEN_IN_A_ROW = 3  # the same mistake so often is the program's, not the architecture's
+GB = 1e9
+
+
+class Recorder:
+    """Writes the ledger of one study, and keeps ``known`` as the ledger has it."""
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        ledger: Ledger,
+        runs: Path,
+        known: Knowledge,
+        rungs: tuple[Rung, ...],
+        measuring: Measuring,
+    ) -> None:
+        self.config, self.ledger, self.runs, self.known = config, ledger, runs, known
+        self.rungs, self.measuring = rungs, measuring
+        trials = known.trials.values()
+        self._recorded = {(trial.number, m.rung, m.epoch) for trial in trials for m in trial.measurements}
+        self._mistakes: list[str] = []
+        sizes = folder_at(self._trials_place).sizes()
+        self._sizes = {number: sizes[str(number)] for number in known.trials if str(number) in sizes}
+
+    # --------------------------------------------------------------------------------------------------------- files
+
+    @property
+    def _trials_place(self) -> str:
+        below, storage = f"{self.config.study}/trials", self.config.storage
+        if storage is not None and is_url(storage):
+            return f"{storage.rstrip('/')}/{below}"
+        return str(Path(storage or self.runs).resolve() / below)
+
+    def place(self, trial: TrialRecord) -> str:
+        """Where a trial's files lie, an absolute path or a URL: under the runs folder, or the storage of the file."""
+        return f"{self._trials_place}/{trial.number}"
+
+    def artifact(self, trial: TrialRecord) -> str:
+        """The place as the ledger keeps it: within the runs folder relative to it, so that it can be moved."""
+        place = self.place(trial)
+        return place if self.config.storage else str(Path(place).relative_to(self.runs.resolve()))
+
+    def _keep_quota(self, ended: TrialRecord) -> None:
+        """Delete files of trials off the front where they take more room than the file allows."""
+        self._sizes[ended.number] = folder_at(self.place(ended)).size()
+        quota = self.config.quota_gb * GB
+        if sum(self._sizes.values()) <= quota:  # the usual case: no front is needed
+            return
+        trials = list(self.known.trials.values())
+        members = front(trials, self.ledger.study(self.config.study).objectives).members
+        kept = frozenset(trial.number for trial in members)
+        for number in to_delete(trials, kept, self.config.objectives, self._sizes, quota):
+            folder_at(self.place(self.known.trials[number])).remove()
+            del self._sizes[number]
+
+    # --------------------------------------------------------------------------------------------------------- records
+
+    def begin(self, trial: TrialRecord) -> TrialRecord:
+        """Record a trial that begins, or that is set aside."""
+        trial = replace(trial, order=self.known.ordered())
+        if trial.outcome is Outcome.RUNNING:  # a new trial: files in its place are another ledger's
+            folder_at(self.place(trial)).remove()
+        self.ledger.start_trial(trial)
+        self.known.began(trial)
+        return trial
+
+    def resume(self, trial: TrialRecord, rung: int) -> TrialRecord:
+        """Record that a stopped trial goes on to a rung."""
+        self.ledger.resume_trial(self.config.study, trial.number)
+        trial = replace(trial, outcome=Outcome.RUNNING, reason="", finished_at=None)
+        self.known.went_on(trial, rung)
+        return trial
+
+    def has_ended(self, report: Report) -> bool:
+        """Whether the end of the report's rung is recorded of its trial."""
+        return (report.number, report.rung, report.epochs) in self._recorded
+
+    def epochs(self, report: Report) -> None:
+        """Record the epochs that were not recorded yet, and what was measured before them."""
+        training = self.rungs[report.rung].training
+        if report.measured:
+            self.measurement(report.number, Measurement(0, 0, report.measured, 0.0))
+        for epoch, (values, seconds) in enumerate(report.history, 1):
+            rung = rung_of_epoch(self.rungs, training, epoch)
+            self.measurement(report.number, Measurement(rung, epoch, dict(values), seconds))
+
+    def measurement(self, number: int, measurement: Measurement) -> None:
+        """Record a measurement, unless it is recorded."""
+        place = number, measurement.rung, measurement.epoch
+        if place in self._recorded:
+            return
+        measurement = replace(measurement, order=self.known.ordered())
+        self.ledger.record_measurement(self.config.study, number, measurement)
+        self._recorded.add(place)
+        trial = self.known.trials[number]
+        violations = trial.violations
+        if measurement.epoch == 0:
+            violations = {**violations, **self.measuring.violations(measurement.values)}
+        measurements = (*trial.measurements, measurement)
+        self.known.trials[number] = replace(trial, measurements=measurements, violations=violations)
+
+    def stop(self, trial: TrialRecord, rung: int, source: TrialRecord | None = None) -> None:
+        """Record that a trial stands at the end of a rung and does not go on for now."""
+        reason = f"trained to the end of rung {rung}: {self.rungs[rung].sentence}"
+        self._finish(trial, Outcome.STOPPED, source, reason=reason, seconds=trial.measurements[-1].seconds)
+        self._keep_quota(trial)
+
+    def end(self, report: Report, source: TrialRecord | None = None) -> None:
+        """Record how a trial ended; ``source``: the trial of another study that this is known from."""
+        trial, complete = self.known.trials[report.number], report.outcome is Outcome.COMPLETE
+        weights = self.artifact(trial) if source is None else source.artifact
+        trial = self._finish(
+            trial,
+            report.outcome,
+            source,
+            reason=report.reason,
+            values=self.known.values(trial, report.values) if complete else None,
+            seconds=report.seconds,
+            artifact=weights if complete else None,
+            traceback=report.traceback,
+        )
+        self.known.ended(trial, trial.measurements[-1] if complete else None)
+        self._keep_quota(trial)
+        self._watch_mistakes(report)
+        self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
+
+    def _finish(self, trial: TrialRecord, outcome: Outcome, source: TrialRecord | None, **end: Any) -> TrialRecord:
+        name, number = self.config.study, trial.number
+        reused = trial.reused if source is None else f"{source.study}:{source.number}"
+        self.ledger.finish_trial(name, number, outcome, violations=trial.violations, reused=reused, **end)
+        found = self.known.trials[number] = self.ledger.trial(name, number)
+        return found
+
+    def _watch_mistakes(self, report: Report) -> None:
+        self._mistakes = [*self._mistakes, report.reason] if report.outcome is Outcome.BROKEN else []
+        if len(self._mistakes) >= BROKEN_IN_A_ROW and len(set(self._mistakes[-BROKEN_IN_A_ROW:])) == 1:
+            raise SearchFailed(
+                f"the last {BROKEN_IN_A_ROW} trials of study {self.config.study!r} broke in one way, {report.reason}: "
+                "the traceback is kept with the trials; mend the cause and run the search again"
+            )
