@@ -285,8 +285,8 @@ def export(arch: str, to: str, output: Path, weights: Path | None, classes: int 
     found, before = find(arch, runs), files_in(output)
     slow = to == "python" and (weights is not None or (found.trial is not None and not full))
     with working(console(error=True), f"exporting {found.architecture.name} with its weights", slow=slow):
-        state = read_weights(arch, found.architecture, weights).tensors if weights is not None else None
-        files = export_found(found, to, output, state, classes, full=full)
+        state, about = read_weights(arch, found.architecture, weights) if weights is not None else (None, None)
+        files = export_found(found, to, output, state, classes, full=full, about=about)
     for path in files:
         click.echo(str(path))
     tell_replaced(files, before)

@@ -22,6 +22,7 @@ from search_spaces.proxy import proxy
 if TYPE_CHECKING:
     from torch import Tensor
 
+MOST_CLASSES = 100  # named in an exported file
 PROXY_NOTE = "these are proxy weights, trained briefly on small pictures with narrow filters: train in full before use"
 
 
@@ -62,8 +63,12 @@ def export_found(
     classes: int | None = None,
     *,
     full: bool = False,
+    about: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write an architecture as ``yaml`` or ``python``, the latter with ``weights`` of a built network if given.
+
+    ``about``: what is known of these weights (nas/training.py, nas/import_weights.py): the exported file says at which
+    resolution and how pictures are scaled.
 
     A complete trial goes out as ``python`` with its proxy and the proxy's weights, unless ``full`` or other weights are
     asked for; then, as for every other architecture, at full width.
@@ -101,14 +106,37 @@ def export_found(
             provenance=provenance,
         )
     trained_classes, channels = _sizes(found.architecture.graph(), weights or {})
+    about = about or {}
     return export_python(
         found.architecture,
         folder,
         state=weights,
         classes=classes or (found.classes if weights is None else trained_classes),
         channels=channels,
-        provenance=provenance,
+        resolution=about.get("resolution"),
+        provenance=provenance | _weights_facts(about),
     )
+
+
+def _weights_facts(about: Mapping[str, Any]) -> dict[str, str]:
+    """What a user of weights must know: how pictures were scaled, what the outputs mean, and how good they are."""
+    trained, facts = about.get("trained", {}), {}
+    if "on" in trained:
+        source = trained["on"] if isinstance(trained["on"], str) else trained["on"]["source"]
+        facts["data"] = f"{Path(source).name}, {trained['data_digest'][:16]}"
+    if "validation_error" in about:
+        facts["validation error"] = f"{about['validation_error']:.4f}"
+    if "mean" in trained:
+        mean, deviation = (", ".join(f"{value:.6g}" for value in trained[key]) for key in ("mean", "deviation"))
+        by_channel = ", by channel" if len(trained["mean"]) > 1 else ""
+        facts["pictures"] = (
+            f"a pixel p from 0 (black) to {trained['white']:g} (white) goes in as (p - m) / d, with m = {mean} and "
+            f"d = {deviation}{by_channel}"
+        )
+    names = trained.get("class_names", [])
+    if 0 < len(names) <= MOST_CLASSES and names != [str(index) for index in range(len(names))]:
+        facts["classes"] = ", ".join(f"{index} {name}" for index, name in enumerate(names))
+    return facts
 
 
 def _sizes(graph: Graph, state: "Mapping[str, Tensor]") -> tuple[int, int]:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from pictures import write_folder
 
 from nas.cli import nas
+from nas.conclude import export_found
 from nas.lock import sole_process
 from nas.study import Found
 from nas.training import Trained, train_found
@@ -191,3 +193,23 @@ def test_ctrl_c_ends_after_the_running_epoch_and_the_same_command_goes_on(folder
         [*command[:-1], f"recipe.epochs={done + 1}"], cwd=folder, capture_output=True, text=True, check=True
     )
     assert f"training tiny-file: {done} of {done + 1} epochs done" in again.stderr
+
+
+def test_an_exported_training_says_how_pictures_are_scaled_and_what_comes_out(folder):
+    """Whoever takes the file away has nothing else: neither the data nor this project."""
+    root = write_folder(folder / "colours", {"red": 10, "blue": 10})
+    best = trained(folder, data=str(root), resolution=10, recipe__batch_size=4).folder / "best.safetensors"
+    found, about = read(best)
+    source, _ = export_found(Found(TINY), "python", folder, found, about=about)
+    text = " ".join(source.read_text(encoding="utf-8").split())
+    known = about["trained"]
+    mean, deviation = (", ".join(f"{value:.6g}" for value in known[key]) for key in ("mean", "deviation"))
+    assert "torch.rand(1, 3, 10, 10)" in text  # not the architecture's own 8
+    scale = f"a pixel p from 0 (black) to 255 (white) goes in as (p - m) / d, with m = {mean} and d = {deviation}"
+    assert f"{scale}, by channel classes: 0 blue, 1 red" in text
+    assert f"validation error: {about['validation_error']:.4f}" in text
+    assert f"data: colours, {known['data_digest'][:16]}" in text
+    assert str(folder) not in text
+    other, about = read(trained(folder, name="digits").folder / "best.safetensors")
+    source, _ = export_found(Found(TINY), "python", folder, other, about=about)
+    assert "classes: 0" not in source.read_text(encoding="utf-8")  # their names are their numbers
