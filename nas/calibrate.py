@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.candidate import Candidate, Worker
-from nas.config import RungConfig, RungsConfig, SamplerConfig, SearchConfig
+from nas.config import LETTERS, RungConfig, RungsConfig, SearchConfig
 from nas.progress import Progress
 from nas.rungs import Rung, rungs_of, seconds_before
 from nas.runs import Runs
+from nas.samplers.options import RandomOptions
 from results.agreement import LEAST, Agreement, agreements, errors_at, recommended
 from search_spaces.errors import RequestError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from nas.study import Study
 
 NAMED = "-calibration"
-MOST_LETTERS = 64  # of a study's name
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,16 @@ def plan(config: SearchConfig, trials: int) -> SearchConfig:
     if trials < LEAST:
         raise RequestError(f"a calibration of {trials} trials tells nothing: at least {LEAST} are needed (--trials 24)")
     name = config.study + NAMED
-    if len(name) > MOST_LETTERS:
+    if len(name) > LETTERS:
         raise RequestError(
-            f"the study's name is too long: {name!r} has {len(name)} letters and {MOST_LETTERS} are allowed; choose a "
+            f"the study's name is too long: {name!r} has {len(name)} letters and {LETTERS} are allowed; choose a "
             "shorter one with --set study=NAME"
         )
     lower = config.rungs.lower or _lower(config.recipe.epochs)
     changes = {
         "study": name,
         "trials": trials,
-        "sampler": SamplerConfig(name="random"),
+        "sampler": RandomOptions(),
         "screen": None,
         "control": 0.0,
         "rungs": RungsConfig(lower=lower, reduction=1),

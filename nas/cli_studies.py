@@ -25,10 +25,12 @@ def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
     """
     from nas import views
     from nas.config import parse_overrides, read_search
+    from nas.first_checks import check_search
     from nas.progress import Shown
     from nas.waiting import working
 
     config, terminal = read_search(file, parse_overrides(settings)), console(error=True)
+    check_search(config)
     with working(terminal, f"starting the search of study {config.study}") as started:
         from nas.driver import run  # brings torch
 
@@ -77,11 +79,13 @@ def ablate(
     """
     from nas.ablate import answer, plan
     from nas.config import parse_overrides, read_search
+    from nas.first_checks import check_search
     from nas.progress import Shown
     from nas.waiting import working
 
-    planned = plan(read_search(file, parse_overrides(settings)), principle, repeats)
-    terminal = console(error=True)
+    config, terminal = read_search(file, parse_overrides(settings)), console(error=True)
+    check_search(config)
+    planned = plan(config, principle, repeats)
 
     def tell(sentence: str) -> None:
         terminal.print(sentence, markup=False, soft_wrap=True)
@@ -125,10 +129,13 @@ def calibrate(file: Path, trials: int, threshold: float, settings: tuple[str, ..
     from nas.calibrate import calibrate as run_calibration
     from nas.calibrate import plan
     from nas.config import parse_overrides, read_search
+    from nas.first_checks import check_search
     from nas.progress import Shown
     from nas.waiting import working
 
-    planned, terminal = plan(read_search(file, parse_overrides(settings)), trials), console(error=True)
+    config, terminal = read_search(file, parse_overrides(settings)), console(error=True)
+    check_search(config)
+    planned = plan(config, trials)
     with working(terminal, f"starting study {planned.study}") as started:
         found = run_calibration(planned, runs, threshold=threshold, progress=Shown(terminal, started))
     if found is None:

@@ -102,7 +102,9 @@ def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Runs) -> 
 @click.option(
     "--resolution", type=click.IntRange(1, 4096), help="Of the crops, in pixels; that of the weights by default."
 )
-@click.option("--random-seed", type=click.IntRange(0), help="Of the split of the data; that of the weights by default.")
+@click.option(
+    "--random-seed", type=click.IntRange(0, 2**31 - 1), help="Of the split of the data; that of the weights by default."
+)
 @JSON
 @RUNS
 def evaluate(

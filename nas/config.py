@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from nas.samplers.options import DEFAULT, SamplerConfig, of_earlier_release
 from search_spaces.errors import RequestError
 from search_spaces.yaml_files import Document, read_file, read_text, validate
 from trainers.named_recipes import with_recipe
@@ -19,7 +20,21 @@ from trainers.source import DataSource
 Limit = Literal["macs", "params", "activation_bytes", "peak_memory_bytes", "latency_ms", "measured_memory_bytes"]
 MEASURED = ("latency_ms", "measured_memory_bytes")
 Objective = Literal["error", Limit]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+LETTERS = 64  # of a name, at most
+
+
+def check_name(name: str) -> str:
+    """Return a name that can be a folder's; ValueError, which reads on after a key, where it cannot."""
+    if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LETTERS - 1}}}", name):
+        text = repr(name) if len(name) <= LETTERS else f"{name[:24]!r}... ({len(name)} letters)"
+        raise ValueError(
+            f"{text} is no name: up to {LETTERS} letters from a to z, digits, '.', '_' and '-' are allowed, the first "
+            "a letter or digit"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]
 
 # What may change between two runs of one study: how much and where, never what is measured.
 DATA_SPLIT = "data_split"  # stored beside the file's keys: how many pictures are in which part; the data digest binds
@@ -51,14 +66,6 @@ def _by_source(value: Any) -> Any:
 
 
 Data = Annotated[DataSource, BeforeValidator(_by_source), PlainSerializer(DataSource.as_data)]
-
-
-class SamplerConfig(Strict):
-    """Who is tried next. ``population``: of nsga2; ``startup``: random trials before tpe models."""
-
-    name: Literal["random", "tpe", "nsga2"] = "nsga2"
-    population: Annotated[int, Field(ge=2, le=10_000)] = 32
-    startup: Annotated[int, Field(ge=1, le=10_000)] = 16
 
 
 class TargetConfig(Strict):
@@ -200,7 +207,7 @@ class SearchConfig(Strict):
     data: Data
     seeds: tuple[str, ...] = ("inception-v3",)
     trials: Annotated[int, Field(ge=1, le=10_000_000)]
-    sampler: Annotated[SamplerConfig, BeforeValidator(_by_name)] = SamplerConfig()
+    sampler: SamplerConfig = DEFAULT
     random_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     objectives: tuple[Objective, ...] = Field(default=("error", "macs"), min_length=1)
     limits: dict[Limit, Annotated[float, Field(gt=0)]] = {}
@@ -283,6 +290,8 @@ class SearchConfig(Strict):
     def from_data(data: Mapping[str, Any]) -> "SearchConfig":
         """Read what ``as_data`` gave or a ledger keeps, or the content of a search file."""
         known = {key: value for key, value in data.items() if key not in (SPACE_DIGEST, DATA_SPLIT)}
+        if "sampler" in known:
+            known["sampler"] = of_earlier_release(known["sampler"])
         return validate(SearchConfig, Document(known, "search", {}), "a search file")
 
 

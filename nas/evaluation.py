@@ -10,7 +10,9 @@ from nas.conclude import settings, trained_architecture, trained_state
 from nas.study import Found
 from results.export.weights import fitting_graph
 from search_spaces.architecture import Architecture
-from search_spaces.errors import RequestError
+from search_spaces.errors import RequestError, ResolutionError
+from search_spaces.operations import Window
+from search_spaces.sides import sides_that_work
 from trainers.source import DataSource
 
 if TYPE_CHECKING:
@@ -81,28 +83,31 @@ def evaluate_found(
     ``resolution`` and ``random_seed`` (of the split) are by default those that the weights were trained with. Raises
     RequestError where weights, classes or pictures do not fit together.
     """
-    from trainers.data import load
-    from trainers.evaluate import Member, evaluate
-
+    _check_there(found, weights, source)
     architecture, members = _members(found, weights)
     for member in members:
         _check_architecture(member, architecture)
     first = members[0]
     source, random_seed = _pictures(source, random_seed, first.trained)
     trained_at = int(first.about.get("resolution", architecture.resolution))
-    resolution = resolution or trained_at
+    resolution = trained_at if resolution is None else resolution
+    check_side(architecture, resolution, trained_at)
+    from trainers.data import load
+    from trainers.evaluate import Member, evaluate
+
     with decoding(source.source) as decoded:
         data = load(source, random_seed=random_seed, resolution=trained_at, progress=decoded)
-    plain, full = (
-        architecture.graph(resolution, classes=len(data.classes), channels=data.channels, aux=aux)
-        for aux in (False, any(key.startswith("aux") for member in members for key in member.tensors))
+    with_aux = any(key.startswith("aux") for member in members for key in member.tensors)
+    graph, plain, full = (  # weights are held against what was trained: heads may want other sizes than the rest
+        architecture.graph(side, classes=len(data.classes), channels=data.channels, aux=aux)
+        for side, aux in ((resolution, False), (trained_at, False), (trained_at, with_aux))
     )
     for member in members:
         _check_member(member, data, part)
         fitting_graph(plain, full, member.tensors)
     whole = crops == 1 and all(member.trained.get("view") == "whole" for member in members)
     scores = evaluate(
-        plain,
+        graph,
         [Member(member.tensors, _scale(member, data)) for member in members],
         data,
         _part(data, part),
@@ -124,6 +129,51 @@ def evaluate_found(
     )
 
 
+def _check_there(found: Found, weights: Sequence[Path], source: DataSource | None) -> None:
+    """Raise RequestError for what is missing, before torch is loaded, which takes seconds."""
+    if not weights and (found.study is None or found.trial is None):
+        raise RequestError(
+            f"{found.architecture.name} has no weights of its own: name some with --weights, those of 'nas train' "
+            "(best.safetensors) or of 'nas import-weights'"
+        )
+    for file in weights:
+        if not file.is_file():
+            raise RequestError(f"there are no weights {str(file)!r}: correct the path")
+    if source is not None:
+        source.check_there()
+
+
+def check_side(architecture: Architecture, side: int, trained_at: int) -> None:
+    """Raise ResolutionError, naming the smallest, where pictures of ``side`` px are too small to be told apart.
+
+    Padded windows take any size, and a stem without strides is made of them: there a picture is too small where a
+    window of the stem is larger than what it sees, or a stride finds nothing left to reduce. What weights were
+    ``trained_at`` is never refused.
+    """
+    if side == trained_at:
+        return
+    architecture.graph(side)
+    works = (at for at in sides_that_work(architecture) if at >= trained_at or _room(architecture, at))
+    smallest = min(next(works, trained_at), trained_at)
+    if side < smallest:
+        raise ResolutionError(
+            f"pictures of {side} x {side} are too small for {architecture.name}: its windows would see little but "
+            f"padding; the smallest size is {smallest} px, and the weights were trained at {trained_at}"
+        )
+
+
+def _room(architecture: Architecture, side: int) -> bool:
+    """Whether every window of the stem, and every stride, has something to see at a size of pictures."""
+    for node in architecture.graph(side):
+        window = node.operation
+        if not isinstance(window, Window):
+            continue
+        least = max(window.kernel) if node.unit == "stem" else 2 if window.stride > 1 else 1
+        if min(node.input_shapes[0][1:]) < least:
+            return False
+    return True
+
+
 def _members(found: Found, files: Sequence[Path]) -> tuple[Architecture, list[Weights]]:
     architecture = found.architecture
     if files:
@@ -132,11 +182,8 @@ def _members(found: Found, files: Sequence[Path]) -> tuple[Architecture, list[We
         return architecture, [
             Weights(str(file), *read_weights(architecture.name, architecture, file)) for file in files
         ]
-    if found.study is None or found.trial is None:
-        raise RequestError(
-            f"{architecture.name} has no weights of its own: name some with --weights, those of 'nas train' "
-            "(best.safetensors) or of 'nas import-weights'"
-        )
+    assert found.study is not None
+    assert found.trial is not None
     config = settings(found.study)
     trained = {"on": config.data.as_data(), "random_seed": config.random_seed, "view": "whole"}
     weights = Weights(

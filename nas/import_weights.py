@@ -1,9 +1,12 @@
 """Weights of torchvision and timm, or under our own names, for an architecture."""
 
+import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from nas.proxy_weights import proxy_sentence
 from nas.runs import Runs
 from nas.study import find
 from search_spaces.architecture import Architecture
@@ -30,6 +33,7 @@ def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs) -> 
     from trainers import checkpoint, foreign_file, foreign_weights
 
     file = foreign_file.read(source)
+    _refuse_proxy(architecture, file.tensors, source, file.notes)
     imported = foreign_weights.convert(architecture, file.tensors, repr(str(source)))
     data = {
         "digest": architecture.digest,
@@ -54,13 +58,28 @@ def read_weights(arch: str, architecture: Architecture, path: Path) -> "Checkpoi
     from trainers import checkpoint, foreign_file
 
     try:
-        return checkpoint.read(path)
+        found = checkpoint.read(path)
+        if "digest" not in found.data:  # of a training that does not say of what: a trial's
+            _refuse_proxy(architecture, found.tensors, path)
+        return found
     except checkpoint.NotACheckpoint as error:
         try:
-            tensors = foreign_file.read(path).tensors
+            file = foreign_file.read(path)
         except RequestError:
             raise error from None  # no weights of anybody
-        raise RequestError(_import_first(arch, architecture, path, list(tensors))) from None
+        _refuse_proxy(architecture, file.tensors, path, file.notes)
+        raise RequestError(_import_first(arch, architecture, path, list(file.tensors))) from None
+
+
+def _refuse_proxy(
+    architecture: Architecture, tensors: Mapping[str, Any], path: Path, notes: Mapping[str, str] | None = None
+) -> None:
+    """Raise RequestError where weights are of a proxy of the architecture; ``notes``: those of the file."""
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    sides = re.fullmatch(r"(\d{1,4})x\1", (notes or {}).get("resolution", ""))
+    sentence = proxy_sentence(architecture, shapes, repr(str(path)), sides and int(sides[1]))
+    if sentence is not None:
+        raise RequestError(sentence)
 
 
 def _import_first(arch: str, architecture: Architecture, path: Path, keys: list[str]) -> str:

@@ -7,16 +7,17 @@ an old study knows what the one before it knew, and proposes what that one would
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from nas.config import SamplerConfig, SearchConfig
+from nas.config import SearchConfig
 from nas.halving import Halving
 from nas.lessons import Lesson, Lessons
 from nas.rungs import Rung
 from nas.samplers.contract import Sampler
+from nas.samplers.options import RandomOptions, SamplerConfig
 from results.outcome import Measurement, Origin, Outcome, TrialRecord
 from search_spaces.genes import Genes
 
 ARMS: tuple[Origin, ...] = ("sampler", "random")
-CONTROL = SamplerConfig(name="random")
+CONTROL = RandomOptions()
 
 
 class Knowledge:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from nas.study import Found
 from nas.training import Trained, train_found
-from nas.training_file import TrainingConfig, read_training
+from nas.training_file import TrainingConfig, default_name, read_training
 from nas.training_view import TrainingView
 from search_spaces.architecture import Architecture
 from search_spaces.proxy import proxy
@@ -82,7 +82,7 @@ def read_ladder(path: Path, overrides: dict[str, object] | None = None) -> Ladde
     """Read a training file for the ladder."""
     config = read_training(path, overrides, LadderConfig)
     assert isinstance(config, LadderConfig)
-    return config.model_copy(update={"name": config.name or path.stem[:48]})
+    return config.model_copy(update={"name": config.name or default_name(path.stem[:48])})
 
 
 def rungs(config: LadderConfig) -> tuple[Rung, ...]:

@@ -142,6 +142,9 @@ def data_sentence(search: Mapping[str, Any]) -> str:
         return ""
     data = search["data"]
     skipped = f", damaged files skipped: {split['damaged']:,}" if split["damaged"] else ""
+    repeated, leaked = split.get("repeated", 0), split.get("leaked", 0)  # not recorded by earlier releases
+    skipped += f", repeated pictures, each in the part of the other: {repeated:,}" if repeated else ""
+    skipped += f", of the test part also outside it: {leaked:,}" if leaked else ""
     return (
         f"data {data if isinstance(data, str) else data['source']}: {split['training']:,} pictures for training, "
         f"{split['validation']:,} for validation, {split['test']:,} for the test, {split['classes']:,} classes"

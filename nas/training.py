@@ -14,6 +14,7 @@ from results.outcome import differences, shown
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.files import write_files
+from trainers.recipe import check_shares
 from trainers.watch import Watch
 
 if TYPE_CHECKING:
@@ -81,13 +82,14 @@ def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: Train
     """
     architecture, name = found.architecture, config.name
     assert name is not None
+    config.data.check_there()  # what costs nothing comes first: torch takes seconds
     _check_pictures(architecture, config)
+    workers = _workers(config)
     from trainers.data import load
     from trainers.training import train
 
     folder = runs / TRAININGS / name
     job = _job(found, config, folder)
-    workers = _workers(config)
     view = view or TrainingView()
     with view.decoding(config.data.source) as decoded:
         data = load(config.data, random_seed=config.of_split, resolution=config.resolution, progress=decoded)
@@ -163,8 +165,6 @@ def _job(found: Found, config: TrainingConfig, folder: Path) -> "TrainingJob":
 
 
 def _workers(config: TrainingConfig) -> int:
-    from trainers.training import check_shares
-
     if config.workers == "auto":
         from nas.doctor import gpus
 

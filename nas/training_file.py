@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nas.config import Data, Name, RayConfig, Strict, with_overrides
+from nas.config import LETTERS, Data, Name, RayConfig, Strict, check_name, with_overrides
 from search_spaces.architecture import Architecture
+from search_spaces.errors import RequestError
 from search_spaces.yaml_files import read_file, validate
 from trainers.named_recipes import with_recipe
 from trainers.recipe import Recipe
@@ -55,7 +56,18 @@ def read_training(
     return config.model_copy(update={"data": config.data.beside(path.parent)})
 
 
+def default_name(name: str) -> str:
+    """Check a name that comes of a file's; RequestError, with how to give another, where it is none."""
+    try:
+        return check_name(name)
+    except ValueError as error:
+        raise RequestError(f"{error}; it comes of the file's name: give another with --set name=NAME") from None
+
+
 def for_architecture(config: TrainingConfig, architecture: Architecture, file: str) -> TrainingConfig:
-    """Fill in the name (of the architecture and the ``file``) and the resolution where a file leaves them open."""
-    name = config.name or f"{architecture.name}-{file}"[:64]
+    """Fill in the name (of the architecture and the ``file``) and the resolution where a file leaves them open.
+
+    Raises RequestError where these give no name.
+    """
+    name = config.name or default_name(f"{architecture.name}-{file}"[:LETTERS])
     return config.model_copy(update={"name": name, "resolution": config.resolution or architecture.resolution})

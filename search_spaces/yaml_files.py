@@ -274,7 +274,6 @@ _BOUNDS = {
     "less_than": "less than {lt:g}",
     "less_than_equal": "{le:g} or less",
     "literal_error": "{expected}",
-    "string_pattern_mismatch": "text of the form {pattern}",
 }
 
 

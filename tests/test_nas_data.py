@@ -91,7 +91,8 @@ def test_the_split_is_recorded_and_shown(root: Path, clean: Study, capsys: pytes
     loaded = data.load(root, resolution=12)
     assert clean.record.search[DATA_SPLIT] == loaded.split_facts()
     assert clean.record.search[DATA_SPLIT] | {"digest": ""} == {
-        "classes": 3, "training": 108, "validation": 36, "test": 36, "damaged": 0, "random_seed": 0, "digest": "",
+        "classes": 3, "training": 108, "validation": 36, "test": 36, "damaged": 0, "repeated": 0, "leaked": 0,
+        "random_seed": 0, "digest": "",
     }  # fmt: skip
     nas(["status", "s", "--runs", str(clean.runs)], standalone_mode=False)
     assert (

@@ -1,6 +1,7 @@
 """Evaluations by command: weights of trainings, of trials and of others; crops, ensembles, parts; what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from click.testing import CliRunner
 from pictures import write_folder
 
 from nas.cli import nas
-from nas.evaluation import evaluate_found
+from nas.evaluation import check_side, evaluate_found
 from nas.study import Found
 from nas.training import train_found
 from nas.training_file import for_architecture, read_training
-from search_spaces.architecture import Architecture, Module, Stage
+from search_spaces.architecture import Architecture, Aux, Module, Stage
 from search_spaces.errors import RequestError
-from search_spaces.operations import Conv
+from search_spaces.operations import Conv, Linear, Pool
+from search_spaces.proxy import proxy
+from search_spaces.seeds import seed
 from trainers.checkpoint import read, write
 from trainers.data import load, test_part
 from trainers.network import build
@@ -93,12 +96,11 @@ def test_pictures_are_scaled_as_those_that_the_weights_were_trained_on(runs, tmp
     digits = load("digits", random_seed=0)
     held = test_part(digits)
     pixels = held.read(torch.arange(len(held))).numpy()[..., 0]
-    bright = np.rint(pixels * (255 / 16)).astype(np.uint8)
     keep = np.argsort(held.labels.numpy(), kind="stable")[: len(held) - 100]  # other classes' shares: another mean
     labels = np.concatenate([held.labels.numpy()[keep], np.arange(10).repeat(5)])
-    bright = np.concatenate([bright[keep], np.zeros((50, 8, 8), np.uint8)])
+    dark = np.concatenate([pixels[keep], np.random.default_rng(0).integers(0, 3, (50, 8, 8), dtype=np.uint8)])
+    bright = np.rint(dark * (255 / 16)).astype(np.uint8)
     np.savez(tmp_path / "bright.npz", images=bright, labels=labels)
-    dark = np.concatenate([pixels[keep], np.zeros((50, 8, 8), np.uint8)])
     batch = torch.from_numpy(dark).float()[:, None]
     mean, deviation = (torch.tensor(value)[:, None, None] for value in (digits.mean, digits.deviation))
     with torch.inference_mode():
@@ -195,5 +197,32 @@ def test_what_does_not_fit_is_refused_with_a_sentence(runs, tmp_path):
     two = write_folder(tmp_path / "two", {"red": 10, "blue": 10}, size=(8, 8))
     with pytest.raises(RequestError, match=r"tell 10 classes apart, and .* has 2"):
         evaluate_found(Found(TINY), [best(runs)], DataSource(str(two)))
-    with pytest.raises(RequestError, match="cannot be read"):
+    with pytest.raises(RequestError, match=r"there are no weights .*none\.safetensors': correct the path"):
         evaluate_found(Found(TINY), [tmp_path / "none.safetensors"], DataSource("digits"))
+
+
+def test_pictures_too_small_to_be_told_apart_are_refused_with_the_smallest_size(runs):
+    """Padded windows would take any size; what weights were trained at stays allowed."""
+    for side in (1, 2):
+        with pytest.raises(RequestError, match=f"pictures of {side} x {side} are too small .* smallest size is 3 px"):
+            evaluate_found(Found(TINY), [best(runs)], None, resolution=side)
+    assert evaluate_found(Found(TINY), [best(runs)], None, resolution=3).resolution == 3
+    small = proxy(seed("inception-v3"), 8, 0.125)  # strides in its stages
+    check_side(small, 3, 8)
+    check_side(small, 2, 2)
+    with pytest.raises(RequestError, match="the smallest size is 3 px, and the weights were trained at 8"):
+        check_side(small, 2, 8)
+    with pytest.raises(RequestError, match="the smallest side that works is 75"):
+        check_side(seed("inception-v3"), 40, 299)
+
+
+def test_heads_that_want_larger_pictures_do_not_hinder_an_evaluation(tmp_path):
+    """Auxiliary heads have weights for the size of the training, and no part in an evaluation."""
+    heads = (Aux(1, 1, (Pool((5, 5), same=False), Linear(4))),)
+    architecture = replace(TINY, aux=heads)
+    state = build(architecture.graph(8, classes=10, channels=1, aux=True), initialise=0).state_dict()
+    trained = {"mean": [5.0], "deviation": [6.0], "white": 16}
+    write(tmp_path / "w.safetensors", state, {"resolution": 8, "trained": trained})
+    for side in (4, 12):
+        found = evaluate_found(Found(architecture), [tmp_path / "w.safetensors"], DataSource("digits"), resolution=side)
+        assert found.scores.pictures == 359

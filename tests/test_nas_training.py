@@ -103,6 +103,15 @@ def test_a_training_that_runs_is_not_begun_twice(folder):
         trained(folder, name="one")
 
 
+@pytest.mark.parametrize("file", ["two words", "a\nb", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "a;b"])
+def test_a_file_whose_name_cannot_be_the_trainings_is_told(folder, file):
+    sentence = "is no name: up to 64 letters .*; it comes of the file's name: give another with --set name=NAME"
+    with pytest.raises(RequestError, match=sentence):
+        for_architecture(config(folder), TINY, file)
+    assert for_architecture(config(folder, name="mine"), TINY, file).name == "mine"
+    assert for_architecture(config(folder), TINY, "x" * 99).name == f"tiny-{'x' * 59}"
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -113,6 +122,7 @@ def test_a_training_that_runs_is_not_begun_twice(folder):
             {"recipe": {"base": "inception-v3", "warmup_epochs": 100}},
             "warmup_epochs is 100 in a training of 100 epochs",
         ),
+        ({"name": "a/b"}, "name: 'a/b' is no name: up to 64 letters"),
         ({"data": "digit"}, "there is no data set 'digit'.*did you mean 'digits'"),
     ],
 )
@@ -145,8 +155,10 @@ def test_two_workers_train_through_ray_and_go_on_alone(folder):
 
 @pytest.mark.filterwarnings("ignore")
 def test_more_workers_than_ray_has_are_refused(folder, monkeypatch):
+    from nas.executors.ray_cluster import Machine
+
     monkeypatch.setattr("nas.executors.ray_train.connect", lambda *asked: False)
-    monkeypatch.setattr("nas.executors.ray_train.has", lambda: (4.0, 0.0))
+    monkeypatch.setattr("nas.executors.ray_train.machines", lambda: [Machine(4.0, 0.0)])
     with pytest.raises(RequestError, match="32 workers need a CPU each, but Ray has 4 CPUs and 0 GPUs"):
         trained(folder, workers=32, name="many")
 

@@ -146,6 +146,29 @@ def test_a_touched_cache_that_is_whole_is_kept(
     os.utime(place(own_cache) / PICTURES, ns=(1, 1))  # as a copy to another machine does
     monkeypatch.setattr(cache, "decoded", None)
     assert len(cached(listing, resolution=12).pixels) == 70
+    monkeypatch.setattr(cache, "finish_digest", None)
+    assert len(cached(listing, resolution=12).pixels) == 70  # it is not read whole again
+    assert not list(own_cache.rglob("*.partial"))
+
+
+def test_a_touched_cache_that_cannot_be_written_is_read_whole_every_time(
+    listing: Listing, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cached(listing, resolution=12)
+    os.utime(place(own_cache) / PICTURES, ns=(1, 1))
+    written = (place(own_cache) / ABOUT).read_bytes()
+
+    def refused(*arguments: object) -> None:
+        raise RequestError("cannot be written")
+
+    monkeypatch.setattr(cache, "decoded", None)
+    monkeypatch.setattr(cache, "write_files", refused)
+    with caplog.at_level(logging.INFO, "nas.trainers"):
+        for _ in range(2):
+            assert len(cached(listing, resolution=12).pixels) == 70
+    assert len(caplog.messages) == 2
+    assert all("cannot be written down" in said for said in caplog.messages)
+    assert (place(own_cache) / ABOUT).read_bytes() == written
 
 
 def spoil(listing: Listing, count: int) -> Listing:

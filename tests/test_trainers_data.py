@@ -66,7 +66,7 @@ def test_pixels_stay_with_their_labels(digits: data.DataSet) -> None:
 def test_the_test_part_is_no_attribute(digits: data.DataSet) -> None:
     assert {field.name for field in fields(digits)} == {
         "source", "classes", "channels", "resolution", "random_seed", "train", "validation", "test_pictures",
-        "damaged", "mean", "deviation", "white", "split_digest", "digest",
+        "damaged", "repeated", "leaked", "mean", "deviation", "white", "split_digest", "digest",
     }  # fmt: skip
 
 
@@ -77,6 +77,8 @@ def test_facts_are_plain(digits: data.DataSet) -> None:
         "validation": 360,
         "test": 359,
         "damaged": 0,
+        "repeated": 0,
+        "leaked": 0,
         "random_seed": 0,
         "digest": digits.split_digest,
     }
@@ -143,13 +145,13 @@ def test_a_wrong_source_is_told(wrong: dict[str, object], sentence: str) -> None
 
 
 def test_a_class_too_small_to_be_split_is_told(tmp_path: Path) -> None:
-    pixels, labels = np.zeros((13, 4, 4), np.uint8), np.array([0] * 10 + [1] * 3)
-    np.savez(tmp_path / "few.npz", images=pixels, labels=labels)
+    pixels = np.arange(14 * 16, dtype=np.uint8).reshape(14, 4, 4)
+    np.savez(tmp_path / "few.npz", images=pixels[:13], labels=np.array([0] * 10 + [1] * 3))
     with pytest.raises(
         RequestError, match=r"class '1' of .* has 3 pictures .* 60% training, .*: at least 4 are needed"
     ):
         data.load(tmp_path / "few.npz")
-    np.savez(tmp_path / "few.npz", images=np.zeros((14, 4, 4), np.uint8), labels=np.array([0] * 10 + [1] * 4))
+    np.savez(tmp_path / "few.npz", images=pixels, labels=np.array([0] * 10 + [1] * 4))
     found = data.load(tmp_path / "few.npz")
     for part in (found.train, found.validation, data.test_part(found)):
         assert set(part.labels.tolist()) == {0, 1}

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from search_spaces.errors import RequestError
 from trainers.collection import Collection, Integers, Pixels, in_memory
-from trainers.source import missing
+from trainers.source import DataSource
 
 WHOLE = (("images", "labels"), ("x", "y"))
 TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"))
@@ -29,9 +29,8 @@ ALLOWED = "uint8 of the form (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 to 4
 
 def read_arrays(source: str) -> Collection:
     """Read an ``.npz`` file; RequestError for one that holds something else. Nothing in it is ever unpickled."""
+    DataSource(source).check_there()
     path = Path(source)
-    if not path.is_file():
-        raise missing(source if "/" in source else f"./{source}")
     status = path.stat()
     return _read(source, str(path.resolve()), status.st_size, status.st_mtime_ns)
 

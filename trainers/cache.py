@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,6 +60,12 @@ class Listing:
 
 class _Damaged(Exception):
     """Something is there, but it is not a whole cache."""
+
+
+class _Opened(NamedTuple):
+    pictures: Collection
+    about: dict[str, Any]
+    changed_ns: int  # when the pictures were, as their file says
 
 
 def cache_folder() -> Path:
@@ -112,8 +118,10 @@ def _cached(
                 _make(place, listing, side, damaged, progress, exact=exact)
                 found = _open(place, listing)
                 assert found is not None
-    _check_damaged(listing, json.loads((place / ABOUT).read_text(encoding="utf-8"))["damaged"], damaged)
-    return found
+    _check_damaged(listing, found.about["damaged"], damaged)
+    if found.changed_ns != found.about["written_ns"]:
+        _remember_time(place, found)
+    return found.pictures
 
 
 def _shared_side(listing: Listing, most: int | None) -> int | None:
@@ -133,11 +141,11 @@ def _shared_side(listing: Listing, most: int | None) -> int | None:
 # ---------------------------------------------------------------------------------------------------------- reading it
 
 
-def _open(place: Path, listing: Listing) -> Collection | None:
+def _open(place: Path, listing: Listing) -> _Opened | None:
     """Map a cache; None where there is none. Raises _Damaged.
 
     Sizes and the small file's digest are always checked; the digest of all pixels where the large file was touched
-    since it was written.
+    since it was written, or found to be whole.
     """
     if not place.exists():
         return None
@@ -164,7 +172,7 @@ def _open(place: Path, listing: Listing) -> Collection | None:
             if finish_digest(digest, shape, labels, held_out, classes) != about["digest"]:
                 raise _Damaged(f"{PICTURES} is not what was written")
         pixels = np.memmap(place / PICTURES, np.uint8, "r", shape=shape)
-        return Collection(
+        collection = Collection(
             pixels,
             labels,
             held_out,
@@ -173,9 +181,25 @@ def _open(place: Path, listing: Listing) -> Collection | None:
             str(about["digest"]),
             damaged=len(about["damaged"]),
             original=lambda row: _whole(listing, int(files[row])),
+            named=lambda row: listing.files[int(files[row])],
         )
+        return _Opened(collection, about, status.st_mtime_ns)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise _Damaged(f"{type(error).__name__}: {error}") from None
+
+
+def _remember_time(place: Path, found: _Opened) -> None:
+    """Write down the time of a file of pictures that was touched and is whole, so that it is not read again for that.
+
+    Where that cannot be written, as in a cache that others keep, it is read whole every time.
+    """
+    try:
+        with _lock(place.parent):
+            now = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+            if now == found.about and os.stat(place / PICTURES).st_mtime_ns == found.changed_ns:
+                write_files(place, {ABOUT: json.dumps(now | {"written_ns": found.changed_ns}, indent=1).encode()})
+    except (OSError, ValueError) as error:  # not ours to write, or replaced meanwhile
+        logger.info("the time of %s cannot be written down (%s)", place / PICTURES, error)
 
 
 def _whole(listing: Listing, file: int) -> Pixels:

@@ -5,6 +5,7 @@ Pictures stay uint8 as they were stored, a quarter of float32's memory, until a 
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ from search_spaces.errors import RequestError
 from trainers.cache import Progress, cached
 from trainers.collection import Collection, Integers, Pixels, in_memory
 from trainers.source import MAX_SIDE, DataSource
+from trainers.split import repeats, split
+
+logger = logging.getLogger("nas.trainers")
 
 ORIGINALS = 64  # that are decoded at a time
 ORIGINAL_BYTES = 16 * 2**20  # of those that are evaluated at a time: five photographs of a megapixel
@@ -82,6 +86,8 @@ class DataSet:
 
     ``resolution``: the side in pixels that networks are given. ``mean`` and ``deviation``: per channel, over the
     training part, in stored units, of which ``white`` is the largest. ``test_pictures``: how many the test part holds.
+    ``repeated``: how many pictures are the same as another, all of them in one part with it; ``leaked``: how many of
+    a test part that the source brings are outside it too.
     ``split_digest``: SHA-256 of which picture is in which part; ``digest``: of that and of all pixels and labels as
     they are stored, whatever the resolution.
     """
@@ -95,6 +101,8 @@ class DataSet:
     validation: Part
     test_pictures: int
     damaged: int
+    repeated: int
+    leaked: int
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     white: int
@@ -114,6 +122,8 @@ class DataSet:
             "validation": len(self.validation),
             "test": self.test_pictures,
             "damaged": self.damaged,
+            "repeated": self.repeated,
+            "leaked": self.leaked,
             "random_seed": self.random_seed,
             "digest": self.split_digest,
         }
@@ -166,7 +176,10 @@ def load(
     if not isinstance(source, DataSource):
         source = DataSource(str(source))
     whole = _collection(source, resolution, progress)
-    train, validation, test = rows = _split(whole, source, random_seed)
+    train, validation, test = rows = split(whole, source, random_seed)
+    found = repeats(whole)
+    if (sentence := found.sentence(source.source, whole.named)) is not None:
+        _warn(sentence)
     split_digest = hashlib.sha256(b"".join(part.astype("<i8").tobytes() + b"|" for part in rows)).hexdigest()
     mean, deviation = whole.moments(train)
     return DataSet(
@@ -179,6 +192,8 @@ def load(
         validation=_part(whole, validation),
         test_pictures=len(test),
         damaged=whole.damaged,
+        repeated=found.count,
+        leaked=len(found.leaked),
         mean=mean,
         deviation=deviation,
         white=whole.white,
@@ -187,10 +202,16 @@ def load(
     )
 
 
+@cache
+def _warn(sentence: str) -> None:
+    """Warn once, however often a command loads its data."""
+    logger.warning("%s", sentence)
+
+
 def test_part(data: DataSet) -> Part:
     """Return the test part. Only the final evaluation after a search may call this (trainers/evaluate.py)."""
     whole = _collection(data.source, data.resolution, None)
-    return _part(whole, _split(whole, data.source, data.random_seed)[2])
+    return _part(whole, split(whole, data.source, data.random_seed)[2])
 
 
 def whole_set(data: DataSet) -> Part:
@@ -232,49 +253,3 @@ def _digits() -> Collection:
 
 def _part(whole: Collection, rows: Integers) -> Part:
     return Part(torch.from_numpy(whole.labels[rows]), rows, whole.pixels, whole.original)
-
-
-# ----------------------------------------------------------------------------------------------------------- splitting
-
-
-def _split(whole: Collection, source: DataSource, random_seed: int) -> tuple[Integers, Integers, Integers]:
-    """Rows of training, validation and test, with the same shares of every class in each.
-
-    Where the source has a test part of its own, that is it, and the others are split into training and validation.
-    """
-    given = bool(whole.held_out.any())
-    if given and source.test is not None:
-        raise RequestError(
-            f"data.test is {source.test:g}, but {source.source!r} has a test part of its own: leave data.test out"
-        )
-    validation, test = source.shares
-    shares = (1 - validation, validation) if given else (1 - validation - test, validation, test)
-    generator = np.random.Generator(np.random.PCG64(random_seed))
-    parts: tuple[list[Integers], ...] = tuple([] for _ in shares)
-    for label, name in enumerate(whole.classes):
-        members = generator.permutation(np.flatnonzero((whole.labels == label) & ~whole.held_out))
-        ends = _ends(shares, len(members))
-        chunks = np.split(members, ends)
-        if not all(map(len, chunks)):
-            words = ("training", "validation", "test")[: len(shares)]
-            raise RequestError(
-                f"the class {name!r} of {source.source!r} has {len(members)} pictures to be split into "
-                f"{', '.join(f'{share:.0%} {word}' for share, word in zip(shares, words, strict=True))}: at least "
-                f"{_fewest(shares)} are needed, one for each part; add some, or remove the class"
-            )
-        for found, chunk in zip(parts, chunks, strict=True):
-            found.append(chunk)
-    train, held, *rest = (np.sort(np.concatenate(chunks)) for chunks in parts)
-    return train, held, rest[0] if rest else np.flatnonzero(whole.held_out)
-
-
-def _ends(shares: tuple[float, ...], count: int) -> Integers:
-    return np.rint(np.round(np.cumsum(shares[:-1]) * count, 9)).astype(np.int64)
-
-
-def _fewest(shares: tuple[float, ...]) -> int:
-    """Pictures of a class from which on every part gets one."""
-    few = len(shares)
-    while not all(np.diff([0, *_ends(shares, few), few])):
-        few += 1
-    return few

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from search_spaces.errors import RequestError
 from trainers.cache import Listing
-from trainers.source import SUPPORTED, missing
+from trainers.source import DataSource
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 TRAIN, TEST = "train", "test"
@@ -33,11 +33,8 @@ class _File:
 
 def list_folder(source: str) -> Listing:
     """Find the classes and pictures of a folder; RequestError where there are none, or too few, or a class is empty."""
+    DataSource(source).check_there()
     root = Path(source)
-    if not root.exists():
-        raise missing(source)
-    if not root.is_dir():
-        raise RequestError(f"{source!r} cannot be read as a data set: {SUPPORTED}")
     names = _folders(root)
     given = _given_parts(source, names, root)
     parts = given or [("", names)]

@@ -6,6 +6,7 @@ and nothing else. Sizes are checked before anything is unpacked, so that no smal
 
 import hashlib
 import io
+import json
 import pickletools
 import re
 import struct
@@ -39,11 +40,15 @@ _HOW = "give a state dict, as torch.save(network.state_dict(), FILE) or safetens
 
 @dataclass(frozen=True)
 class ForeignFile:
-    """The tensors of a weight file by name, on the CPU, and the SHA-256 of the whole file."""
+    """The tensors of a weight file by name, on the CPU, and the SHA-256 of the whole file.
+
+    ``notes``: the texts that a safetensors file keeps beside its tensors, anybody's.
+    """
 
     path: Path
     tensors: dict[str, Tensor]
     sha256: str
+    notes: dict[str, str]
 
 
 def read(path: Path) -> ForeignFile:
@@ -63,7 +68,7 @@ def read(path: Path) -> ForeignFile:
         raise RequestError(
             f"{str(path)!r} cannot be read as weights: it is cut off, damaged or something else; {_HOW}"
         ) from error
-    return ForeignFile(path, _tensors(path, data), hashlib.sha256(content).hexdigest())
+    return ForeignFile(path, _tensors(path, data), hashlib.sha256(content).hexdigest(), _notes(content))
 
 
 def _content(path: Path) -> bytes:
@@ -87,6 +92,14 @@ def _parse(path: Path, content: bytes) -> Any:
     else:
         raise RequestError(f"{str(path)!r} is neither a safetensors file nor one of torch.save: {_HOW}")
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def _notes(content: bytes) -> dict[str, str]:
+    """The texts in the header of a safetensors file, which was read as one before; nothing for others."""
+    if content[:4] == b"PK\x03\x04" or content[:1] == b"\x80":
+        return {}
+    (length,) = struct.unpack("<Q", content[:8])
+    return dict(json.loads(content[8 : 8 + length]).get("__metadata__") or {})
 
 
 def _check_zip(path: Path, content: bytes) -> None:

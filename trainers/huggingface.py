@@ -14,7 +14,7 @@ from typing import Any
 
 from search_spaces.errors import RequestError
 from trainers.cache import Listing
-from trainers.source import HUGGING_FACE
+from trainers.source import HUGGING_FACE, needs_datasets
 
 TRAIN, OTHERS = "train", ("validation", "test")  # in the order in which one stands in for the other, from the end
 
@@ -24,10 +24,7 @@ def list_dataset(source: str, label: str | None) -> Listing:
     try:
         import datasets
     except ImportError:
-        raise RequestError(
-            f"{source!r} needs the package datasets: pip install 'inception-nas[huggingface]', or use a folder "
-            "of pictures"
-        ) from None
+        raise needs_datasets(source) from None
     name, _, config = source.removeprefix(HUGGING_FACE).partition(":")
     try:
         if (Path(name) / "dataset_dict.json").is_file() or (Path(name) / "dataset_info.json").is_file():

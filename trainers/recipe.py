@@ -124,3 +124,12 @@ class Recipe:
         if not any(value == each and type(value) is type(each) for each in allowed):  # 1 equals True
             choices = ", ".join(str(choice) for choice in allowed)
             raise RequestError(f"{name} is {value!r}: allowed are {choices}; change it in the recipe", (name,))
+
+
+def check_shares(batch_size: int, workers: int) -> None:
+    """Raise RequestError where a batch cannot be shared evenly, at least two pictures (for the batch norms) each."""
+    if batch_size % workers or batch_size < 2 * workers:
+        raise RequestError(
+            f"a batch of {batch_size} cannot be shared evenly by {workers} workers, two pictures each or more: "
+            f"set recipe.batch_size to a multiple of {workers}, {2 * workers} or more"
+        )

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, fields, replace
+from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -79,6 +80,18 @@ class DataSource:
         """Of validation and test, where the source has no test part of its own."""
         return self.validation, SHARES[1] if self.test is None else self.test
 
+    def check_there(self) -> None:
+        """Raise RequestError where there is no such source on this machine; what is in it is not looked at."""
+        path = Path(self.source)
+        if self.kind == "arrays" and not path.is_file():
+            raise missing(self.source if "/" in self.source else f"./{self.source}")
+        if self.kind == "folder" and not path.exists():
+            raise missing(self.source)
+        if self.kind == "folder" and not path.is_dir():
+            raise RequestError(f"{self.source!r} cannot be read as a data set: {SUPPORTED}")
+        if self.kind == "huggingface" and find_spec("datasets") is None:
+            raise needs_datasets(self.source)
+
     def beside(self, folder: Path) -> "DataSource":
         """Return the source with its path read from ``folder`` if it exists there, else as it is."""
         if self.kind in ("folder", "arrays") and (folder / self.source).exists():
@@ -98,6 +111,13 @@ class DataSource:
     def from_data(data: dict[str, Any] | str) -> "DataSource":
         """Read what ``as_data`` gave."""
         return DataSource(data) if isinstance(data, str) else DataSource(**data)
+
+
+def needs_datasets(source: str) -> RequestError:
+    """Return the error for a data set of Hugging Face without its package."""
+    return RequestError(
+        f"{source!r} needs the package datasets: pip install 'inception-nas[huggingface]', or use a folder of pictures"
+    )
 
 
 def missing(source: str) -> RequestError:

@@ -20,7 +20,7 @@ from trainers.fit import Diverged, EpochResult, Fit
 from trainers.journal import Journal
 from trainers.memory import is_out_of_memory, predict_training, size_text
 from trainers.network import build
-from trainers.recipe import Recipe
+from trainers.recipe import Recipe, check_shares
 from trainers.source import DataSource
 from trainers.watch import Watch
 from trainers.world import World
@@ -115,15 +115,6 @@ def _keep(fit: Fit, journal: Journal | None, folder: Path) -> None:
     if journal is not None:
         journal.epoch(fit)
         fit.save(folder / CHECKPOINTS)
-
-
-def check_shares(batch_size: int, workers: int) -> None:
-    """Raise RequestError where a batch cannot be shared evenly, at least two pictures (for the batch norms) each."""
-    if batch_size % workers or batch_size < 2 * workers:
-        raise RequestError(
-            f"a batch of {batch_size} cannot be shared evenly by {workers} workers, two pictures each or more: "
-            f"set recipe.batch_size to a multiple of {workers}, {2 * workers} or more"
-        )
 
 
 def _journal(job: TrainingJob, data: DataSet, fit: Fit, world: World) -> AbstractContextManager[Journal | None]:

@@ -1,0 +1,67 @@
+"""Weights of a proxy that are given for the architecture for which it stands: how they are told, and what is said."""
+
+from collections.abc import Mapping
+
+from search_spaces.architecture import Architecture
+from search_spaces.operations import Conv
+from search_spaces.proxy import CHANNEL_STEP, scaled
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_ROUND = tuple(part / 16 for part in range(1, 16)) + tuple(part / 20 for part in range(1, 20)) + (1 / 3, 2 / 3)
+
+
+def proxy_sentence(architecture: Architecture, shapes: Shapes, file: str, resolution: int | None = None) -> str | None:
+    """Say of which proxy of the architecture the weights of a file are, and what to do; None if they are of none.
+
+    ``shapes``: of all tensors by name. ``resolution``: of the proxy's pictures in pixels, where the file says it.
+    """
+    width = proxy_width(architecture, shapes)
+    if width is None:
+        return None
+    at = f" at {resolution} px" if resolution else ""
+    return (
+        f"{file} holds weights of a proxy of {architecture.name} (width {width:.3g}{at}), as a trial trains it, and "
+        f"not of {architecture.name} itself: name the trial (STUDY:NUMBER) without these weights, which it has, or "
+        "train the architecture in full first ('nas train') and give the best.safetensors that comes of it"
+    )
+
+
+def proxy_width(architecture: Architecture, shapes: Shapes) -> float | None:
+    """Return the width multiplier of the proxy that weights are of; None where they are of no proxy.
+
+    ``shapes``: of the tensors, as a built network or an exported file names them. Several multipliers round to the same
+    weights: of these a plain one. 1 where only the stem is another, for smaller pictures.
+    """
+    full, given = _convolutions(architecture), _of(shapes)
+    if full.keys() != given.keys():
+        return None
+    if full == given:
+        stem = {f"{node.name}.conv.weight" for node in architecture.graph() if node.unit == "stem" and node.params}
+        return (
+            None if stem == {key for key in shapes if key.startswith("stem.") and key.endswith("conv.weight")} else 1.0
+        )
+    if all(given[key][0] == full[key][0] for key in full):
+        return None
+    widest = max(full, key=lambda key: full[key][0])
+    middle, half = given[widest][0] / full[widest][0], CHANNEL_STEP / 2 / full[widest][0]
+    likely = [width for width in sorted(_ROUND, key=lambda width: abs(width - middle)) if abs(width - middle) <= half]
+    fine = (middle + half * step / 8 for step in range(-8, 9))
+    found = (
+        width for width in (*likely, *fine) if 0 < width < 1 and _convolutions(scaled(architecture, width)) == given
+    )
+    return next(found, None)
+
+
+def _convolutions(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights of all convolutions in the stages: low resolution changes the stem alone."""
+    return {
+        f"{node.name}.conv.weight": (node.operation.width, node.input_shapes[0].channels, *node.operation.kernel)
+        for node in architecture.graph()
+        if isinstance(node.operation, Conv) and node.unit.startswith("stage")
+    }
+
+
+def _of(shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    ours = (key for key in shapes if key.startswith("stage") and key.endswith(".conv.weight"))
+    return {key: tuple(shapes[key]) for key in ours}

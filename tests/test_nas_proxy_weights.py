@@ -1,0 +1,70 @@
+"""Weights of a proxy that are given for the whole architecture: by their shapes, and with what to do instead."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.conclude import export_found
+from nas.import_weights import import_weights, read_weights
+from nas.proxy_weights import proxy_width
+from nas.study import Found
+from results.export.to_python import export_python
+from results.export.weights import key_shapes
+from search_spaces.architecture import Architecture
+from search_spaces.errors import RequestError
+from search_spaces.proxy import proxy, scaled
+from search_spaces.seeds import seed
+from search_spaces.space import space
+from trainers import checkpoint
+
+WHOLE = seed("inception-v3")
+
+
+def shapes(architecture: Architecture, resolution: int) -> dict[str, tuple[int, ...]]:
+    return key_shapes(architecture.graph(resolution, classes=10, channels=1))
+
+
+def state(resolution: int, width: float) -> dict[str, torch.Tensor]:
+    return {key: torch.zeros(shape) for key, shape in shapes(proxy(WHOLE, resolution, width), resolution).items()}
+
+
+@pytest.mark.parametrize(("resolution", "width"), [(8, 0.125), (32, 0.25), (299, 0.5), (8, 1.0), (16, 0.37), (8, 0.01)])
+def test_the_width_is_one_that_gives_these_weights(resolution: int, width: float) -> None:
+    given = shapes(proxy(WHOLE, resolution, width), resolution)
+    found = proxy_width(WHOLE, given)
+    assert found is not None
+    assert shapes(proxy(WHOLE, resolution, found), resolution) == given
+    if width in (0.125, 0.25, 0.5, 1.0):
+        assert found == width
+
+
+def test_other_weights_are_of_no_proxy() -> None:
+    assert proxy_width(WHOLE, shapes(WHOLE, 299)) is None
+    assert proxy_width(WHOLE, shapes(seed("googlenet"), 224)) is None
+    assert proxy_width(scaled(WHOLE, 0.5), shapes(WHOLE, 299)) is None  # wider
+    assert proxy_width(WHOLE, {}) is None
+    other = space("inception").sample(random_seed=0)
+    assert proxy_width(WHOLE, shapes(proxy(other, 8, 0.125), 8)) is None
+
+
+def test_every_command_says_so_and_what_to_do(tmp_path: Path) -> None:
+    tensors, small = state(8, 0.125), proxy(WHOLE, 8, 0.125).named("small")
+    export_python(small, tmp_path, state=tensors, classes=10, channels=1, resolution=8, provenance={})
+    trial = tmp_path / "weights.safetensors"
+    checkpoint.write(trial, tensors, {"epochs": 3})
+    for file, at in ((tmp_path / "small.safetensors", " at 8 px"), (trial, "")):
+        said = rf"a proxy of inception-v3 \(width 0\.125{at}\).* name the trial \(STUDY:NUMBER\).*'nas train'"
+        with pytest.raises(RequestError, match=said):
+            read_weights("inception-v3", WHOLE, file)
+    with pytest.raises(RequestError, match="a proxy of inception-v3"):
+        import_weights("inception-v3", tmp_path / "small.safetensors", tmp_path / "out.safetensors", tmp_path)
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_weights_that_say_of_what_they_are_come_through(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    checkpoint.write(file, state(8, 0.125), {"digest": "another"})  # the caller compares digests
+    assert read_weights("inception-v3", WHOLE, file).data == {"digest": "another"}
+    checkpoint.write(file, state(299, 1.0), {})
+    assert export_found(Found(WHOLE), "python", tmp_path, read_weights("inception-v3", WHOLE, file).tensors)
