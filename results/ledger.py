@@ -337,15 +337,14 @@ class Ledger:
         with self._reading() as connection:
             if self._version < 2:  # no study there has a fidelity
                 return []
-            tried = sa.select(_trials.c.study_id).where(_trials.c.digest == digest)
-            query = sa.select(_studies.c.id, _studies.c.name, _studies.c.fidelities).where(_studies.c.id.in_(tried))
+            columns = (_studies.c.id, _studies.c.name, _studies.c.fidelities, _trials.c.number)
+            query = sa.select(*columns).join_from(_trials, _studies).where(_trials.c.digest == digest)
             found = []
-            for key, name, fidelities in connection.execute(query.order_by(_studies.c.id)).all():
+            for key, name, fidelities, number in connection.execute(query.order_by(_studies.c.id, _trials.c.number)):
                 rungs = json.loads(fidelities or "[]")
-                if fidelity in rungs:
-                    where = (_trials.c.study_id == key) & (_trials.c.digest == digest)
-                    trials = read_trials(connection, name, where, self._version)
-                    found += [Known(trial, rungs.index(fidelity)) for trial in trials]
+                if fidelity in rungs:  # each by its key: by the digest, measurements would be searched from end to end
+                    (trial,) = read_trials(connection, name, here(key, number), self._version)
+                    found.append(Known(trial, rungs.index(fidelity)))
             return found
 
     def count_outcomes(self, study: str) -> dict[str, int]:
