@@ -30,8 +30,8 @@ from trainers.world import World
 # device: every hundredth step costs nothing measurable, and wastes at most a hundred steps of a long epoch.
 LOOK_EVERY = 100
 
-# The averaged network's statistics are measured on at most so many training pictures, drawn at random: a forward pass over
-# a few large batches, a tenth of an epoch's time on a small data set and nothing on a large one.
+# The averaged network's statistics are measured on at most so many training pictures, drawn at random: a forward pass
+# over a few large batches, a tenth of an epoch's time on a small data set and nothing on a large one.
 STATISTICS_PICTURES = 512
 STATISTICS_BATCH = 128
 
