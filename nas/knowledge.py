@@ -41,6 +41,7 @@ class Knowledge:
         self.begun: dict[Origin, int] = dict.fromkeys(("seed", *ARMS), 0)
         self.order = 0
         self._twins: dict[str, TrialRecord] = {}
+        self._seeds: list[int] = []
         self._replay(trials)
 
     # ---------------------------------------------------------------------------------------------------- what is asked
@@ -78,6 +79,9 @@ class Knowledge:
 
     def promotion(self, *, closing: bool) -> tuple[TrialRecord, int] | None:
         """Return a stopped trial that goes on, and the rung to which. ``closing``: no further trials will begin."""
+        for number in self._seeds:
+            if self.trials[number].outcome is Outcome.STOPPED:
+                return self.trials[number], self.reached(self.trials[number]) + 1
         for arm in ARMS:
             if (found := self.halving.next(arm, closing=closing)) is not None:
                 return self.trials[found[0]], found[1]
@@ -108,6 +112,8 @@ class Knowledge:
     def began(self, trial: TrialRecord) -> None:
         """Learn of a trial that begins, or was set aside before it could."""
         self.trials[trial.number] = trial
+        if trial.origin == "seed":
+            self._seeds.append(trial.number)
         if trial.outcome is Outcome.RUNNING:
             self.begun[trial.origin] += 1
             self._twins.setdefault(trial.digest, trial)
@@ -196,6 +202,8 @@ class Knowledge:
         if trial.outcome.set_aside and not trial.measurements:
             self.began(trial)
             return
+        if trial.origin == "seed":
+            self._seeds.append(trial.number)
         self.begun[trial.origin] += 1
         self._twins.setdefault(trial.digest, trial)
 

@@ -283,6 +283,24 @@ def test_a_higher_rung_is_trained_where_only_the_lower_one_is_known(tmp_path: Pa
     assert second.outcomes()["complete"] == 6
 
 
+def test_a_published_network_whose_end_is_known_goes_to_the_top_all_the_same(
+    tmp_path: Path, worker: type[Fake]
+) -> None:
+    constant = {"epochs": 9, "schedule": "constant"}
+    seeds = ["inception-v3"]
+    _run(_config(rungs=[], recipe=constant, seeds=seeds, trials=1), tmp_path, worker)
+    second = _run(_config(study="t", recipe=constant, seeds=seeds, trials=2), tmp_path, worker)
+    assert second.trials[0].outcome is Outcome.COMPLETE
+    assert second.trials[0].reused == "s:0"
+
+
+def test_a_published_network_that_was_stopped_at_a_rung_goes_on(tmp_path: Path, worker: type[Fake]) -> None:
+    config = _config(seeds=["inception-v3"], trials=2)
+    _run(config, tmp_path, worker, Stopped(1))
+    assert Study.open("s", tmp_path).trials[0].outcome is Outcome.STOPPED
+    assert _run(config, tmp_path, worker).trials[0].outcome is Outcome.COMPLETE
+
+
 @pytest.mark.parametrize("change", [{"random_seed": 1}, {"recipe": {"epochs": 9, "learning_rate": 0.01}}])
 def test_another_setting_is_trained(tmp_path: Path, worker: type[Fake], change: dict[str, Any]) -> None:
     _run(_config(seeds=["inception-v3"], trials=1), tmp_path, worker)

@@ -8,6 +8,7 @@ though not by the study. Proposals take seconds all the same: this sampler is fo
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+import numpy as np
 from optuna.samplers import GPSampler
 
 from nas.samplers.finished import Finished, finished, most_telling
@@ -36,7 +37,8 @@ class Gp:
             for place, each in enumerate(fitted)
         ]
         sampler = GPSampler(seed=self.box.seed(str(number)), n_startup_trials=0, warn_independent_sampling=False)
-        return self.box.proposed(sampler, number, trials)
+        with np.errstate(invalid="ignore"):  # where every point promises the same, Optuna divides 0 by 0 and goes on
+            return self.box.proposed(sampler, number, trials)
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
         """Learn what a trial came to."""
