@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.candidate import Candidate, Worker
-from nas.config import LETTERS, RungConfig, RungsConfig, SamplerConfig, SearchConfig
+from nas.config import LETTERS, RungConfig, RungsConfig, SearchConfig
 from nas.progress import Progress
 from nas.rungs import Rung, rungs_of, seconds_before
 from nas.runs import Runs
+from nas.samplers.options import RandomOptions
 from results.agreement import LEAST, Agreement, agreements, errors_at, recommended
 from search_spaces.errors import RequestError
 
@@ -101,7 +102,7 @@ def plan(config: SearchConfig, trials: int) -> SearchConfig:
     changes = {
         "study": name,
         "trials": trials,
-        "sampler": SamplerConfig(name="random"),
+        "sampler": RandomOptions(),
         "screen": None,
         "control": 0.0,
         "rungs": RungsConfig(lower=lower, reduction=1),

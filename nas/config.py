@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from nas.samplers.options import DEFAULT, SamplerConfig, of_earlier_release
 from search_spaces.errors import RequestError
 from search_spaces.yaml_files import Document, read_file, read_text, validate
 from trainers.named_recipes import with_recipe
@@ -65,14 +66,6 @@ def _by_source(value: Any) -> Any:
 
 
 Data = Annotated[DataSource, BeforeValidator(_by_source), PlainSerializer(DataSource.as_data)]
-
-
-class SamplerConfig(Strict):
-    """Who is tried next. ``population``: of nsga2; ``startup``: random trials before tpe models."""
-
-    name: Literal["random", "tpe", "nsga2"] = "nsga2"
-    population: Annotated[int, Field(ge=2, le=10_000)] = 32
-    startup: Annotated[int, Field(ge=1, le=10_000)] = 16
 
 
 class TargetConfig(Strict):
@@ -214,7 +207,7 @@ class SearchConfig(Strict):
     data: Data
     seeds: tuple[str, ...] = ("inception-v3",)
     trials: Annotated[int, Field(ge=1, le=10_000_000)]
-    sampler: Annotated[SamplerConfig, BeforeValidator(_by_name)] = SamplerConfig()
+    sampler: SamplerConfig = DEFAULT
     random_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     objectives: tuple[Objective, ...] = Field(default=("error", "macs"), min_length=1)
     limits: dict[Limit, Annotated[float, Field(gt=0)]] = {}
@@ -297,6 +290,8 @@ class SearchConfig(Strict):
     def from_data(data: Mapping[str, Any]) -> "SearchConfig":
         """Read what ``as_data`` gave or a ledger keeps, or the content of a search file."""
         known = {key: value for key, value in data.items() if key not in (SPACE_DIGEST, DATA_SPLIT)}
+        if "sampler" in known:
+            known["sampler"] = of_earlier_release(known["sampler"])
         return validate(SearchConfig, Document(known, "search", {}), "a search file")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.candidate import Candidate, Job, Report, Worker, left_behind
-from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SamplerConfig, SearchConfig
+from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
 from nas.doctor import hardware
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
@@ -27,6 +27,7 @@ from nas.recorder import Recorder
 from nas.rungs import fidelity_digest, rungs_of, seconds_before
 from nas.runs import Runs
 from nas.samplers.contract import Sampler
+from nas.samplers.options import SamplerConfig
 from nas.screening import Screen
 from nas.storage import folder_at
 from nas.study import Study
@@ -121,6 +122,12 @@ class Driver:
 
     def next_job(self) -> Job | None:
         """Return the next trial: an interrupted one, one that goes on to its next rung, or a new one; None for now."""
+        try:
+            return self._next_job()
+        finally:
+            self.records.write_begun()
+
+    def _next_job(self) -> Job | None:
         for _ in range(GIVE_UP):
             while self._waiting and not self.stopping:
                 if (job := self._taken_up(self._waiting.pop(0))) is not None:
@@ -145,17 +152,22 @@ class Driver:
         if trial.outcome.final:
             return False
         self.measuring.check_device(report.number, report.device)
+        with self.ledger.together(self.config.study):
+            goes_on, report = self._taken_in(report, source)
+        self.records.look_after(report)
+        self.progress.reported(self.known.trials[report.number], report)
+        return goes_on and not self.stopping
+
+    def _taken_in(self, report: Report, source: TrialRecord | None) -> tuple[bool, Report]:
         # A worker that was lost and begun anew says again what the trial has gone past.
         again = source is None and self.records.has_ended(report)
         self.records.epochs(report)
         report = self._checked(report)
-        goes_on = not report.final
         if report.outcome is Outcome.STOPPED:
-            goes_on = again or self._at_rung(report, source)
-        elif report.final:
+            return again or self._at_rung(report, source), report
+        if report.final:
             self.records.end(report, source)
-        self.progress.reported(self.known.trials[report.number], report)
-        return goes_on and not self.stopping
+        return not report.final, report
 
     # ------------------------------------------------------------------------------------------------- the next trial
 
@@ -298,9 +310,9 @@ class Driver:
 
 def make_sampler(config: SearchConfig, searched: SearchSpace, chosen: SamplerConfig | None = None) -> Sampler:
     """Return the sampler that a search file names, or another one."""
-    from nas.samplers.optuna_samplers import OptunaSampler
+    from nas.samplers.named import named_sampler
 
-    return OptunaSampler(chosen or config.sampler, searched.genes, config.objectives, config.random_seed)
+    return named_sampler(chosen or config.sampler, searched, config.objectives, config.random_seed)
 
 
 def make_executor(config: SearchConfig) -> Executor:

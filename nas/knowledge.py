@@ -7,16 +7,17 @@ an old study knows what the one before it knew, and proposes what that one would
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from nas.config import SamplerConfig, SearchConfig
+from nas.config import SearchConfig
 from nas.halving import Halving
 from nas.lessons import Lesson, Lessons
 from nas.rungs import Rung
 from nas.samplers.contract import Sampler
+from nas.samplers.options import RandomOptions, SamplerConfig
 from results.outcome import Measurement, Origin, Outcome, TrialRecord
 from search_spaces.genes import Genes
 
 ARMS: tuple[Origin, ...] = ("sampler", "random")
-CONTROL = SamplerConfig(name="random")
+CONTROL = RandomOptions()
 
 
 class Knowledge:
@@ -40,6 +41,7 @@ class Knowledge:
         self.begun: dict[Origin, int] = dict.fromkeys(("seed", *ARMS), 0)
         self.order = 0
         self._twins: dict[str, TrialRecord] = {}
+        self._seeds: list[int] = []
         self._replay(trials)
 
     # ---------------------------------------------------------------------------------------------------- what is asked
@@ -77,6 +79,9 @@ class Knowledge:
 
     def promotion(self, *, closing: bool) -> tuple[TrialRecord, int] | None:
         """Return a stopped trial that goes on, and the rung to which. ``closing``: no further trials will begin."""
+        for number in self._seeds:
+            if self.trials[number].outcome is Outcome.STOPPED:
+                return self.trials[number], self.reached(self.trials[number]) + 1
         for arm in ARMS:
             if (found := self.halving.next(arm, closing=closing)) is not None:
                 return self.trials[found[0]], found[1]
@@ -107,6 +112,8 @@ class Knowledge:
     def began(self, trial: TrialRecord) -> None:
         """Learn of a trial that begins, or was set aside before it could."""
         self.trials[trial.number] = trial
+        if trial.origin == "seed":
+            self._seeds.append(trial.number)
         if trial.outcome is Outcome.RUNNING:
             self.begun[trial.origin] += 1
             self._twins.setdefault(trial.digest, trial)
@@ -195,6 +202,8 @@ class Knowledge:
         if trial.outcome.set_aside and not trial.measurements:
             self.began(trial)
             return
+        if trial.origin == "seed":
+            self._seeds.append(trial.number)
         self.begun[trial.origin] += 1
         self._twins.setdefault(trial.digest, trial)
 

@@ -37,6 +37,7 @@ class Recorder:
         trials = known.trials.values()
         self._recorded = {(trial.number, m.rung, m.epoch) for trial in trials for m in trial.measurements}
         self._mistakes: list[str] = []
+        self._begun: list[TrialRecord] = []
         sizes = folder_at(self._trials_place).sizes()
         self._sizes = {number: sizes[str(number)] for number in known.trials if str(number) in sizes}
 
@@ -76,11 +77,21 @@ class Recorder:
     def begin(self, trial: TrialRecord) -> TrialRecord:
         """Record a trial that begins, or that is set aside."""
         trial = replace(trial, order=self.known.ordered())
-        if trial.outcome is Outcome.RUNNING:  # a new trial: files in its place are another ledger's
-            folder_at(self.place(trial)).remove()
-        self.ledger.start_trial(trial)
+        self._begun.append(trial)
+        if trial.outcome is Outcome.RUNNING:
+            folder_at(self.place(trial)).remove()  # files in the place of a new trial are another ledger's
+            self.write_begun()
         self.known.began(trial)
         return trial
+
+    def write_begun(self) -> None:
+        """Write what began: trials that are set aside wait for the next one that runs, so that a commit has several.
+
+        A driver that dies before proposes the same ones again, so that nothing is lost.
+        """
+        if self._begun:
+            self.ledger.start_trials(self._begun)
+            self._begun = []
 
     def resume(self, trial: TrialRecord, rung: int) -> TrialRecord:
         """Record that a stopped trial goes on to a rung."""
@@ -121,7 +132,6 @@ class Recorder:
         """Record that a trial stands at the end of a rung and does not go on for now."""
         reason = f"trained to the end of rung {rung}: {self.rungs[rung].sentence}"
         self._finish(trial, Outcome.STOPPED, source, reason=reason, seconds=trial.measurements[-1].seconds)
-        self._keep_quota(trial)
 
     def end(self, report: Report, source: TrialRecord | None = None) -> None:
         """Record how a trial ended; ``source``: the trial of another study that this is known from."""
@@ -138,9 +148,15 @@ class Recorder:
             traceback=report.traceback,
         )
         self.known.ended(trial, trial.measurements[-1] if complete else None)
-        self._keep_quota(trial)
-        self._watch_mistakes(report)
-        self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
+
+    def look_after(self, report: Report) -> None:
+        """Look at what a recorded end means for the rest: SearchFailed where going on would be of no use."""
+        trial = self.known.trials[report.number]
+        if trial.outcome.final:
+            self._keep_quota(trial)
+        if report.ends:
+            self._watch_mistakes(report)
+            self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
 
     def _finish(self, trial: TrialRecord, outcome: Outcome, source: TrialRecord | None, **end: Any) -> TrialRecord:
         name, number = self.config.study, trial.number

@@ -301,7 +301,8 @@ def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]"
     yield from front_blocks(study, console.width, console.encoding)
     counts = study.outcomes()
     aside = f"{counts['screened']} screened and {counts['duplicate']} known already, which cost no training"
-    yield f"study {study.name} is complete: {study.done} trials trained; {aside}"
+    stopped = f", {counts['stopped']} of them stopped at a rung" if counts["stopped"] else ""
+    yield f"study {study.name} is complete: {study.done} trials trained{stopped}; {aside}"
     with working(console, "scoring the best trial on the test part, writing the report"):
         conclusion = conclude(study)
     best = conclusion.best

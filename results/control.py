@@ -64,17 +64,15 @@ class Control:
                 f"Whether searching helped cannot be told yet: the sampler's arm has {searched} trials and the control "
                 f"arm of random points {drawn}, and at least {LEAST} of each are needed."
             )
-        share = self.random.median
-        low, high = self.difference.low, self.difference.high
         told = {
             "helped": "Searching helped",
             "did not help": "Searching did not help",
             "cannot be told yet": "Whether searching helped cannot be told yet",
         }[self.verdict]
-        relative = f" ({low / share:+.1%} to {high / share:+.1%})" if share > 0 else ""
         return (
-            f"{told}: at {self.budget} trials the sampler's arm dominates {self.difference.median:+.4g} against the "
-            f"{share:.4g} of random points, 95 % interval {low:+.4g} to {high:+.4g}{relative}."
+            f"{told}: at {self.budget} trials of each the sampler's arm has a hypervolume of {self.sampler.median:.4g} "
+            f"and random points have {self.random.median:.4g}; 95 % interval of the difference "
+            f"{self.difference.low:+.4g} to {self.difference.high:+.4g}."
         )
 
     def as_data(self) -> dict[str, Any]:

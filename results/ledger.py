@@ -44,9 +44,9 @@ from results.outcome import (
     json_digest,
     measurement_columns,
     now,
-    storable,
     study_from_columns,
     to_json,
+    told,
     trial_columns,
 )
 from results.process import Process
@@ -64,6 +64,7 @@ class Ledger:
         self._closed = False
         self._version = SCHEMA_VERSION
         self._held: dict[str, int] = {}  # study -> epoch
+        self._shared: tuple[str, sa.Connection] | None = None  # the transaction of `together`, with its study
 
     @classmethod
     def open(cls, place: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
@@ -209,16 +210,23 @@ class Ledger:
 
         Raises LedgerError if the number is taken, or the record holds results already.
         """
-        check_start(trial)
-        row = trial_columns(trial)
-        with self._writing(trial.study) as connection:
-            key = study_id(connection, trial.study)
-            if connection.execute(sa.select(_trials.c.number).where(here(key, trial.number))).first() is not None:
+        self.start_trials([trial])
+
+    def start_trials(self, trials: Sequence[TrialRecord]) -> None:
+        """Record several trials of one study, all or none of them, as `start_trial` does."""
+        for trial in trials:
+            check_start(trial)
+        rows = [trial_columns(trial) for trial in trials]
+        with self._writing(trials[0].study) as connection:
+            key = study_id(connection, trials[0].study)
+            taken = _trials.c.number.in_([trial.number for trial in trials])
+            query = sa.select(_trials.c.number).where((_trials.c.study_id == key) & taken)
+            if (number := connection.execute(query).scalar()) is not None:
                 raise LedgerError(
-                    f"trial {trial.number} of study {trial.study!r} is already in the ledger: "
+                    f"trial {number} of study {trials[0].study!r} is already in the ledger: "
                     "start a new one under the next free number"
                 )
-            connection.execute(_trials.insert().values(study_id=key, **row))
+            connection.execute(_trials.insert(), [{"study_id": key, **row} for row in rows])
 
     def record_measurement(self, study: str, number: int, measurement: Measurement) -> None:
         """Record what was measured after an epoch of a running trial.
@@ -268,11 +276,11 @@ class Ledger:
         what = f"trial {number} of study {study!r}"
         end = {
             "outcome": outcome.value,
-            "reason": storable(reason),
+            "reason": told(reason),
             "values": to_json(finite(values or {}, f"the values of {what}"), what),
             "seconds": None if seconds is None else finite({"seconds": seconds}, what)["seconds"],
             "artifact": artifact,
-            "traceback": None if traceback is None else storable(traceback),
+            "traceback": None if traceback is None else told(traceback),
         }
         if violations is not None:
             end["violations"] = to_json(finite(violations, f"the violations of {what}"), what)
@@ -329,15 +337,14 @@ class Ledger:
         with self._reading() as connection:
             if self._version < 2:  # no study there has a fidelity
                 return []
-            tried = sa.select(_trials.c.study_id).where(_trials.c.digest == digest)
-            query = sa.select(_studies.c.id, _studies.c.name, _studies.c.fidelities).where(_studies.c.id.in_(tried))
+            columns = (_studies.c.id, _studies.c.name, _studies.c.fidelities, _trials.c.number)
+            query = sa.select(*columns).join_from(_trials, _studies).where(_trials.c.digest == digest)
             found = []
-            for key, name, fidelities in connection.execute(query.order_by(_studies.c.id)).all():
+            for key, name, fidelities, number in connection.execute(query.order_by(_studies.c.id, _trials.c.number)):
                 rungs = json.loads(fidelities or "[]")
-                if fidelity in rungs:
-                    where = (_trials.c.study_id == key) & (_trials.c.digest == digest)
-                    trials = read_trials(connection, name, where, self._version)
-                    found += [Known(trial, rungs.index(fidelity)) for trial in trials]
+                if fidelity in rungs:  # each by its key: by the digest, measurements would be searched from end to end
+                    (trial,) = read_trials(connection, name, here(key, number), self._version)
+                    found.append(Known(trial, rungs.index(fidelity)))
             return found
 
     def count_outcomes(self, study: str) -> dict[str, int]:
@@ -354,8 +361,24 @@ class Ledger:
             return ledger_lease.holder(connection, study) if self._version > 1 else None  # 1 had no leases
 
     @contextmanager
+    def together(self, study: str) -> Iterator[None]:
+        """Make one transaction of all calls within: durable at the end, or, after an error, none of them.
+
+        Others who write to the ledger wait meanwhile, so that nothing long belongs into it.
+        """
+        with self._writing(study) as connection:
+            self._shared = (study, connection)
+            try:
+                yield
+            finally:
+                self._shared = None
+
+    @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         self._check_open()
+        if self._shared is not None:
+            yield self._shared[1]
+            return
         with self._database.reading() as connection:
             if self._version < SCHEMA_VERSION:  # a driver may have brought it up to date since
                 self._version = _schema_version(connection, self.name) or SCHEMA_VERSION
@@ -365,6 +388,9 @@ class Ledger:
     def _writing(self, study: str) -> Iterator[sa.Connection]:
         """A transaction of the one driver of a study: all of it is durable afterwards, or, after an error, nothing."""
         self._check_writable()
+        if self._shared is not None and self._shared[0] == study:
+            yield self._shared[1]
+            return
         with self._database.writing(study) as connection:
             ledger_lease.check(connection, study, self._held.get(study))
             yield connection

@@ -17,6 +17,8 @@ from typing import Any, Literal, get_args
 
 from search_spaces.errors import RequestError
 
+_MOST_TOLD = 100_000  # characters: a program that goes wrong can say a lot
+
 Direction = Literal["minimize", "maximize"]
 StudyState = Literal["running", "stopped", "complete"]
 Origin = Literal["seed", "sampler", "random"]  # random: the control arm, uniform points that teach no sampler
@@ -222,7 +224,7 @@ def trial_columns(trial: TrialRecord) -> dict[str, object]:
         "genes": None if trial.genes is None else to_json(trial.genes, f"the genes of {what}"),
         "costs": to_json(trial.costs, f"the costs of {what}"),
         "outcome": trial.outcome.value,
-        "reason": storable(trial.reason),
+        "reason": told(trial.reason),
         "violations": to_json(finite(trial.violations, f"the violations of {what}"), what),
         "values": "{}",
         "started_at": trial.started_at,
@@ -320,6 +322,15 @@ def finite(values: Mapping[str, float], what: str) -> dict[str, float]:
 def storable(text: str) -> str:
     r"""`text` with what databases do not take (NUL, parts of undecodable file names) written as escapes (\x00)."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def told(text: str) -> str:
+    """`text` of a reason or a traceback, storable; of one that is very long, its beginning and its end."""
+    left_out = len(text) - _MOST_TOLD
+    if left_out > 0:
+        half = _MOST_TOLD // 2
+        text = f"{text[:half]}\n[{left_out:,} characters left out]\n{text[-half:]}"
+    return storable(text)
 
 
 def check_objectives(study: str, objectives: Mapping[str, Direction]) -> None:

@@ -26,8 +26,10 @@ def ranking(values: ArrayLike, violations: Sequence[float]) -> list[int]:
     points, broken = np.asarray(values, dtype=float), np.asarray(violations, dtype=float)
     kept = np.flatnonzero(broken <= 0)
     order: list[int] = []
-    if len(kept):
-        good = points[kept]
+    good = points[kept]
+    if good.ndim == 2 and good.shape[1] == 1:
+        order = [int(place) for place in kept[np.argsort(good[:, 0], kind="stable")]]
+    elif len(kept):
         ranks = moocore.pareto_rank(good)
         weights = np.zeros(len(good))
         for rank in np.unique(ranks):

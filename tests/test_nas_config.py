@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from nas.config import SearchConfig, parse_data, parse_overrides, read_search
+from nas.samplers.options import DEFAULT, SAMPLERS
 from search_spaces.errors import RequestError
 from search_spaces.yaml_files import write_text
 from trainers.source import DataSource
@@ -44,6 +45,31 @@ def test_the_example_over_pictures_is_valid() -> None:
 def test_the_resolved_file_is_read_back(tmp_path: Path) -> None:
     config = _read(tmp_path, {**LEAST, "sampler": {"name": "tpe", "startup": 5}, "limits": {"macs": 1e10}})
     assert _read(tmp_path, config.as_data()) == config
+
+
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_a_sampler_is_named_with_the_defaults_of_its_own_options(tmp_path: Path, name: str) -> None:
+    config = _read(tmp_path, {**LEAST, "sampler": name})
+    assert config.sampler == SAMPLERS[name]()
+    assert _read(tmp_path, {**LEAST, "sampler": {"name": name}}) == config
+    assert _read(tmp_path, config.as_data()) == config
+    assert config.as_data()["sampler"] == SAMPLERS[name]().model_dump()
+
+
+def test_options_without_a_name_are_those_of_the_default_sampler(tmp_path: Path) -> None:
+    option = next(key for key in type(DEFAULT).model_fields if key != "name")
+    config = _read(tmp_path, {**LEAST, "sampler": {option: 8}})
+    assert config.sampler == type(DEFAULT)(**{option: 8})
+    assert _read(tmp_path, LEAST).sampler == DEFAULT
+    assert _read(tmp_path, LEAST, f"sampler.{option}=8") == config
+
+
+@pytest.mark.parametrize(("name", "kept"), [("random", {}), ("tpe", {"startup": 5}), ("nsga2", {"population": 7})])
+def test_a_ledger_of_an_earlier_release_has_options_that_are_not_the_samplers_own(
+    name: str, kept: dict[str, int]
+) -> None:
+    config = SearchConfig.from_data({**LEAST, "sampler": {"name": name, "population": 7, "startup": 5}})
+    assert config.sampler == SAMPLERS[name](**kept)
 
 
 def test_settings_replace_keys(tmp_path: Path) -> None:
@@ -92,8 +118,17 @@ def test_data_lie_beside_the_search_file_or_in_the_current_folder(
         ({"trials": "3"}, "trials is '3'"),
         ({"trials": 0}, "trials is 0"),
         ({"trials": True}, "trials is True"),
-        ({"sampler": "nsga"}, r"sampler is 'nsga': 'random', 'tpe' or 'nsga2' is allowed"),
-        ({"sampler": {"name": "tpe", "populaton": 4}}, "unknown key 'populaton' in sampler"),
+        ({"sampler": "nsga"}, r"search\.yaml:4: sampler is 'nsga': allowed are random, tpe, nsga2, .*'nsga[23]'\?"),
+        ({"sampler": {"name": "tpe", "starup": 4}}, r"unknown key 'starup' in sampler: .*did you mean 'startup'\?"),
+        ({"sampler": {"name": "random", "starup": 4}}, "unknown key 'starup' in sampler: it has no options"),
+        (
+            {"sampler": {"name": "tpe", "population": 4}},
+            r"search\.yaml:\d: sampler has 'population', which is an option of nsga2 and nsga3 and evolution, not of "
+            "tpe: allowed are startup, candidates, learns_from",
+        ),
+        ({"sampler": {"name": "evolution", "crossover": 2.0}}, r"sampler\.crossover is 2\.0: 1 or less is allowed"),
+        ({"sampler": {"name": "nsga2", "population": "8"}}, r"sampler\.population is '8': a whole number is allowed"),
+        ({"sampler": 3}, "sampler is 3"),
         ({"executor": {"workers": -1}}, "executor.workers"),
         ({"objectives": ["macs"]}, "objectives has no 'error'"),
         ({"objectives": ["error", "error"]}, "names one twice"),

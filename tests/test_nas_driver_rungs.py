@@ -117,9 +117,9 @@ def test_most_trials_stop_early_and_the_best_go_on(tmp_path: Path, worker: type[
     begun = [trial for trial in study.trials if trial.outcome.trained]
     assert len(begun) == 18
     reached = Counter(max(m.rung for m in trial.measurements) for trial in begun)
-    assert reached[0] >= 9
+    assert reached[0] >= 8
     assert reached[2] == study.outcomes()["complete"] >= 1
-    assert len(worker.log) < 18 * 9 / 2
+    assert len(worker.log) < 18 * 9 * 0.6
     assert len(set(worker.log)) == len(worker.log)  # stages of one training: no epoch twice
     for trial in begun:
         if trial.outcome is Outcome.STOPPED:
@@ -205,19 +205,20 @@ def test_a_quarter_goes_to_random_points(tmp_path: Path, worker: type[Fake]) -> 
 def test_the_sampler_never_learns_of_the_control_arm(
     tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nas.samplers.optuna_samplers import OptunaSampler
+    from nas.samplers.nsga import Nsga
 
     told: set[int] = set()
-    inner = OptunaSampler.tell
+    inner = Nsga.tell
 
-    def tell(self: OptunaSampler, number: int, *rest: Any) -> None:
+    def tell(self: Nsga, number: int, *rest: Any) -> None:
         told.add(number)
         inner(self, number, *rest)
 
-    monkeypatch.setattr(OptunaSampler, "tell", tell)
+    monkeypatch.setattr(Nsga, "tell", tell)
     study = _run(_config(trials=20), tmp_path, worker)
     random = {trial.number for trial in study.trials if trial.origin == "random"}
     assert random
+    assert told
     assert not told & random
 
 
@@ -280,6 +281,24 @@ def test_a_higher_rung_is_trained_where_only_the_lower_one_is_known(tmp_path: Pa
         worker,
     )
     assert second.outcomes()["complete"] == 6
+
+
+def test_a_published_network_whose_end_is_known_goes_to_the_top_all_the_same(
+    tmp_path: Path, worker: type[Fake]
+) -> None:
+    constant = {"epochs": 9, "schedule": "constant"}
+    seeds = ["inception-v3"]
+    _run(_config(rungs=[], recipe=constant, seeds=seeds, trials=1), tmp_path, worker)
+    second = _run(_config(study="t", recipe=constant, seeds=seeds, trials=2), tmp_path, worker)
+    assert second.trials[0].outcome is Outcome.COMPLETE
+    assert second.trials[0].reused == "s:0"
+
+
+def test_a_published_network_that_was_stopped_at_a_rung_goes_on(tmp_path: Path, worker: type[Fake]) -> None:
+    config = _config(seeds=["inception-v3"], trials=2)
+    _run(config, tmp_path, worker, Stopped(1))
+    assert Study.open("s", tmp_path).trials[0].outcome is Outcome.STOPPED
+    assert _run(config, tmp_path, worker).trials[0].outcome is Outcome.COMPLETE
 
 
 @pytest.mark.parametrize("change", [{"random_seed": 1}, {"recipe": {"epochs": 9, "learning_rate": 0.01}}])

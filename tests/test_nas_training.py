@@ -157,8 +157,10 @@ def test_two_workers_train_through_ray_and_go_on_alone(folder):
 
 @pytest.mark.filterwarnings("ignore")
 def test_more_workers_than_ray_has_are_refused(folder, monkeypatch):
+    from nas.executors.ray_cluster import Machine
+
     monkeypatch.setattr("nas.executors.ray_train.connect", lambda *asked: False)
-    monkeypatch.setattr("nas.executors.ray_train.has", lambda: (4.0, 0.0))
+    monkeypatch.setattr("nas.executors.ray_train.machines", lambda: [Machine(4.0, 0.0)])
     with pytest.raises(RequestError, match="32 workers need a CPU each, but Ray has 4 CPUs and 0 GPUs"):
         trained(folder, workers=32, name="many")
 

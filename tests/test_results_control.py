@@ -37,7 +37,7 @@ def test_a_sampler_that_finds_better_ones_helped() -> None:
     assert found.budget == 20
     assert found.trials == (60, 20)
     assert found.difference.low > 0
-    assert found.sentence.startswith("Searching helped: at 20 trials")
+    assert found.sentence.startswith("Searching helped: at 20 trials of each")
 
 
 def test_a_sampler_that_finds_worse_ones_did_not_help() -> None:

@@ -360,6 +360,21 @@ def test_text_that_databases_do_not_take_is_kept_as_escapes(ledger):
     assert (trial.reason, trial.traceback) == ("caf\\udce9 \\x00", "File '/x/\\udcff'")
 
 
+def test_a_trial_that_says_too_much_is_bounded_and_no_crash(ledger):
+    ledger.start_trial(running(0, reason="x" * 10**6))
+    many = {f"metric {number}": 0.5 for number in range(10**5)} | {"n" * 10**6: 1.0}
+    ledger.record_measurement("digits", 0, Measurement(0, 1, many, 1.0))
+    end = {"reason": "\udcff" * 10**6, "traceback": "first\n" + "line\n" * 10**6 + "last"}
+    ledger.finish_trial("digits", 0, Outcome.BROKEN, **end)
+    ledger.finish_trial("digits", 0, Outcome.BROKEN, **end)  # it is the same
+    trial = ledger.trial("digits", 0)
+    assert trial.measurements[0].values == many
+    assert trial.traceback.startswith("first\nline\n")
+    assert trial.traceback.endswith("line\nlast")
+    assert "\n[4,900,010 characters left out]\n" in trial.traceback
+    assert len(trial.reason) < 10**6
+
+
 finite = st.floats(allow_nan=False, allow_infinity=False)
 named = st.dictionaries(st.text(max_size=8), finite, max_size=4)
 plain = st.recursive(

@@ -228,7 +228,7 @@ def test_a_driver_of_another_machine_that_gives_signs_of_life_is_not_succeeded(l
     assert driver.record() == "recorded"
 
 
-def test_a_driver_that_slept_through_the_loss_of_its_study_is_refused_when_it_wakes(ledger, driver):
+def test_a_driver_that_slept_through_the_loss_of_its_study_is_refused_when_it_wakes(ledger, place, driver):
     assert driver.record() == "recorded"
     driver.process.send_signal(signal.SIGSTOP)
     with ledger.hold("digits", ELSEWHERE, stale_seconds=0.5):
@@ -241,6 +241,8 @@ def test_a_driver_that_slept_through_the_loss_of_its_study_is_refused_when_it_wa
         driver.process.stdin.close()
         assert driver.process.wait(30) == 0  # it leaves without giving back what is not its own
         assert epoch(ledger) == 2
+        with Ledger.open(place) as third, pytest.raises(LedgerError, match="by process 1 on elsewhere"):
+            third.set_state("digits", "stopped")
         ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES)
 
 

@@ -258,6 +258,49 @@ def test_average_is_the_plain_formula() -> None:
     torch.testing.assert_close(average.network.get_submodule("head.linear.linear").bias, expected)
 
 
+def _class_by_class(digits: data.DataSet) -> data.DataSet:
+    """The same pictures in the order in which folders are listed."""
+    return replace(digits, train=digits.train.some(np.argsort(digits.train.labels.numpy(), kind="stable")))
+
+
+def test_batches_for_statistics_hold_all_classes_however_the_pictures_lie(digits: data.DataSet) -> None:
+    sorted_fit = fit(_class_by_class(digits))
+    size, places = sorted_fit._sample()
+    assert len(places) % size == 0
+    assert len(places.unique()) == len(places)
+    for batch in places.split(size):
+        counts = torch.bincount(sorted_fit.data.train.labels[batch], minlength=10)
+        assert counts.min() >= 3  # about 13 of each are expected among 128
+
+
+def test_statistics_do_not_depend_on_the_order_of_the_pictures(digits: data.DataSet) -> None:
+    """Deep norms too: in batches of few classes their variances would lack what lies between the classes."""
+    measured = []
+    for found in (digits, _class_by_class(digits)):
+        one = fit(found, replace(RECIPE, average=0.9))
+        assert one.average is not None
+        trained_network = network()
+        trained_network.load_state_dict(trained_weights(digits))
+        measure_statistics(trained_network, one._train.ordered(*one._sample()), one.precision)
+        measured.append(trained_network)
+    norms = [
+        (mixed, ordered)
+        for mixed, ordered in zip(*(each.modules() for each in measured), strict=True)
+        if isinstance(mixed, torch.nn.BatchNorm2d)
+    ]
+    assert len(norms) > 4
+    for mixed, ordered in norms:
+        ratio = ordered.running_var.mean() / mixed.running_var.mean()  # type: ignore[union-attr, operator]
+        assert 0.85 < float(ratio) < 1.18
+
+
+def trained_weights(digits: data.DataSet) -> dict[str, torch.Tensor]:
+    """Weights that tell the classes apart."""
+    one = fit(digits, replace(RECIPE, average=None))
+    trained(one, 2)
+    return dict(one.network.state_dict())
+
+
 def test_statistics_are_those_of_the_pictures() -> None:
     measured = network()
     pictures = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -30,8 +30,8 @@ from trainers.world import World
 # device: every hundredth step costs nothing measurable, and wastes at most a hundred steps of a long epoch.
 LOOK_EVERY = 100
 
-# The averaged network's statistics are measured on at most so many training pictures, evenly taken: a forward pass over
-# a few large batches, a tenth of an epoch's time on a small data set and nothing on a large one.
+# The averaged network's statistics are measured on at most so many training pictures, drawn at random: a forward pass
+# over a few large batches, a tenth of an epoch's time on a small data set and nothing on a large one.
 STATISTICS_PICTURES = 512
 STATISTICS_BATCH = 128
 
@@ -147,10 +147,16 @@ class Fit:
         return self._train.waiting_seconds + self._validation.waiting_seconds
 
     def _sample(self) -> tuple[int, Tensor]:
-        """Size and places, in the training part, of the batches on which statistics are measured: whole ones."""
-        places = torch.arange(0, len(self.data.train), -(-len(self.data.train) // STATISTICS_PICTURES))
-        size = min(STATISTICS_BATCH, len(places))
-        return size, places[: len(places) // size * size]
+        """Size and places, in the training part, of the batches on which statistics are measured: whole ones.
+
+        Drawn at random, the same in every epoch and process: in order, a batch of a part that lies class by class would
+        hold few classes, and its norms would take away what tells them apart.
+        """
+        drawn = torch.randperm(
+            len(self.data.train), generator=torch.Generator().manual_seed(_seed(self.random_seed, 0))
+        )
+        size = min(STATISTICS_BATCH, len(drawn))
+        return size, drawn[: min(STATISTICS_PICTURES, len(drawn)) // size * size]
 
     def _own(self) -> Tensor:
         """Places, in the validation part, of this process's share."""

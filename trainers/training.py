@@ -16,12 +16,14 @@ from search_spaces.errors import RequestError, TrainingFailed
 from search_spaces.graph import Graph
 from trainers import measure
 from trainers.data import DataSet, load
+from trainers.evaluate import BATCH
 from trainers.fit import Diverged, EpochResult, Fit
 from trainers.journal import Journal
 from trainers.memory import is_out_of_memory, predict_training, size_text
 from trainers.network import build
 from trainers.recipe import Recipe, check_shares
 from trainers.source import DataSource
+from trainers.torch_calls import Device
 from trainers.watch import Watch
 from trainers.world import World
 
@@ -76,7 +78,8 @@ def train(
             raise
         said = str(error).strip().splitlines()[0][:200]
     own = replace(recipe, batch_size=recipe.batch_size // world.size)
-    predicted = predict_training(graph, own, device="cuda" if device.type == "cuda" else "cpu").peak
+    kind: Device = "cuda" if device.type == "cuda" else "cpu"
+    predicted = predict_training(graph, own, device=kind, validation_batch=min(BATCH, len(data.validation))).peak
     peak, counted = measure.peak_so_far(device)
     raise TrainingFailed(
         f"out of memory: predicted were {size_text(predicted)} besides the data, and the actual peak was "
