@@ -7,8 +7,11 @@ several rounds, in each of which every variant takes one turn; ratios are those 
 The file is written after every setting; rows of parts that are not run stay as they are in it.
 
 - ``full``: Inception-v3 with ten classes and no auxiliary head against torchvision's, at 75 and 96 px and batches of 16
-  and 32 (on a GPU at 299 px, 64 and 128). torchvision's best is bfloat16 autocast and channels-last, and SGD over the
-  list of parameters (``foreach``); ours has the same, and a row with the fused SGD that recipes use.
+  and 32 (on a GPU at 299 px, 64 and 128). torchvision's best is bfloat16 autocast (float32 on a CPU that would have to
+  emulate bfloat16), channels-last, and SGD over the list of parameters (``foreach``); ours has the same, and a row with
+  the fused SGD that recipes use. ``recipe`` is all of the paper's recipe: RMSProp, weight decay, clipping, label
+  smoothing and the average of parameters, by this project's TrainingStep, and for torchvision's network by torch's own
+  RMSprop, clip_grad_norm_ and AveragedModel.
 - ``proxy``: Inception-v3 at width 1/8 and 1/4, 16 and 32 px. ``plain`` is the same network node by node with torch's
   usual optimiser. ``--compile`` adds torch.compile, and a GPU a captured CUDA graph, with the seconds until they ran.
 - ``shared``: the same proxies by one trial or several at once, each in a process of its own: pictures of all together.
@@ -17,11 +20,13 @@ The file is written after every setting; rows of parts that are not run stay as 
 import argparse
 import json
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median, quantiles
@@ -30,21 +35,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import swa_utils
 
 from nas.doctor import hardware
 from search_spaces.graph import Graph
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
-from trainers.cpus import usable_cpus
+from trainers.cpus import has_bfloat16, usable_cpus
 from trainers.flat import Flat
+from trainers.named_recipes import recipe_fields
 from trainers.network import Network, build
 from trainers.plan import plan
 from trainers.precision import Precision
+from trainers.recipe import Recipe
+from trainers.training_step import TrainingStep
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = 10
 WARM_UP = 3  # rounds that choose kernels and fill pools of memory
 SHARED_SECONDS = 4.0
+LOAD_BEFORE = os.getloadavg()[0]  # of others: above 0.5 the figures are not those of a machine at rest
 
 
 @dataclass(frozen=True)
@@ -72,24 +82,27 @@ class Setting:
 
 @dataclass(frozen=True)
 class Variant:
-    """``network``: torchvision, plain (node by node, usual parameters) or ours. ``run``: eager, compiled or graph."""
+    """``network``: torchvision, plain (node by node, usual parameters) or ours. ``run``: eager, compiled or graph.
+
+    ``update``: SGD with momentum, ``foreach`` or ``fused``, or the whole ``recipe``.
+    """
 
     network: str
     bfloat16: bool = True
     channels_last: bool = True
-    sgd: str = "foreach"
+    update: str = "foreach"
     run: str = "eager"
 
     @property
     def text(self) -> str:
         layout = "channels-last" if self.channels_last else "contiguous"
-        parts = (self.network, "bfloat16" if self.bfloat16 else "float32", layout, self.sgd, self.run)
+        parts = (self.network, "bfloat16" if self.bfloat16 else "float32", layout, self.update, self.run)
         return " ".join(parts)
 
 
 @dataclass(frozen=True)
 class Row:
-    """``relative``: rate over the rate of the setting's first variant, median and quartiles of the rounds."""
+    """``relative``: rate over the rate of ``relative_to`` in the same round, median and quartiles of the rounds."""
 
     part: str
     setting: str
@@ -97,6 +110,7 @@ class Row:
     rounds: int
     pictures_per_second: float
     step_ms: float
+    relative_to: str
     relative: float
     relative_quartiles: tuple[float, float]
     seconds_until_it_ran: float
@@ -112,14 +126,19 @@ class Trial:
         self.network = _network(setting, variant)
         self.precision.place(self.network)  # type: ignore[arg-type]
         self.network.train()
-        self.flat = Flat(self.network) if variant.network == "ours" and variant.run != "compiled" else None
-        parameters = list(self.network.parameters()) if self.flat is None else list(self.flat.both)
-        self.optimizer = torch.optim.SGD(parameters, 1e-3, momentum=0.9, **{variant.sgd: True})
+        self.flat: Flat | None = None
         pictures = torch.randn(setting.batch, 3, setting.resolution, setting.resolution, device=self.device)
         self.pictures = self.precision.layout(pictures)
         self.labels = torch.randint(0, CLASSES, (setting.batch,), device=self.device)
         self.forward: Callable[[Tensor], Tensor] = self.network
-        self.step: Callable[[], None] = self.plain_step
+        self.step: Callable[[], object] = self.plain_step
+        if variant.update == "recipe":
+            self.step = self.recipe_step(variant)
+        else:
+            if variant.network == "ours" and variant.run != "compiled":
+                self.flat = Flat(self.network)  # type: ignore[arg-type]
+            parameters = list(self.network.parameters()) if self.flat is None else list(self.flat.both)
+            self.optimizer = torch.optim.SGD(parameters, 1e-3, momentum=0.9, **{variant.update: True})
         if variant.run == "compiled":
             mode = "reduce-overhead" if self.device.type == "cuda" else "default"  # the former is for GPUs
             self.forward = torch.compile(self.network, mode=mode)
@@ -135,6 +154,42 @@ class Trial:
         (self.flat or self.optimizer).zero_grad()
         F.cross_entropy(logits.float(), self.labels).backward()
         self.optimizer.step()
+
+    def recipe_step(self, variant: Variant) -> Callable[[], object]:
+        """All that the paper's recipe does in a step: by this project, or for a peer's network by torch's own means."""
+        recipe = replace(
+            Recipe(**recipe_fields("inception-v3")), precision="bfloat16" if variant.bfloat16 else "float32"
+        )
+        if variant.network == "ours":
+            ours = TrainingStep(self.network, recipe, self.device)  # type: ignore[arg-type]
+            return partial(ours, self.pictures, self.labels, recipe.learning_rate)
+        parameters = list(self.network.parameters())
+        optimizer = torch.optim.RMSprop(
+            parameters,
+            recipe.learning_rate,
+            recipe.rmsprop_decay,
+            recipe.rmsprop_epsilon,
+            recipe.weight_decay,
+            recipe.momentum,
+            foreach=True,
+        )
+        assert recipe.average is not None
+        assert recipe.gradient_clip is not None
+        average = swa_utils.AveragedModel(
+            self.network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(recipe.average), use_buffers=True
+        )
+        clip, smoothing = recipe.gradient_clip, recipe.label_smoothing
+
+        def step() -> None:
+            with self.precision.context():
+                logits = self.network(self.pictures)
+            optimizer.zero_grad()
+            F.cross_entropy(logits.float(), self.labels, label_smoothing=smoothing).backward()
+            nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
+            optimizer.step()
+            average.update_parameters(self.network)
+
+        return step
 
     def __call__(self) -> float:
         """Take a step; return its seconds."""
@@ -179,14 +234,15 @@ def make_plain(network: Network) -> None:
 
 
 def measure(part: str, setting: Setting, variants: list[Variant], rounds: int) -> list[Row]:
-    """Time the variants of one setting; the first is what the others are compared with."""
+    """Time the variants of one setting, each compared with the first that has, or has not, the recipe too."""
     torch.set_num_threads(setting.threads)
     trials = [Trial(setting, variant) for variant in variants]
     seconds = [[trial() for trial in trials] for _ in range(rounds)]
     rows = []
     for i, (variant, trial) in enumerate(zip(variants, trials, strict=True)):
         middle = median(turn[i] for turn in seconds)
-        low, ratio, high = quantiles([turn[0] / turn[i] for turn in seconds], n=4, method="inclusive")
+        base = next(j for j, other in enumerate(variants) if (other.update == "recipe") == (variant.update == "recipe"))
+        low, ratio, high = quantiles([turn[base] / turn[i] for turn in seconds], n=4, method="inclusive")
         rate = setting.batch / middle
         rows.append(
             Row(
@@ -196,6 +252,7 @@ def measure(part: str, setting: Setting, variants: list[Variant], rounds: int) -
                 rounds,
                 rate,
                 1000 * middle,
+                variants[base].text,
                 ratio,
                 (low, high),
                 trial.seconds_until_it_ran,
@@ -216,12 +273,14 @@ def show(row: Row) -> None:
 
 def full(device: str, threads: int, rounds: int, compiled: bool) -> Iterator[list[Row]]:
     sizes = [(299, 64), (299, 128)] if device == "cuda" else [(75, 16), (75, 32), (96, 16), (96, 32)]
-    best = Variant("torchvision")
-    variants = [best, Variant("ours"), Variant("ours", sgd="fused")]
-    for layout in (True, False):
+    half = device == "cuda" or has_bfloat16() is not False
+    best, ours = Variant("torchvision", half), Variant("ours", half)
+    variants = [best, ours, replace(ours, update="fused")]
+    variants += [replace(best, update="recipe"), replace(ours, update="recipe")]
+    for layout in (True, False) if half else (False,):
         variants += [replace(best, bfloat16=False, channels_last=layout), Variant("ours", False, layout)]
     if compiled:
-        variants += [replace(best, run="compiled"), Variant("ours", run="compiled")]
+        variants += [replace(best, run="compiled"), replace(ours, run="compiled")]
     for resolution, batch in sizes:
         yield measure("full", Setting(resolution, batch, threads=threads, device=device), variants, rounds)
 
@@ -236,8 +295,9 @@ def proxies(device: str, threads: int) -> list[Setting]:
 
 
 def proxy_steps(device: str, threads: int, rounds: int, compiled: bool) -> Iterator[list[Row]]:
-    variants = [Variant(kind, half) for half in (device == "cuda", device != "cuda") for kind in ("plain", "ours")]
-    variants.append(Variant("ours", device == "cuda", sgd="fused"))
+    precisions = (True, False) if device == "cuda" else (False, True) if has_bfloat16() is not False else (False,)
+    variants = [Variant(kind, half) for half in precisions for kind in ("plain", "ours")]
+    variants.append(Variant("ours", device == "cuda", update="fused"))
     if device == "cuda":
         variants.append(Variant("ours", run="graph"))
     if compiled:
@@ -294,7 +354,7 @@ class Team:
 def shared(device: str, threads: int, rounds: int, compiled: bool) -> Iterator[list[Row]]:
     """One trial with all threads against as many as there are threads, with one each; on a GPU 1, 2, 4 and 8."""
     teams = [(1, 1), (2, 1), (4, 1), (8, 1)] if device == "cuda" else [(1, threads), (threads, 1)]
-    variant = Variant("ours", device == "cuda", sgd="fused")
+    variant = Variant("ours", device == "cuda", update="fused")
     for setting in (setting for setting in proxies(device, 1) if setting.batch == 64):
         made = [Team(replace(setting, threads=each), variant, count) for count, each in teams]
         try:
@@ -308,7 +368,7 @@ def shared(device: str, threads: int, rounds: int, compiled: bool) -> Iterator[l
             low, ratio, high = quantiles([turn[i] / turn[0] for turn in rates], n=4, method="inclusive")
             step_ms = 1000 * setting.batch * len(team.pipes) / rate
             until = team.seconds_until_it_ran
-            rows.append(Row("shared", text, team.name, rounds, rate, step_ms, ratio, (low, high), until))
+            rows.append(Row("shared", text, team.name, rounds, rate, step_ms, made[0].name, ratio, (low, high), until))
             show(rows[-1])
         yield rows
 
@@ -341,8 +401,8 @@ def rows_of_other_parts(file: Path, parts: list[str]) -> list[dict[str, Any]]:
 
 
 def write(file: Path, device: str, rows: list[dict[str, Any]]) -> None:
-    name = torch.cuda.get_device_name() if device == "cuda" else hardware()
-    document = {"torch": torch.__version__, "device": name, "rows": rows}
+    name: Any = torch.cuda.get_device_name() if device == "cuda" else {**hardware(), "bfloat16": has_bfloat16()}
+    document = {"torch": torch.__version__, "device": name, "load_before": LOAD_BEFORE, "rows": rows}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 

@@ -1,8 +1,24 @@
 """The CPUs of this process. Imports nothing heavy."""
 
 import os
+from pathlib import Path
+
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 vectors, x86 matrices, ARM
 
 
 def usable_cpus() -> int:
     """CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_bfloat16(facts: Path = Path("/proc/cpuinfo")) -> bool | None:
+    """Whether the CPUs have instructions for bfloat16; None where the system does not say (it is Linux that does).
+
+    Without them bfloat16 is emulated: Inception-v3 trained 6.5 times as slowly as in float32.
+    """
+    try:
+        lines = facts.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    flags = next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith(("flags", "Features"))), None)
+    return None if flags is None else bool(flags & _BFLOAT16_FLAGS)
