@@ -24,7 +24,6 @@ import argparse
 import json
 import math
 import random
-import time
 from collections.abc import Callable
 from multiprocessing import Pool
 from pathlib import Path
@@ -123,7 +122,6 @@ class Run:
         self.known: dict[str, TrialRecord] = {}
         self.values: list[tuple[float, float]] = []
         self.number = self.screened = self.twins = 0
-        self.seconds = 0.0
 
     def until(self, trials: int) -> None:
         """Go on until so many are trained."""
@@ -132,9 +130,7 @@ class Run:
             self._tell(self._judged(seed("inception-v3"), self.searched.encode(seed("inception-v3")), "seed"))
         in_vain = 0
         while len(self.values) + len(waiting) < trials and in_vain < GIVE_UP:
-            started = time.perf_counter()
             genes = self.sampler.propose(self.number)
-            self.seconds += time.perf_counter() - started
             told = self._judged(self.searched.decode(genes), genes, "sampler")
             if told is None:
                 in_vain += 1
@@ -186,7 +182,6 @@ def one(job: tuple[str, str, int, int, int, dict[str, Any]]) -> dict[str, Any]:
         "screened": run.screened,
         "twins": run.twins,
         "trials": len(run.values),
-        "seconds_per_proposal": run.seconds / max(1, run.number),
     }
 
 
@@ -206,9 +201,6 @@ def of_sampler(found: list[dict[str, Any]], base: list[dict[str, Any]] | None) -
         "hypervolume_after": after,
         "screened_per_trial": round(math.fsum(each["screened"] / each["trials"] for each in found) / len(found), 3),
         "twins_per_trial": round(math.fsum(each["twins"] / each["trials"] for each in found) / len(found), 3),
-        "milliseconds_per_proposal": round(
-            1e3 * math.fsum(each["seconds_per_proposal"] for each in found) / len(found), 2
-        ),
     }
 
 

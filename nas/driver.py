@@ -254,11 +254,11 @@ class Driver:
 
     def _known_elsewhere(self, trial: TrialRecord, rung: int) -> TrialRecord | None:
         """Return a trial of another study of the ledger that was trained to just the end of this rung, or diverged."""
-        for known in self.ledger.known(trial.digest, self.fidelities[rung]):
+        for known in self.ledger.known(trial.digest, self.fidelities[rung], besides=self.config.study):
             places = {(m.rung, m.epoch) for m in known.trial.measurements}
             trained = (known.rung, self.rungs[rung].epochs) in places
             diverged = known.trial.outcome is Outcome.DIVERGED and known.rung in {0, *(at for at, _ in places)}
-            if known.trial.study != self.config.study and (trained or diverged):
+            if trained or diverged:
                 return known.trial
         return None
 

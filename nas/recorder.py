@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nas.candidate import Report
 from nas.config import SearchConfig
@@ -12,7 +11,7 @@ from nas.quota import to_delete
 from nas.rungs import Rung, rung_of_epoch
 from nas.storage import folder_at, is_url
 from results.ledger import Ledger
-from results.outcome import Measurement, Outcome, TrialRecord
+from results.outcome import Measurement, Outcome, TrialRecord, told
 from results.pareto import front
 from search_spaces.errors import SearchFailed
 
@@ -125,7 +124,7 @@ class Recorder:
         violations = trial.violations
         if measurement.epoch == 0:
             violations = {**violations, **self.measuring.violations(measurement.values)}
-        measurements = (*trial.measurements, measurement)
+        measurements = tuple(sorted((*trial.measurements, measurement), key=lambda m: (m.rung, m.epoch)))
         self.known.trials[number] = replace(trial, measurements=measurements, violations=violations)
 
     def stop(self, trial: TrialRecord, rung: int, source: TrialRecord | None = None) -> None:
@@ -158,11 +157,41 @@ class Recorder:
             self._watch_mistakes(report)
             self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
 
-    def _finish(self, trial: TrialRecord, outcome: Outcome, source: TrialRecord | None, **end: Any) -> TrialRecord:
-        name, number = self.config.study, trial.number
-        reused = trial.reused if source is None else f"{source.study}:{source.number}"
-        self.ledger.finish_trial(name, number, outcome, violations=trial.violations, reused=reused, **end)
-        found = self.known.trials[number] = self.ledger.trial(name, number)
+    def _finish(
+        self,
+        trial: TrialRecord,
+        outcome: Outcome,
+        source: TrialRecord | None,
+        *,
+        reason: str,
+        seconds: float,
+        values: dict[str, float] | None = None,
+        artifact: str | None = None,
+        traceback: str | None = None,
+    ) -> TrialRecord:
+        trial = replace(
+            trial,
+            outcome=outcome,
+            reason=told(reason),
+            seconds=seconds,
+            values=values or {},
+            artifact=artifact,
+            traceback=None if traceback is None else told(traceback),
+            reused=trial.reused if source is None else f"{source.study}:{source.number}",
+        )
+        ended = self.ledger.finish_trial(
+            self.config.study,
+            trial.number,
+            outcome,
+            reason=trial.reason,
+            values=values,
+            seconds=seconds,
+            artifact=artifact,
+            traceback=trial.traceback,
+            violations=trial.violations,
+            reused=trial.reused,
+        )
+        found = self.known.trials[trial.number] = replace(trial, finished_at=ended)
         return found
 
     def _watch_mistakes(self, report: Report) -> None:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from results import ledger_lease
 from results.ledger_database import Database
 from results.ledger_place import open_database
-from results.ledger_rows import find_study, here, no_trial, read_trials, study_id, study_row
+from results.ledger_rows import find_study, here, no_trial, read_trials, study_id, study_row, trial_row
 from results.ledger_tables import SCHEMA_VERSION, TABLES, columns_of, migrate, version_table
 from results.ledger_tables import measurements as _measurements
 from results.ledger_tables import studies as _studies
@@ -238,7 +238,7 @@ class Ledger:
         what = f"trial {number} of study {study!r}"
         new = measurement_columns(measurement, f"a measurement of {what}")
         with self._writing(study) as connection:
-            trial = _trial_row(connection, study, number)
+            trial = trial_row(connection, study, number)
             new |= {"study_id": trial.study_id, "number": number}
             key = [column.name for column in _measurements.primary_key]
             this = sa.and_(*(_measurements.c[name] == new[name] for name in key))
@@ -265,11 +265,12 @@ class Ledger:
         traceback: str | None = None,
         violations: Mapping[str, float] | None = None,
         reused: str | None = None,
-    ) -> None:
-        """Record how a running trial ended. `values` holds every objective if it is COMPLETE, and nothing otherwise.
+    ) -> str:
+        """Record how a running trial ended; return when that was.
 
-        `violations` replaces those that the trial started with, where some could only be measured after that. `reused`
-        names the trial whose training the results are ("STUDY:NUMBER"), where that is another one.
+        `values` holds every objective if it is COMPLETE, and nothing otherwise. `violations` replaces those that the
+        trial started with, where some could only be measured after that. `reused` names the trial whose training the
+        results are ("STUDY:NUMBER"), where that is another one.
 
         Repeating an identical call changes nothing. Raises LedgerError if the trial is already finished otherwise.
         """
@@ -289,17 +290,18 @@ class Ledger:
         with self._writing(study) as connection:
             objectives = study_row(connection, study, SCHEMA_VERSION).objectives
             check_end(what, outcome, values or {}, json.loads(objectives))
-            trial = _trial_row(connection, study, number)
+            trial = trial_row(connection, study, number)
             if Outcome(trial.outcome).final:
                 differing = [key for key, value in end.items() if trial._mapping[key] != value]
                 if not differing:
-                    return
+                    return str(trial.finished_at)
                 raise LedgerError(
                     f"{what} is already {trial.outcome} and cannot be finished again with another {differing[0]}: "
                     "start a new trial instead"
                 )
-            this = here(trial.study_id, number)
-            connection.execute(_trials.update().where(this).values(finished_at=now(), **end))
+            end["finished_at"] = ended = now()
+            connection.execute(_trials.update().where(here(trial.study_id, number)).values(end))
+            return ended
 
     def resume_trial(self, study: str, number: int) -> None:
         """Record that a trial that was stopped at the end of a rung goes on: it is RUNNING again.
@@ -307,7 +309,7 @@ class Ledger:
         Raises LedgerError for a trial of any other outcome.
         """
         with self._writing(study) as connection:
-            trial = _trial_row(connection, study, number)
+            trial = trial_row(connection, study, number)
             if trial.outcome != Outcome.STOPPED:
                 what = f"trial {number} of study {study!r}"
                 raise LedgerError(f"{what} is {trial.outcome} and cannot be resumed: only a stopped one can")
@@ -332,13 +334,17 @@ class Ledger:
                 raise no_trial(study, number)
             return found[0]
 
-    def known(self, digest: str, fidelity: str) -> list[Known]:
-        """The trials of an architecture in all studies that have a fidelity among theirs, the oldest study first."""
+    def known(self, digest: str, fidelity: str, *, besides: str = "") -> list[Known]:
+        """The trials of an architecture in all studies that have a fidelity among theirs, the oldest study first.
+
+        Those of the study ``besides`` are left out.
+        """
         with self._reading() as connection:
             if self._version < 2:  # no study there has a fidelity
                 return []
             columns = (_studies.c.id, _studies.c.name, _studies.c.fidelities, _trials.c.number)
-            query = sa.select(*columns).join_from(_trials, _studies).where(_trials.c.digest == digest)
+            there = (_trials.c.digest == digest) & (_studies.c.name != besides)
+            query = sa.select(*columns).join_from(_trials, _studies).where(there)
             found = []
             for key, name, fidelities, number in connection.execute(query.order_by(_studies.c.id, _trials.c.number)):
                 rungs = json.loads(fidelities or "[]")
@@ -419,13 +425,3 @@ def _schema_version(connection: sa.Connection, name: str) -> int | None:
             "update inception-nas"
         )
     return int(version)
-
-
-# Rows
-
-
-def _trial_row(connection: sa.Connection, study: str, number: int) -> sa.Row[Any]:
-    row = connection.execute(sa.select(_trials).where(here(study_id(connection, study), number))).first()
-    if row is None:
-        raise no_trial(study, number)
-    return row

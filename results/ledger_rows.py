@@ -31,10 +31,28 @@ def study_row(connection: sa.Connection, name: str, version: int) -> sa.Row[Any]
     raise LedgerError(f"there is no study {name!r}: {known}")
 
 
+# Statements of every trial are made once: to put one together takes longer than to carry it out.
+_STUDY_ID = sa.select(studies.c.id).where(studies.c.name == sa.bindparam("study"))
+_TRIAL = (
+    sa.select(trials)
+    .join_from(trials, studies)
+    .where(studies.c.name == sa.bindparam("study"), trials.c.number == sa.bindparam("trial_number"))
+)
+
+
 def study_id(connection: sa.Connection, name: str) -> int:
     """Return the key of a study; LedgerError with the nearest names if there is none."""
-    found = connection.execute(sa.select(studies.c.id).where(studies.c.name == storable(name))).scalar()
+    found = connection.execute(_STUDY_ID, {"study": storable(name)}).scalar()
     return int(study_row(connection, name, 1).id if found is None else found)
+
+
+def trial_row(connection: sa.Connection, study: str, number: int) -> sa.Row[Any]:
+    """Return the row of a trial; LedgerError if there is none."""
+    row = connection.execute(_TRIAL, {"study": storable(study), "trial_number": number}).first()
+    if row is None:
+        study_id(connection, study)
+        raise no_trial(study, number)
+    return row
 
 
 def here(key: int, number: int) -> sa.ColumnElement[bool]:

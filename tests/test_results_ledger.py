@@ -320,6 +320,7 @@ def test_what_another_study_knows_of_an_architecture(ledger):
     trials = {study: ledger.trials(study) for study in ("cheap", "long")}
     assert ledger.known("same", "f1") == [Known(trials["cheap"][0], 0), Known(trials["long"][0], 1)]
     assert ledger.known("same", "f0") == [Known(trials["long"][0], 0)]
+    assert ledger.known("same", "f1", besides="cheap") == [Known(trials["long"][0], 1)]
     assert ledger.known("only cheap", "f1") == [Known(trials["cheap"][1], 0)]
     assert ledger.known("only cheap", "f0") == ledger.known("other", "f0") == ledger.known("same", "f2") == []
 

@@ -71,7 +71,7 @@ class RayTuneExecutor:
             tune.Tuner(
                 tune.with_resources(
                     _trainable(make),
-                    lambda config: tune.PlacementGroupFactory([{"CPU": cpus, "GPU": config["job"]["gpu_share"]}]),
+                    lambda config: tune.PlacementGroupFactory([{"CPU": cpus, "GPU": config["gpu_share"]}]),
                 ),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
@@ -137,8 +137,7 @@ def _trainable(make: type[Worker]) -> type[tune.Trainable]:
         """A Ray actor that lives for many trials."""
 
         def setup(self, config: dict[str, Any]) -> None:
-            job = Job(**config["job"])
-            self.worker = make(job)
+            self.worker = make(Job(**json.loads(config["job"])))
 
         def step(self) -> dict[str, Any]:
             report = self.worker.step()
@@ -184,7 +183,8 @@ class _Jobs(Searcher):
             self.waiting.insert(0, job)
             return None
         self.active[trial_id] = job
-        return {"job": asdict(job)}
+        # As text: Ray Tune copies, searches and stores every leaf of what is nested, longer than an empty trial lasts.
+        return {"job": json.dumps(asdict(job)), "gpu_share": job.gpu_share}
 
     def _next(self) -> Job | None:
         job = self.work.next_job()
