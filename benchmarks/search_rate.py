@@ -1,15 +1,20 @@
-"""How fast a search runs: trials per minute of the main job's search, and what the executor adds to an empty trial.
+"""How fast a search runs: trials per minute of the main job's search, and what is added to an empty trial.
 
-    python benchmarks/search_rate.py -o benchmarks/search_rate.json
+    python benchmarks/search_rate.py -o benchmarks/search_rate.json [--trials 500 5000] [--runs 3 1] [--skip-main-job]
 
-Part one runs the search of examples/digits.yaml in an empty runs folder, as ``make search`` does, and times it. Part
-two runs trials that do nothing: through this project's Ray Tune executor, through the same with ledger, sampler and
-screen around it, and, as the yardstick, through bare Ray Tune with reused actors, all on one machine, turn and turn
-about.
+Part one runs the search of examples/digits.yaml in an empty runs folder, as ``make search`` does, and times it, and by
+the command line a search of one trial: from the command to the moment its training begins. Part two runs trials that do
+nothing, two at once: through this project's Ray Tune executor, through the same with ledger, sampler and screen around
+it, and, as the yardstick, through bare Ray Tune with reused actors, all on one machine, turn and turn about. Given are
+seconds a trial, medians of the runs; of the second and the last tenth, too, since a long search must stay as fast.
+The file is written after every turn.
 """
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from datetime import datetime
@@ -22,6 +27,7 @@ from nas.config import ExecutorConfig, read_search
 from nas.doctor import hardware
 from nas.driver import run
 from nas.executors.ray_tune import RayTuneExecutor
+from nas.study import Study
 from results.outcome import Outcome
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,16 +71,25 @@ def empty_worker() -> type[Any]:
     return Empty
 
 
-def per_trial(ends: list[float]) -> float:
-    """Seconds between the ends of trials, without those in which workers still started."""
-    settled = ends[len(ends) // 5 :]
-    return (settled[-1] - settled[0]) / (len(settled) - 1)
+def rates(ends: list[float], started: float | None = None) -> dict[str, float]:
+    """Seconds a trial: of all but the first fifth (workers still start), of the second and of the last tenth."""
+    tenth = len(ends) // 10
+    found = {
+        "seconds_per_trial": _pace(ends[2 * tenth :]),
+        "of_the_second_tenth": _pace(ends[tenth : 2 * tenth]),
+        "of_the_last_tenth": _pace(ends[-tenth:]),
+    }
+    return found if started is None else {**found, "seconds_to_first_trial": ends[0] - started}
+
+
+def _pace(ends: list[float]) -> float:
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
 def executor_alone(trials: int) -> dict[str, float]:
     clock, started = Clock(trials), time.perf_counter()
     RayTuneExecutor(ExecutorConfig(workers=2)).run(clock, empty_worker())
-    return {"seconds_per_trial": per_trial(clock.ends), "seconds_to_first_trial": clock.ends[0] - started}
+    return rates(clock.ends, started)
 
 
 def bare_ray_tune(trials: int) -> dict[str, float]:
@@ -111,7 +126,7 @@ def bare_ray_tune(trials: int) -> dict[str, float]:
             run_config=tune.RunConfig(storage_path=folder, verbose=0, callbacks=[callback]),
         ).fit()
     ray.shutdown()
-    return {"seconds_per_trial": per_trial(callback.ends), "seconds_to_first_trial": callback.ends[0] - started}
+    return rates(callback.ends, started)
 
 
 def whole_search_of_empty_trials(trials: int) -> dict[str, float]:
@@ -120,7 +135,7 @@ def whole_search_of_empty_trials(trials: int) -> dict[str, float]:
         config = read_search(ROOT / "examples" / "digits.yaml", {"trials": trials, "study": "empty"})
         study = run(config, Path(folder), make=empty_worker())
         finished = sorted(trial.finished_at or "" for trial in study.trials if trial.outcome is Outcome.COMPLETE)
-    return {"seconds_per_trial": per_trial([datetime.fromisoformat(text).timestamp() for text in finished])}
+    return rates([datetime.fromisoformat(text).timestamp() for text in finished])
 
 
 def main_job() -> dict[str, float]:
@@ -141,28 +156,49 @@ def main_job() -> dict[str, float]:
         }
 
 
+def first_trial() -> dict[str, float]:
+    """Seconds from the command to the moment that the first trial's training begins."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.time()
+        command = [sys.executable, "-m", "nas", "search", str(ROOT / "examples" / "digits.yaml"), "--runs", folder]
+        subprocess.run([*command, "--set", "trials=1"], check=True, capture_output=True, cwd=folder)
+        (trial,) = Study.open("digits", Path(folder)).trials
+        ended = datetime.fromisoformat(trial.finished_at or "").timestamp()
+        return {"seconds_to_first_trial": ended - (trial.seconds or 0.0) - started}
+
+
+KINDS = {"bare_ray_tune": bare_ray_tune, "executor": executor_alone, "whole_search": whole_search_of_empty_trials}
+
+
+def medians(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        kind: {key: median(run[key] for run in measured) for key in measured[0]} for kind, measured in runs.items()
+    }
+    bare = found["bare_ray_tune"]["seconds_per_trial"]
+    ratios = {kind: found[kind]["seconds_per_trial"] / bare for kind in ("executor", "whole_search")}
+    return {"runs": len(runs["bare_ray_tune"]), **found, "ratio_to_bare_ray_tune": ratios}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file for the figures")
-    parser.add_argument("--trials", type=int, default=300, help="empty trials per run")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each kind, of which medians are taken")
+    parser.add_argument("--trials", type=int, nargs="+", default=[500, 5000], help="empty trials per run")
+    parser.add_argument("--runs", type=int, nargs="+", default=[3, 1], help="runs of each kind, for each of --trials")
+    parser.add_argument("--skip-main-job", action="store_true", help="only empty trials; the rest stays in the file")
     options = parser.parse_args()
-    found: dict[str, Any] = {"hardware": hardware(), "main_job": main_job()}
-    print(json.dumps(found, indent=1))
-    runs: dict[str, list[dict[str, float]]] = {"bare_ray_tune": [], "executor": [], "whole_search": []}
-    for _ in range(options.runs):  # turn and turn about, so that a slow minute of the machine meets all alike
-        runs["bare_ray_tune"].append(bare_ray_tune(options.trials))
-        runs["executor"].append(executor_alone(options.trials))
-        runs["whole_search"].append(whole_search_of_empty_trials(options.trials))
-    for name, measured in runs.items():
-        found[name] = {key: median(run[key] for run in measured) for key in measured[0]}
-    bare = found["bare_ray_tune"]["seconds_per_trial"]
-    found["ratio_to_bare_ray_tune"] = {
-        name: found[name]["seconds_per_trial"] / bare for name in ("executor", "whole_search")
-    }
-    found["empty_trials"] = options.trials
-    options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
+    known = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
+    found: dict[str, Any] = {"hardware": hardware(), "load_before": os.getloadavg()[0]}
+    kept = {key: known[key] for key in ("main_job", "first_trial") if key in known}
+    found |= kept if options.skip_main_job else {"main_job": main_job(), "first_trial": first_trial()}
+    found["empty_trials"] = {}
+    for trials, count in zip(options.trials, options.runs, strict=True):
+        runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+        for _ in range(count):  # turn and turn about, so that a slow minute of the machine meets all alike
+            for kind, measured in KINDS.items():
+                runs[kind].append(measured(trials))
+                print(f"{trials} trials, {kind}: {json.dumps(runs[kind][-1])}", flush=True)
+            found["empty_trials"][str(trials)] = medians(runs)
+            options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What this machine has, and what a search would use of it."""
 
+import logging
 import os
 import platform
 import shutil
@@ -9,7 +10,8 @@ from typing import Any
 
 from nas.runs import Runs
 from results.outcome import LedgerError, NoLedger
-from trainers.cpus import usable_cpus
+from trainers.cpus import has_bfloat16, usable_cpus
+from trainers.recipe import Recipe
 
 PACKAGES = (
     "torch",
@@ -26,6 +28,8 @@ PACKAGES = (
     "tensorboardx",
 )
 LEAST_FREE_BYTES = 2 * 1024**3
+
+logger = logging.getLogger("nas.doctor")
 
 
 def hardware() -> dict[str, str]:
@@ -55,6 +59,15 @@ def gpus() -> list[dict[str, Any]]:
         properties = torch.cuda.get_device_properties(index)
         found.append({"name": properties.name, "memory_bytes": properties.total_memory})
     return found
+
+
+def warn_of_emulation(recipe: Recipe) -> None:
+    """Say so where a recipe asks for bfloat16 on CPUs that would have to emulate it."""
+    if recipe.precision == "bfloat16" and has_bfloat16() is False and not gpus():
+        logger.warning(
+            "recipe.precision is bfloat16, which the CPUs of this machine have no instructions for: training emulates "
+            "it, several times as slowly as float32; set recipe.precision to auto"
+        )
 
 
 def _ledger(runs: Runs) -> tuple[dict[str, str], list[str]]:
@@ -96,6 +109,7 @@ def examine(place: Path | Runs) -> dict[str, Any]:
         "packages": packages,
         "processor": _processor(),
         "cpus": usable_cpus(),
+        "cpu_has_bfloat16": has_bfloat16(),
         "memory_bytes": _memory_bytes(),
         "gpus": found_gpus,
         "runs": {"folder": str(runs.folder), "writable": writable, "free_bytes": free},

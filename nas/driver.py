@@ -15,7 +15,7 @@ from typing import Any
 
 from nas.candidate import Candidate, Job, Report, Worker, left_behind
 from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
-from nas.doctor import hardware
+from nas.doctor import hardware, warn_of_emulation
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
 from nas.knowledge import Knowledge
@@ -58,6 +58,8 @@ def run(
     progress = progress or Progress()
     with progress.decoding(config.data.source) as decoded:
         data = load(config.data, random_seed=config.random_seed, resolution=config.proxy.resolution, progress=decoded)
+    if config.ray.address is None:
+        warn_of_emulation(config.recipe)
     config = config.with_classes(len(data.classes))
     searched = space(config.space, config.target.resolution)
     seeds = _check_seeds(config)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.doctor import warn_of_emulation
 from nas.interrupt import Interrupt
 from nas.lock import sole_process
 from nas.study import Found
@@ -88,6 +89,8 @@ def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: Train
     from trainers.data import load
     from trainers.training import train
 
+    if config.ray.address is None:
+        warn_of_emulation(config.recipe)
     folder = runs / TRAININGS / name
     job = _job(found, config, folder)
     view = view or TrainingView()

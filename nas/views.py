@@ -320,7 +320,9 @@ def doctor_text(found: dict[str, Any]) -> str:
     gib = 1024**3
     lines = [f"Python {found['python']}"]
     lines += [f"  {package:<14} {number or 'not installed'}" for package, number in found["packages"].items()]
-    lines.append(f"{found['processor']}, {found['cpus']} CPUs, {found['memory_bytes'] / gib:.1f} GiB memory")
+    bfloat16 = {True: ", bfloat16", False: ", no bfloat16", None: ""}[found["cpu_has_bfloat16"]]
+    processor = f"{found['processor']}, {found['cpus']} CPUs{bfloat16}"
+    lines.append(f"{processor}, {found['memory_bytes'] / gib:.1f} GiB memory")
     lines += [f"GPU {gpu['name']}, {gpu['memory_bytes'] / gib:.1f} GiB" for gpu in found["gpus"]] or ["no GPU"]
     runs, use = found["runs"], found["will_use"]
     lines.append(f"runs folder {runs['folder']}, {runs['free_bytes'] / gib:.1f} GiB free")

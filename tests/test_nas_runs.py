@@ -13,7 +13,7 @@ import pytest
 import nas
 from nas.candidate import Job, Report
 from nas.config import SearchConfig
-from nas.doctor import examine
+from nas.doctor import examine, warn_of_emulation
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
 from nas.runs import LEDGER, LEDGER_VARIABLE, Runs
@@ -21,6 +21,7 @@ from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import LedgerError, NoLedger, Outcome
 from results.process import Process
+from trainers.recipe import Recipe
 
 SECRETS = ("pass/word", "pass%2Fword")
 
@@ -137,3 +138,15 @@ def test_a_driver_that_lost_its_study_ends_and_changes_nothing(tmp_path: Path, p
         run(_config(), Runs(tmp_path, str(place)), executor=InlineExecutor(), make=Sleeper)
     with Ledger.open(place, read_only=True) as reader:
         assert [(reader.study("s"), reader.trials("s"))] == seen
+
+
+@pytest.mark.parametrize(
+    ("precision", "emulated", "told"), [("bfloat16", True, 1), ("bfloat16", False, 0), ("auto", True, 0)]
+)
+def test_emulated_bfloat16_is_told(
+    precision: Any, emulated: bool, told: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("nas.doctor.has_bfloat16", lambda: not emulated)
+    monkeypatch.setattr("nas.doctor.gpus", list)
+    warn_of_emulation(Recipe(precision=precision))
+    assert len(caplog.messages) == told
