@@ -19,9 +19,20 @@ def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
     Ctrl-C once ends it after the running epochs, twice at once; the same command goes on (exit status 130 meanwhile).
 
     \b
+    Samplers (sampler: NAME, or {name: NAME, OPTION: ...}, in the file):
+      nsga2      genetic, by non-dominated rank and crowding; the default
+      nsga3      the same by reference points: for three objectives and more
+      evolution  aging evolution by the space's own mutation and crossover
+      tpe        multivariate density estimation: slow, good with few trials
+      gp         Gaussian processes: seconds a proposal
+      local      walks from the best found by single mutations
+      random     uniform: what the others are to be compared with
+
+    \b
     Examples:
       nas search examples/digits.yaml
       nas search examples/digits.yaml --set trials=48 --set executor.workers=4
+      nas search examples/digits.yaml --set study=other --set sampler=tpe
     """
     from nas import views
     from nas.config import parse_overrides, read_search

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nas.conclude import export_found
+from nas.samplers.options import DEFAULT, SAMPLERS
 from nas.study import Study, find
 from search_spaces.architecture_file import from_file
 from search_spaces.seeds import seed
@@ -275,3 +276,9 @@ def test_help_has_examples(tmp_path: Path, command: list[str]) -> None:
     done = _nas(*command, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "Examples:" in done.stdout
+
+
+def test_help_names_every_sampler(home: Path) -> None:
+    told = _nas("search", "--help", cwd=home).stdout
+    assert [name for name in SAMPLERS if f"\n    {name} " not in told] == []
+    assert f"  {DEFAULT.name} " in told.split("the default")[0].splitlines()[-1]
