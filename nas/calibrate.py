@@ -56,8 +56,10 @@ class Calibration:
         costs = [each for each in self.found if each.what in ("params", "macs")]
         free = max(costs, key=lambda each: each.tau)
         told = f"The cheapest rung that reaches {self.threshold:g} is rung {index}: {self.rungs[index].sentence}."
-        if chosen.low < self.threshold:
-            told += f" It may be less: its interval begins at {chosen.low:+.2f}; more trials would tell."
+        if chosen.interval is None:
+            told += f" It may be less: {chosen.trials} trials are too few for an interval; more would tell."
+        elif chosen.interval[0] < self.threshold:
+            told += f" It may be less: its interval begins at {chosen.interval[0]:+.2f}; more trials would tell."
         if chosen.tau <= free.tau:
             told += f" But {free.what} alone, which cost no training, order the trials as well ({free.tau:+.2f})."
         return told
@@ -72,7 +74,7 @@ class Calibration:
                 index = int(each.what.split()[1])
                 share = f", {self.spent[index] / self.spent[top]:.0%} of the top rung's time" if self.spent[top] else ""
                 note = f"{self.rungs[index].sentence}{share}"
-            lines.append(f"  {each.what:<8}{each.tau:+.2f}  ({each.low:+.2f} to {each.high:+.2f})  {note}")
+            lines.append(f"  {each.what:<8}{each.tau:+.2f}  {each.interval_text}  {note}")
         return [*lines, self.advice]
 
     def as_data(self) -> dict[str, Any]:

@@ -7,9 +7,11 @@ asked for another step. Files of a trial: ``checkpoint/``, and in its place at t
 The result is written before it is reported, so that a driver that died in between finds it and does not train again.
 """
 
+import errno
 import gc
 import hashlib
 import json
+import logging
 import shutil
 import traceback as tracebacks
 from collections.abc import Sequence
@@ -17,21 +19,24 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nas.executors.gpu_shares import larger
 from nas.measuring import Measured, Wanted, measure_target
 from nas.rungs import Rung
 from nas.storage import folder_at
 from nas.time_limit import TimeLimit
 from results.outcome import Outcome
-from search_spaces.errors import RequestError
-from search_spaces.files import write_files
-from trainers.memory import is_out_of_memory, predict_training, size_text
-from trainers.torch_calls import Device
+from search_spaces.errors import NotWritten, RequestError
+from search_spaces.files import remove_drafts, write_files
+from trainers.memory import is_out_of_memory, predict_inference, predict_training, size_text
+from trainers.torch_calls import Device, Setting
 
 if TYPE_CHECKING:
     import torch
 
     from search_spaces.graph import Graph
     from trainers.fit import Diverged, EpochResult, Fit
+
+logger = logging.getLogger("nas.candidate")
 
 CHANGED = "the data {!r} are not those that the study began with: bring them back, or begin a study of another name"
 
@@ -72,6 +77,11 @@ class Job:
     limit_s: float = 0.0
     token: str = ""
 
+    @property
+    def may_try_again(self) -> bool:
+        """Whether there is a larger share of a GPU to go to after running out of memory, for the one time."""
+        return bool(self.gpu_share) and not self.tried_again and larger(self.gpu_share) is not None
+
 
 @dataclass(frozen=True)
 class Report:
@@ -81,7 +91,7 @@ class Report:
     complete at the last. ``values``: after this epoch. ``history``: values and seconds after every epoch of this
     training, so that a driver that missed some (it died, and another took over) records them all. ``measured``: of the
     target before training, and ``device`` the device of that; empty where nothing was to be measured.
-    ``gpu_share``: that it was trained with.
+    ``gpu_share``: that it was trained with. ``halt``: why the search has to end for now, where nothing can be written.
     """
 
     number: int
@@ -97,6 +107,7 @@ class Report:
     device: str = ""
     rung: int = 0
     gpu_share: float = 0.0
+    halt: str = ""
 
     @property
     def final(self) -> bool:
@@ -152,7 +163,7 @@ class Candidate:
         self.measured = Measured({}, "")
         self.predicted: int | None = None  # peak of the training's memory in bytes
         self.history: list[EpochResult] = []  # of a training that had to be let go
-        self.limit = TimeLimit(self.folder, job.token, job.limit_s) if job.limit_s else None
+        self.limit = TimeLimit(self.store.marks, job.token, job.limit_s) if job.limit_s else None
         self._seconds = job.seconds
         self._at_end = False  # of a rung
 
@@ -160,17 +171,28 @@ class Candidate:
         """Train one epoch, save a checkpoint, and report; the last report of a trial is final and kept in a file.
 
         Before the first epoch comes what is to be measured. A mistake inside a trial ends that trial, not the search:
-        it is reported as broken with its traceback.
+        it is reported as broken with its traceback. Where nothing can be written it is no trial's mistake, and every
+        other one would only train in vain: the search halts.
         """
+        try:
+            return self._tried()
+        except (NotWritten, OSError) as error:
+            if not _not_written(error):
+                raise
+            return Report(self.job.number, 0, 0, rung=self.rung, halt=str(error))
+
+    def _tried(self) -> Report:
         try:
             report = self._begun() or self._step()
             if report.final and self.limit is not None:
                 self.limit.end()
             self.store.send()
             return report
-        except Exception as error:  # noqa: BLE001 - the boundary between a trial and the search: kept, never swallowed
+        except Exception as error:  # the boundary between a trial and the search: kept, never swallowed
             if self.limit is not None:
                 self.limit.end()
+            if _not_written(error):
+                raise
             if not is_out_of_memory(error):
                 return self._end(Outcome.BROKEN, f"{type(error).__name__}: {error}", tracebacks.format_exc())
             said = str(error)
@@ -183,6 +205,7 @@ class Candidate:
         if self._fetched:
             return None
         self.store.fetch()
+        remove_drafts(self.folder)
         self._fetched = True
         if self.limit is None:
             return None
@@ -199,24 +222,24 @@ class Candidate:
         from trainers import measure
         from trainers.device_turns import turns
 
+        device = measure.device_named("auto")
         if self._at_end:
             self._go_on()
         elif self.fit is None:
+            measure.hold_to(device, self.job.gpu_share)
             ended = left_behind(self.folder, self.job.number)
             if ended is not None and not (ended.lacked_memory and self.job.gpu_share > ended.gpu_share):
                 return ended  # another process of this trial finished it and died before it could say so
             self._find_rung()
             if self.job.measure is not None and (beyond := self._measure(Wanted(**self.job.measure))):
                 return self._end(Outcome.SCREENED, beyond)
-        device = measure.device_named("auto")
         with turns(measure.lasting_name(device)) as turn, turn.shared():
             if self.fit is None:
-                measure.hold_to(device, self.job.gpu_share)
                 measure.forget_peak(device)
                 self.fit = self._begin(device)
             result = None
             if self.fit.epochs_done < self.rungs[self.rung].epochs:
-                result = self.fit.epoch(lambda done, steps: turn.give_way(lambda: measure.settle(device)))
+                result = self.fit.epoch(rest=lambda: turn.give_way(lambda: measure.settle(device)))
         return self._after(self.fit, result)
 
     def _find_rung(self) -> None:
@@ -272,6 +295,7 @@ class Candidate:
     def _begin(self, device: "torch.device") -> "Fit":
         import torch
 
+        from trainers.checkpoint import NoneWhole
         from trainers.data import load
         from trainers.evaluate import BATCH
         from trainers.fit import Fit
@@ -294,7 +318,11 @@ class Candidate:
         self.predicted = predict_training(graph, recipe, device=kind, validation_batch=validation).peak
         network = build(graph, initialise=random_seed, device=device, classifier_deviation=recipe.classifier_deviation)
         fit = Fit(network, data, recipe, device=device, random_seed=random_seed)
-        fit.restore(self._checkpoints)
+        try:
+            fit.restore(self._checkpoints)
+        except NoneWhole as error:
+            logger.warning("trial %d is trained anew: %s", self.job.number, error)
+            shutil.rmtree(self._checkpoints)
         while rung.epochs < fit.epochs_done:  # a stage that another process has gone past
             self.rung += 1
             rung = self.rungs[self.rung]
@@ -353,7 +381,8 @@ class Candidate:
         if outcome is not Outcome.BROKEN:  # a mistake may be mended: the next run tries again
             content = json.dumps(report.as_data(), allow_nan=False, sort_keys=True)
             write_files(self.folder, {RESULT: json.dumps({"report": content, "sha256": _sha256(content)}).encode()})
-            shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # the weights are written, or of no use
+            if not (outcome is Outcome.OUT_OF_MEMORY and self.job.may_try_again):
+                shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # the weights are written, or of no use
         return report
 
 
@@ -367,7 +396,11 @@ def trained_graph(job: Job, rung: Rung, classes: int, channels: int) -> "Graph":
 
 
 def predicted_bytes(job: Job) -> int:
-    """Return the most memory that a job's trainings from its rung on need on a GPU, its pictures set aside."""
+    """Return the most memory that a job needs on a GPU, its pictures set aside.
+
+    That of its trainings from its rung on, or of what is measured of the target there.
+    """
+    from search_spaces.architecture_file import from_data
     from trainers.evaluate import BATCH
     from trainers.recipe import Recipe
 
@@ -382,7 +415,17 @@ def predicted_bytes(job: Job) -> int:
         ).peak
         for rung in {rung.training: rung for rung in rungs}.values()
     ]
+    if job.measure is not None and (wanted := Wanted(**job.measure)).device == "worker":
+        half = Recipe(precision=wanted.precision).half_on("cuda")  # type: ignore[arg-type]  # checked by the file
+        target = from_data(job.architecture).graph(wanted.resolution, classes=wanted.classes, channels=wanted.channels)
+        peaks.append(predict_inference(target, Setting(wanted.batch, half, True, "cuda")))
     return max(peaks)
+
+
+def _not_written(error: Exception) -> bool:
+    """Whether a file could not be written: by ``write_files``, or where nobody has put that into a sentence."""
+    no_room = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return isinstance(error, NotWritten) or (isinstance(error, OSError) and error.errno in no_room)
 
 
 def left_behind(folder: Path, number: int) -> Report | None:

@@ -36,10 +36,12 @@ def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs:
     from nas.training import train_found
     from nas.training_file import for_architecture, read_training
     from nas.training_view import TrainingShown
+    from nas.waiting import working
 
     config, found = read_training(file, parse_overrides(settings)), find(arch, runs)
-    config = for_architecture(config, found.architecture, file.stem)
-    trained = train_found(found, config, runs.folder, view=TrainingShown(console(error=True), str(config.name)))
+    config, terminal = for_architecture(config, found.architecture, file.stem), console(error=True)
+    with working(terminal, f"starting training {config.name}") as started:
+        trained = train_found(found, config, runs.folder, view=TrainingShown(terminal, str(config.name), started))
     if as_json:
         print_json(trained.as_data())
     else:
@@ -56,25 +58,30 @@ def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs:
 def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Runs) -> None:
     """Climb the paper's Table 3 on your data: from Inception-v2 to Inception-v3, one change a rung.
 
-    FILE is a training file with two more keys: 'width', a multiplier of the networks' widths, and 'repeats', random
-    seeds of each rung. The rungs are trainings under runs/training; the same command goes on where it was stopped.
+    FILE is a training file with three more keys: 'width', a multiplier of the networks' widths, 'repeats', random seeds
+    of each rung, and 'overrides', fields of the recipe that differ at a rung (v2, rmsprop, smoothing, factorised,
+    auxiliary). The error is that of the last epoch. The rungs are trainings under runs/training; the same command goes
+    on where it was stopped.
 
     \b
     Examples:
       nas ladder examples/ladder.yaml
       nas ladder examples/ladder.yaml --set data=pictures/ --set resolution=32 --set repeats=3
+      nas ladder examples/ladder.yaml --set overrides.v2.learning_rate=0.05
     """
     from nas.config import parse_overrides
     from nas.ladder import climb, read_ladder, rungs, table
     from nas.training_view import TrainingShown
 
     config, terminal = read_ladder(file, parse_overrides(settings)), console(error=True)
+    steps = rungs(config)
+    click.echo(f"starting ladder {config.name}: {len(steps)} rungs, {len(steps) * config.repeats} trainings", err=True)
     rows = list(climb(config, runs.folder, lambda name: TrainingShown(terminal, name)))
     if as_json:
         print_json({"ladder": config.name, "rungs": [row.as_data() for row in rows]})
     else:
         click.echo(table(rows))
-    if len(rows) < len(rungs(config)) or not rows[-1].complete:
+    if len(rows) < len(steps) or not rows[-1].complete:
         click.echo(f"ladder {config.name} stopped at rung {len(rows)}; the same command goes on", err=True)
         sys.exit(130)
 
@@ -109,6 +116,20 @@ def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Runs) -> 
 @click.option(
     "--random-seed", type=click.IntRange(0, 2**31 - 1), help="Of the split of the data; that of the weights by default."
 )
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="auto: a GPU where there is one.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Of the computation; bfloat16 is quicker on GPUs, and errors may differ a little.",
+)
 @JSON
 @RUNS
 def evaluate(
@@ -119,13 +140,16 @@ def evaluate(
     crops: str,
     resolution: int | None,
     random_seed: int | None,
+    device: str,
+    precision: Literal["float32", "bfloat16"],
     as_json: bool,
     runs: Runs,
 ) -> None:
     """Say what trained weights are worth: top-1 and top-5 error, calibration, and each class.
 
     Softmax is averaged over the crops and over several weights. 144 crops are those of GoogLeNet: four scales, three
-    squares along the longer side, corners, centre and the whole square, mirrored.
+    squares along the longer side, corners, centre and the whole square, mirrored. A note says where pictures among
+    those that are evaluated were trained on.
 
     \b
     Examples:
@@ -137,10 +161,11 @@ def evaluate(
     from nas.evaluation import evaluate_found
     from nas.evaluation_view import blocks
     from nas.study import find
-    from nas.waiting import show_bar
+    from nas.waiting import show_bar, working
 
     terminal = console(error=True)
-    with show_bar(terminal, arch, "pictures evaluated") as tell:
+    loading = working(terminal, f"loading {arch} and its pictures")
+    with loading as loaded, show_bar(terminal, arch, "pictures evaluated", before=loaded) as tell:
         evaluated = evaluate_found(
             find(arch, runs),
             weights,
@@ -149,11 +174,13 @@ def evaluate(
             crops=int(crops),  # type: ignore[arg-type]
             resolution=resolution,
             random_seed=random_seed,
-            decoding=lambda source: show_bar(terminal, source, "pictures decoded"),
+            device=device,
+            precision=precision,
+            decoding=lambda source: show_bar(terminal, source, "pictures decoded", before=loaded),
             tell=tell,
         )
-    if evaluated.note:
-        click.echo(evaluated.note, err=True)
+    for note in evaluated.notes:
+        click.echo(note, err=True)
     if as_json:
         print_json(evaluated.as_data())
         return
@@ -202,7 +229,7 @@ def measure(
 ) -> None:
     """Measure latency and peak memory of a network on this device, beside the predicted memory.
 
-    Trainings of searches on the same device pause meanwhile, and other measurements wait; other programs do not.
+    Trainings of ours on the same device pause meanwhile, and other measurements wait; other programs do not.
 
     \b
     Examples:

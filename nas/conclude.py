@@ -10,7 +10,7 @@ from nas.candidate import CHANGED, WEIGHTS
 from nas.config import SearchConfig
 from nas.storage import folder_at, is_url
 from nas.study import Found, Study
-from results.outcome import TrialRecord
+from results.outcome import Outcome, TrialRecord
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError
@@ -18,6 +18,7 @@ from search_spaces.files import write_files
 from search_spaces.graph import Graph
 from search_spaces.operations import Conv
 from search_spaces.proxy import proxy
+from trainers.about import About
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,9 +50,14 @@ def trained_state(study: Study, trial: TrialRecord) -> "dict[str, Tensor]":
     folder.fetch()
     path = folder.path / WEIGHTS
     if trial.artifact is None or not path.is_file():
-        raise RequestError(
-            f"trial {trial.number} of study {study.name!r} has no weights: only complete trials keep theirs"
-        )
+        what = f"trial {trial.number} of study {study.name!r}"
+        if trial.outcome is Outcome.COMPLETE:
+            owner = f", which are those of trial {trial.reused}," if trial.reused else ""
+            raise RequestError(
+                f"the weights of {what}{owner} are gone: a search deletes those of trials off its front beyond "
+                "quota_gb; train its architecture ('nas train')"
+            )
+        raise RequestError(f"{what} has no weights: only complete trials keep theirs")
     return dict(read(path).tensors)
 
 
@@ -63,12 +69,11 @@ def export_found(
     classes: int | None = None,
     *,
     full: bool = False,
-    about: Mapping[str, Any] | None = None,
+    about: About | None = None,
 ) -> list[Path]:
     """Write an architecture as ``yaml`` or ``python``, the latter with ``weights`` of a built network if given.
 
-    ``about``: what is known of these weights (nas/training.py, nas/import_weights.py): the exported file says at which
-    resolution and how pictures are scaled.
+    ``about``: what is known of these weights: the exported file says at which resolution and how pictures are scaled.
 
     A complete trial goes out as ``python`` with its proxy and the proxy's weights, unless ``full`` or other weights are
     asked for; then, as for every other architecture, at full width.
@@ -106,35 +111,34 @@ def export_found(
             provenance=provenance,
         )
     trained_classes, channels = _sizes(found.architecture.graph(), weights or {})
-    about = about or {}
+    about = about or About()
     return export_python(
         found.architecture,
         folder,
         state=weights,
         classes=classes or (found.classes if weights is None else trained_classes),
         channels=channels,
-        resolution=about.get("resolution"),
+        resolution=about.resolution,
         provenance=provenance | _weights_facts(about),
     )
 
 
-def _weights_facts(about: Mapping[str, Any]) -> dict[str, str]:
+def _weights_facts(about: About) -> dict[str, str]:
     """What a user of weights must know: how pictures were scaled, what the outputs mean, and how good they are."""
-    trained, facts = about.get("trained", {}), {}
-    if "on" in trained:
-        source = trained["on"] if isinstance(trained["on"], str) else trained["on"]["source"]
-        facts["data"] = f"{Path(source).name}, {trained['data_digest'][:16]}"
-    if "validation_error" in about:
-        facts["validation error"] = f"{about['validation_error']:.4f}"
-    if "mean" in trained:
-        mean, deviation = (", ".join(f"{value:.6g}" for value in trained[key]) for key in ("mean", "deviation"))
-        by_channel = ", by channel" if len(trained["mean"]) > 1 else ""
+    trained, facts = about.trained, {}
+    if trained.on is not None:
+        facts["data"] = f"{Path(trained.on.source).name}, {(trained.data_digest or 'digest not known')[:16]}"
+    if about.validation_error is not None:
+        facts["validation error"] = f"{about.validation_error:.4f}"
+    if trained.mean is not None and trained.deviation is not None:
+        mean, deviation = (", ".join(f"{value:.6g}" for value in each) for each in (trained.mean, trained.deviation))
+        by_channel = ", by channel" if len(trained.mean) > 1 else ""
         facts["pictures"] = (
-            f"a pixel p from 0 (black) to {trained['white']:g} (white) goes in as (p - m) / d, with m = {mean} and "
+            f"a pixel p from 0 (black) to {trained.white:g} (white) goes in as (p - m) / d, with m = {mean} and "
             f"d = {deviation}{by_channel}"
         )
-    names = trained.get("class_names", [])
-    if 0 < len(names) <= MOST_CLASSES and names != [str(index) for index in range(len(names))]:
+    names = trained.class_names or ()
+    if 0 < len(names) <= MOST_CLASSES and names != tuple(str(index) for index in range(len(names))):
         facts["classes"] = ", ".join(f"{index} {name}" for index, name in enumerate(names))
     return facts
 

@@ -6,10 +6,13 @@ learns of it. All state is the ledger's: a driver that starts on an old study re
 and goes on.
 """
 
+import itertools
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +32,12 @@ from nas.runs import Runs
 from nas.samplers.contract import Sampler
 from nas.samplers.options import SamplerConfig
 from nas.screening import Screen
-from nas.storage import folder_at
+from nas.storage import check_writable, folder_at
 from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import Measurement, Outcome, StudyState, TrialRecord
 from search_spaces.architecture import Architecture
-from search_spaces.errors import RequestError
+from search_spaces.errors import RequestError, SearchFailed
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
 from search_spaces.space import SearchSpace, space
@@ -64,6 +67,8 @@ def run(
     searched = space(config.space, config.target.resolution)
     seeds = _check_seeds(config)
     place = Runs.of(runs)
+    if config.storage is not None:
+        check_writable(config.storage)
     fidelities = [fidelity_digest(rung, config, data.digest) for rung in rungs_of(config)]
     with place.write() as ledger, ledger.hold(config.study):
         place.make_folder(config.study)
@@ -148,9 +153,13 @@ class Driver:
     def report(self, report: Report, source: TrialRecord | None = None) -> bool:
         """Record what a worker said, the ledger first; return whether the trial goes on.
 
-        ``source``: the trial of another study that this is known from.
+        ``source``: the trial of another study that this is known from. Raises SearchFailed where the worker can keep
+        nothing that it trains: the trial stays as it was, and the next run goes on with it.
         """
         trial = self.known.trials[report.number]
+        if report.halt:
+            at = f"study {self.config.study!r} stopped at trial {trial.number}, where the same command goes on"
+            raise SearchFailed(f"{at}: {report.halt}")
         if trial.outcome.final:
             return False
         self.measuring.check_device(report.number, report.device)
@@ -163,8 +172,8 @@ class Driver:
     def _taken_in(self, report: Report, source: TrialRecord | None) -> tuple[bool, Report]:
         # A worker that was lost and begun anew says again what the trial has gone past.
         again = source is None and self.records.has_ended(report)
-        self.records.epochs(report)
         report = self._checked(report)
+        self.records.epochs(report)
         if report.outcome is Outcome.STOPPED:
             return again or self._at_rung(report, source), report
         if report.final:
@@ -234,8 +243,15 @@ class Driver:
         )
 
     def _checked(self, report: Report) -> Report:
-        """Return the report, as that of a broken trial where it lacks a value."""
+        """Return the report, as that of a trial that diverged or broke where a value is no finite number or missing."""
         found = {**report.values, **report.measured}
+        for values in (found, *(values for values, _ in report.history)):
+            if (odd := _odd(values)) is not None:
+                outcome = Outcome.DIVERGED if isinstance(values[odd], float) else Outcome.BROKEN
+                reason = f"the worker measured {odd} {values[odd]!r}, which is no finite number"
+                measured = {} if _odd(report.measured) else report.measured
+                history = tuple(itertools.takewhile(lambda epoch: _odd(epoch[0]) is None, report.history))
+                return replace(report, outcome=outcome, reason=reason, values={}, measured=measured, history=history)
         missing = [name for name in ("error", *self.config.measured) if name not in found]
         if report.outcome in (Outcome.COMPLETE, Outcome.STOPPED) and missing:
             return replace(report, outcome=Outcome.BROKEN, reason=f"the worker measured no {missing[0]}")
@@ -255,7 +271,12 @@ class Driver:
     # ----------------------------------------------------------------------------------------------------- never twice
 
     def _known_elsewhere(self, trial: TrialRecord, rung: int) -> TrialRecord | None:
-        """Return a trial of another study of the ledger that was trained to just the end of this rung, or diverged."""
+        """Return a trial of another study of the ledger that was trained to just the end of this rung, or diverged.
+
+        Where something is measured on a device there is none: it may have been another device.
+        """
+        if self.config.measured:
+            return None
         for known in self.ledger.known(trial.digest, self.fidelities[rung], besides=self.config.study):
             places = {(m.rung, m.epoch) for m in known.trial.measurements}
             trained = (known.rung, self.rungs[rung].epochs) in places
@@ -308,6 +329,11 @@ class Driver:
 
 
 # ------------------------------------------------------------------------------------------------------------ the parts
+
+
+def _odd(values: Mapping[str, Any]) -> str | None:
+    """The name of a value that is no finite number, if there is one: workers of one's own may say anything."""
+    return next((name for name, value in values.items() if not (isinstance(value, Real) and isfinite(value))), None)
 
 
 def make_sampler(config: SearchConfig, searched: SearchSpace, chosen: SamplerConfig | None = None) -> Sampler:

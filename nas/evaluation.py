@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.operations import Window
 from search_spaces.sides import sides_that_work
+from trainers.about import About, Trained
 from trainers.source import DataSource
 
 if TYPE_CHECKING:
@@ -23,60 +24,66 @@ if TYPE_CHECKING:
 
 FAR = 1.5  # times the size of the training; a network trained at 224 was best at 288 (arXiv 1906.06423), 1.3 times
 PartName = Literal["test", "validation", "train", "all"]
+NumberFormat = Literal["float32", "bfloat16"]
 Tell = Callable[[int, int], None]  # pictures done, of how many
 
 
 @dataclass(frozen=True)
 class Weights:
-    """One member: the tensors of a built network, what is known beside them, and its name for sentences.
-
-    ``trained``: how, where that is known: on what source, by which random seed, with which classes and pixel scale.
-    """
+    """One member: the tensors of a built network, what is known beside them, and its name for sentences."""
 
     name: str
     tensors: Mapping[str, Any]
-    about: Mapping[str, Any]
+    about: About
 
     @property
-    def trained(self) -> Mapping[str, Any]:
+    def trained(self) -> Trained:
         """How it was trained, as far as that is known."""
-        known: Mapping[str, Any] = self.about.get("trained", {})
-        return known
+        return self.about.trained
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The scores, and what they were measured with: crops of ``resolution`` px, after a training at ``trained_at``."""
+    """The scores, and what they were measured with: crops of ``resolution`` px, after a training at ``trained_at``.
+
+    ``overlaps_training``: whether pictures among these were trained on; None where it is not known on which that was.
+    """
 
     architecture: str
     digest: str
     data: str
     part: PartName
+    overlaps_training: bool | None
     resolution: int
     trained_at: int
     crops: int
     view: str
+    precision: NumberFormat
+    device: str
     members: tuple[str, ...]
     scores: "Scores"
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        found = {
-            name: getattr(self, name)
-            for name in ("architecture", "digest", "data", "part", "resolution", "trained_at", "crops")
-        }
+        found = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("view", "scores")}
         return {**found, "members": list(self.members), **self.scores.as_data()}
 
     @property
-    def note(self) -> str | None:
-        """Say that the size is far from that of the training; None where it is not."""
+    def notes(self) -> tuple[str, ...]:
+        """What makes the scores say less than they seem to."""
+        found = []
+        if self.overlaps_training:
+            found.append(
+                f"note: the weights were trained on pictures that are among these ({self.data}, {self.part}): errors "
+                "on pictures that they have not seen are higher"
+            )
         ratio = self.resolution / self.trained_at
-        if 1 / FAR < ratio < FAR:
-            return None
-        return (
-            f"note: crops of {self.resolution} px, and the weights were trained at {self.trained_at}: what is in them "
-            f"looks {ratio:.2g} times as large as in training, which networks are not made for"
-        )
+        if not 1 / FAR < ratio < FAR:
+            found.append(
+                f"note: crops of {self.resolution} px, and the weights were trained at {self.trained_at}: what is in "
+                f"them looks {ratio:.2g} times as large as in training, which networks are not made for"
+            )
+        return tuple(found)
 
 
 def evaluate_found(
@@ -88,28 +95,35 @@ def evaluate_found(
     crops: "Crops" = 1,
     resolution: int | None = None,
     random_seed: int | None = None,
+    device: str = "auto",
+    precision: NumberFormat = "float32",
     decoding: Callable[[str], AbstractContextManager[Tell | None]] = lambda source: nullcontext(),
     tell: Tell = lambda done, of: None,
 ) -> Evaluated:
     """Evaluate one network, or an ensemble of several that share the architecture.
 
     Without ``weights`` a complete trial of a study is evaluated as it was trained, its proxy that is. ``source``,
-    ``resolution`` and ``random_seed`` (of the split) are by default those that the weights were trained with. Raises
-    RequestError where weights, classes or pictures do not fit together.
+    ``resolution`` and ``random_seed`` (of the split) are by default those that the weights were trained with.
+    ``device``: ``cpu``, ``cuda``, or ``auto``, a GPU where there is one. Raises RequestError where weights, classes or
+    pictures do not fit together, or there is no such device.
     """
     _check_there(found, weights, source)
     architecture, members = _members(found, weights)
+    first = members[0]
     for member in members:
         _check_architecture(member, architecture)
-    first = members[0]
+        _check_together(first, member)
     others = source is not None and source.absolute() not in map(_trained_on, members)
     source, random_seed = _pictures(source, random_seed, first.trained)
-    trained_at = int(first.about.get("resolution", architecture.resolution))
+    trained_at = first.about.resolution or architecture.resolution
     resolution = trained_at if resolution is None else resolution
     check_side(architecture, resolution, trained_at)
     from trainers.data import load
     from trainers.evaluate import Member, evaluate
+    from trainers.measure import device_named
+    from trainers.precision import Precision
 
+    on = device_named(device)
     with decoding(source.source) as decoded:
         data = load(
             source,
@@ -126,7 +140,7 @@ def evaluate_found(
     for member in members:
         _check_member(member, data, part)
         fitting_graph(plain, full, member.tensors)
-    whole = crops == 1 and all(member.trained.get("view") == "whole" for member in members)
+    whole = crops == 1 and all(member.trained.view == "whole" for member in members)
     scores = evaluate(
         graph,
         [Member(member.tensors, _scale(member, data)) for member in members],
@@ -135,6 +149,7 @@ def evaluate_found(
         resolution=resolution,
         crops=crops,
         whole=whole,
+        precision=Precision(on, bfloat16=precision == "bfloat16"),
         tell=tell,
     )
     return Evaluated(
@@ -142,10 +157,13 @@ def evaluate_found(
         digest=architecture.digest,
         data=data.name,
         part=part,
+        overlaps_training=_overlaps(members, data, part),
         resolution=resolution,
         trained_at=trained_at,
         crops=crops,
         view="the whole centre square" if whole else "the centre crop" if crops == 1 else f"{crops} crops",
+        precision=precision,
+        device=on.type,
         members=tuple(member.name for member in members),
         scores=scores,
     )
@@ -207,31 +225,30 @@ def _members(found: Found, files: Sequence[Path]) -> tuple[Architecture, list[We
     assert found.study is not None
     assert found.trial is not None
     config = settings(found.study)
-    trained = {"on": config.data.as_data(), "random_seed": config.random_seed, "view": "whole"}
+    trained = Trained(on=config.data, random_seed=config.random_seed, view="whole")
     weights = Weights(
         f"{found.study.name}:{found.trial.number}",
         trained_state(found.study, found.trial),
-        {"resolution": config.proxy.resolution, "trained": trained},
+        About(resolution=config.proxy.resolution, trained=trained),
     )
     return trained_architecture(found.study, found.trial), [weights]
 
 
-def _pictures(source: DataSource | None, random_seed: int | None, trained: Mapping[str, Any]) -> tuple[DataSource, int]:
+def _pictures(source: DataSource | None, random_seed: int | None, trained: Trained) -> tuple[DataSource, int]:
     """What is evaluated on, and the random seed of its split: what is asked for, else what was trained on."""
+    source = source or trained.on
     if source is None:
-        if "on" not in trained:
-            raise RequestError("the weights do not say on which data they were trained: name some with --data")
-        source = DataSource.from_data(trained["on"])
-    return source, int(trained.get("random_seed", 0)) if random_seed is None else random_seed
+        raise RequestError("the weights do not say on which data they were trained: name some with --data")
+    return source, (trained.random_seed or 0) if random_seed is None else random_seed
 
 
 def _trained_on(member: Weights) -> DataSource | None:
-    on = member.trained.get("on")
-    return None if on is None else DataSource.from_data(on).absolute()
+    return None if member.trained.on is None else member.trained.on.absolute()
 
 
 def _check_architecture(member: Weights, architecture: Architecture) -> None:
-    if (digest := member.about.get("digest")) not in (None, architecture.digest):
+    digest = member.about.digest
+    if digest is not None and digest != architecture.digest:
         raise RequestError(
             f"the weights {member.name} are of another architecture (digest {digest[:12]}, and that of "
             f"{architecture.name} is {architecture.digest[:12]}): name the architecture that they are of, after "
@@ -239,23 +256,56 @@ def _check_architecture(member: Weights, architecture: Architecture) -> None:
         )
 
 
+def _check_together(first: Weights, other: Weights) -> None:
+    """Raise RequestError where two members of an ensemble were trained for different pictures."""
+    for what, one, another in (
+        ("resolutions", first.about.resolution, other.about.resolution),
+        ("numbers of classes", _count(first), _count(other)),
+    ):
+        if one is not None and another is not None and one != another:
+            raise RequestError(
+                f"the weights {first.name} and {other.name} were trained for different {what}, {one} and {another}: "
+                "an ensemble sees the same pictures and classes, so evaluate them one by one"
+            )
+
+
+def _count(member: Weights) -> int | None:
+    names = member.trained.class_names
+    return member.about.classes if names is None else len(names)
+
+
 def _check_member(member: Weights, data: "DataSet", part: PartName) -> None:
-    classes = tuple(member.trained.get("class_names", data.classes))
-    if classes != data.classes:
+    classes = member.trained.class_names
+    if classes is not None and classes != data.classes:
         odd = sorted(set(classes) ^ set(data.classes))
         raise RequestError(
             f"the weights {member.name} tell {len(classes)} classes apart, and {data.name!r} has {len(data.classes)} "
             f"({repr(odd[0]) + ' is only in one' if odd else 'in another order'}): evaluate on the same classes"
         )
-    on = _trained_on(member)
-    same = on is not None and on.source == data.source.absolute().source
-    digest = member.trained.get("data_digest", data.digest)
-    if same and part in ("test", "validation") and digest != data.digest:
+    digest = member.trained.data_digest or data.digest
+    if _same_source(member, data) and part in ("test", "validation") and digest != data.digest:
         raise RequestError(
             f"the weights {member.name} were trained on {data.name!r} with other pictures or another split (random "
-            f"seed {member.trained.get('random_seed')}, this is {data.random_seed}), so that its {part} part may hold "
+            f"seed {member.trained.random_seed}, this is {data.random_seed}), so that its {part} part may hold "
             "what they were trained on: give all trainings one split_seed, or evaluate on other pictures (--data)"
         )
+
+
+def _overlaps(members: Sequence[Weights], data: "DataSet", part: PartName) -> bool | None:
+    """Whether a member was trained on pictures of a part, as far as source and digest tell; None: it does not say.
+
+    Of the source that was trained on, test and validation part are those that were held out (``_check_member``).
+    """
+    known = [member for member in members if member.trained.on is not None or member.trained.data_digest is not None]
+    same = any(_same_source(member, data) or member.trained.data_digest == data.digest for member in known)
+    if same and part in ("train", "all"):
+        return True
+    return False if len(known) == len(members) else None
+
+
+def _same_source(member: Weights, data: "DataSet") -> bool:
+    on = _trained_on(member)
+    return on is not None and on.source == data.source.absolute().source
 
 
 def _scale(member: Weights, data: "DataSet") -> "PixelScale":
@@ -264,17 +314,21 @@ def _scale(member: Weights, data: "DataSet") -> "PixelScale":
     from trainers.evaluate import PixelScale
 
     known = member.trained
-    if "mean" in known:
-        return PixelScale(known["mean"], known["deviation"], known["white"])
-    if "on" not in known:
+    if known.mean is not None and known.deviation is not None and known.white is not None:
+        if len(known.mean) not in (1, data.channels):
+            raise RequestError(
+                f"the weights {member.name} scale pictures of {len(known.mean)} channels, and those of {data.name!r} "
+                f"have {data.channels}: evaluate on other pictures (--data)"
+            )
+        return PixelScale(known.mean, known.deviation, known.white)
+    if known.on is None:
         raise RequestError(
             f"the weights {member.name} do not say how the pictures were scaled that they were trained on: write them "
             "anew with 'nas train' or 'nas import-weights'"
         )
-    own = data
-    if known["on"] != data.source.as_data() or known["random_seed"] != data.random_seed:
-        source = DataSource.from_data(known["on"])
-        own = load(source, random_seed=known["random_seed"], resolution=int(member.about["resolution"]))
+    own, random_seed = data, known.random_seed or 0
+    if known.on != data.source or random_seed != data.random_seed:
+        own = load(known.on, random_seed=random_seed, resolution=member.about.resolution)
     return PixelScale(own.mean, own.deviation, own.white)
 
 

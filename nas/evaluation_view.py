@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MOST_CLASSES = 40  # shown; the worst of more
+DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 
 
 def blocks(evaluated: Evaluated, width: int) -> "Iterator[RenderableType]":
@@ -17,7 +18,7 @@ def blocks(evaluated: Evaluated, width: int) -> "Iterator[RenderableType]":
     who = members[0] if len(members) == 1 else f"an ensemble of {len(members)}"
     yield (
         f"{evaluated.architecture} ({who}) on {scores.pictures:,} pictures of {evaluated.data} ({evaluated.part}), "
-        f"{evaluated.view} of {evaluated.resolution} px"
+        f"{evaluated.view} of {evaluated.resolution} px, in {evaluated.precision} on the {DEVICES[evaluated.device]}"
     )
     top5 = "" if scores.top5_error is None else f", top-5 error {scores.top5_error:.2%}"
     yield (

@@ -4,17 +4,24 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas.proxy_weights import proxy_sentence
 from nas.runs import Runs
 from nas.study import find
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
+from trainers.about import About, read_about
 
 if TYPE_CHECKING:
-    from trainers.checkpoint import Checkpoint
     from trainers.foreign_weights import Imported
+
+
+class WeightFile(NamedTuple):
+    """Weights under our names, and what their file says about them."""
+
+    tensors: Mapping[str, Any]
+    about: About
 
 
 def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs) -> "Imported":
@@ -49,19 +56,17 @@ def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs) -> 
     return imported
 
 
-def read_weights(arch: str, architecture: Architecture, path: Path) -> "Checkpoint":
+def read_weights(arch: str, architecture: Architecture, path: Path) -> WeightFile:
     """Read weights that a training, a trial or ``import_weights`` wrote, for the architecture that ``arch`` names.
 
-    Raises RequestError where they cannot be read; it says so where they are weights of another library's network, or of
-    an exported file, which ``import_weights`` has to take over first.
+    Raises RequestError where they cannot be read, or hold what cannot be weights; it says so where they are weights of
+    another library's network, or of an exported file, which ``import_weights`` has to take over first.
     """
     from trainers import checkpoint, foreign_file
+    from trainers.foreign_weights import check_values
 
     try:
-        found = checkpoint.read(path)
-        if "digest" not in found.data:  # of a training that does not say of what: a trial's
-            _refuse_proxy(architecture, found.tensors, path)
-        return found
+        tensors, data = checkpoint.read(path)
     except checkpoint.NotACheckpoint as error:
         try:
             file = foreign_file.read(path)
@@ -69,6 +74,12 @@ def read_weights(arch: str, architecture: Architecture, path: Path) -> "Checkpoi
             raise error from None  # no weights of anybody
         _refuse_proxy(architecture, file.tensors, path, file.notes)
         raise RequestError(_import_first(arch, architecture, path, list(file.tensors))) from None
+    about = read_about(data, repr(str(path)))
+    if about.digest is None:  # of a training that does not say of what: a trial's
+        _refuse_proxy(architecture, tensors, path)
+    for key, tensor in tensors.items():
+        check_values(tensor, key, repr(str(path)))
+    return WeightFile(tensors, about)
 
 
 def _refuse_proxy(

@@ -1,23 +1,34 @@
-"""Ctrl-C and SIGTERM during a search: once asks for a clean end, twice ends at once."""
+"""Ctrl-C, SIGTERM, and SIGHUP of a terminal that closes: once asks for a clean end, twice ends at once."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STREAMS = (0, 1, 2)  # file descriptors
+
 
 class Interrupt:
-    """While active, the first SIGINT or SIGTERM calls ``stop``; a second one raises KeyboardInterrupt."""
+    """While active, the first SIGINT, SIGTERM or SIGHUP calls ``stop``; a second one raises KeyboardInterrupt.
+
+    A second one that is a SIGHUP does not: the kernel and the shell both send it when a terminal closes, and systemd
+    sends it right after SIGTERM. Where SIGHUP is ignored (``nohup``), that stays so.
+    """
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self.stop = stop
         self.asked = False
         self._before: dict[int, Any] = {}
+        self._terminals = [stream for stream in STREAMS if os.isatty(stream)]
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():  # elsewhere signals are the caller's business
-            self._before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
+            for number in SIGNALS:
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._take)
         return self
 
     def __exit__(
@@ -27,7 +38,20 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._leave_terminal()
         if self.asked:
+            if number == signal.SIGHUP:
+                return
             raise KeyboardInterrupt
         self.asked = True
         self.stop()
+
+    def _leave_terminal(self) -> None:
+        """Send to nowhere what would go to a terminal that is gone, where writing is an error."""
+        gone = [stream for stream in self._terminals if not os.isatty(stream)]
+        if gone:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for stream in gone:
+                os.dup2(nowhere, stream)
+            os.close(nowhere)

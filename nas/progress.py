@@ -135,7 +135,7 @@ class Shown(Progress):
     def stopping(self) -> None:
         """The search was asked to stop."""
         self._asked = True
-        self._line("stopping after the running epochs; press Ctrl-C again to stop at once")
+        self._line("stopping after the running epochs; Ctrl-C (again) stops at once")
 
     def _named(self, trial: TrialRecord) -> str:
         outcome = "going on" if trial.outcome is Outcome.RUNNING else str(trial.outcome)

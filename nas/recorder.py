@@ -16,6 +16,7 @@ from results.pareto import front
 from search_spaces.errors import SearchFailed
 
 BROKEN_IN_A_ROW = 3  # the same mistake so often is the program's, not the architecture's
+BROKEN_AT_ALL_IN_A_ROW = 12  # broken trials use up no budget: without an end to them a search might have none
 GB = 1e9
 
 
@@ -195,9 +196,21 @@ class Recorder:
         return found
 
     def _watch_mistakes(self, report: Report) -> None:
-        self._mistakes = [*self._mistakes, report.reason] if report.outcome is Outcome.BROKEN else []
+        self._mistakes = [*self._mistakes, self._mistake(report)] if report.outcome is Outcome.BROKEN else []
         if len(self._mistakes) >= BROKEN_IN_A_ROW and len(set(self._mistakes[-BROKEN_IN_A_ROW:])) == 1:
-            raise SearchFailed(
-                f"the last {BROKEN_IN_A_ROW} trials of study {self.config.study!r} broke in one way, {report.reason}: "
-                "the traceback is kept with the trials; mend the cause and run the search again"
-            )
+            count, how = BROKEN_IN_A_ROW, f"in one way, {report.reason}"
+        elif len(self._mistakes) >= BROKEN_AT_ALL_IN_A_ROW:
+            count, how = BROKEN_AT_ALL_IN_A_ROW, f"the last one by {report.reason}"
+        else:
+            return
+        raise SearchFailed(
+            f"the last {count} trials of study {self.config.study!r} broke {how}: "
+            "the traceback is kept with the trials; mend the cause and run the search again"
+        )
+
+    def _mistake(self, report: Report) -> str:
+        """Return what is the same for the same mistake: its kind and the line that raised it, not what it said."""
+        raised = [line for line in (report.traceback or "").splitlines() if line.startswith('  File "')]
+        if raised:
+            return f"{report.reason.partition(':')[0]} {raised[-1]}"
+        return report.reason.replace(self.place(self.known.trials[report.number]), "its folder")

@@ -1,18 +1,22 @@
 """The folder of a trial's files: on this machine, on a shared file system, or at a URL such as ``s3://bucket/nas``.
 
 Files at a URL are worked on in a copy on the worker's own disk, fetched when a worker takes the trial up and sent back
-after each epoch through pyarrow's file systems, which Ray Tune brings. Checkpoints and results carry their own hashes,
-so that a file that came over only in part is known for what it is.
+after each epoch through pyarrow's file systems, which Ray Tune brings; the copy goes when the worker is done with the
+trial. Checkpoints and results carry their own hashes, so that a file that came over only in part is known for what it
+is.
 """
 
 import hashlib
+import os
+import secrets
 import shutil
 import tempfile
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import RequestError
+from search_spaces.errors import NotWritten, RequestError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -30,11 +34,26 @@ def folder_at(place: str) -> "Folder":
     return Remote(place) if is_url(place) else Folder(Path(place))
 
 
+def check_writable(place: str) -> None:
+    """RequestError where a folder, or the one that it is to be made in, can be seen and cannot be written."""
+    if is_url(place):
+        return
+    path = Path(place).absolute()
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise RequestError(
+            f"the storage {place!r} cannot be written: name a folder that you and all workers may write to, or a URL"
+        )
+
+
 class Folder:
-    """A folder that the worker sees: its files are where they are worked on. ``path``: absolute."""
+    """A folder that the worker sees: its files are where they are worked on.
+
+    ``path``: absolute. ``marks``: where processes of this machine leave word for one another.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = self.marks = path
 
     def fetch(self) -> None:
         """Bring what lies there to ``path``."""
@@ -70,8 +89,12 @@ class Remote(Folder):
 
     def __init__(self, url: str) -> None:
         name = hashlib.sha256(url.encode()).hexdigest()[:24]
-        super().__init__(Path(tempfile.gettempdir()) / "inception-nas" / name)
+        here = Path(tempfile.gettempdir()) / f"inception-nas-{os.getuid()}"
+        # Of this object's own: another process may still work on its copy, and what it leaves is removed with it.
+        super().__init__(here / f"{name}-{os.getpid()}-{secrets.token_hex(4)}")
+        self.marks = here / name
         self.url = url
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
         self._sent: dict[str, tuple[int, int]] = {}  # size and time of change
 
     def fetch(self) -> None:
@@ -88,7 +111,19 @@ class Remote(Folder):
         self._sent = self._here()
 
     def send(self) -> None:
-        """Send files that are new or changed, the oldest first, then remove at the URL what is no longer here."""
+        """Send files that are new or changed, the oldest first, then remove at the URL what is no longer here.
+
+        Raises NotWritten where the storage fails.
+        """
+        try:
+            self._send()
+        except OSError as error:
+            what = str(error).splitlines()[0]
+            raise NotWritten(
+                f"files cannot be sent to {self.url!r} ({what}): see that it is there and has room"
+            ) from None
+
+    def _send(self) -> None:
         system, root = self._open()
         here = self._here()
         for name in sorted(here, key=lambda name: (here[name][1], name)):

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Study:
-    """A study as it was when it was opened; its files lie in the folder ``runs``."""
+    """A study as it was when it was opened; its files lie in the folder ``runs``.
+
+    ``searched_by``: the process that searched it then, if one did: without one no trial is running.
+    """
 
     record: StudyRecord
     trials: tuple[TrialRecord, ...]
     runs: Path
+    searched_by: str | None = None
 
     @staticmethod
     def open(name: str, runs: str | Path | Runs = "runs", *, ledger: str | None = None) -> "Study":
@@ -38,7 +42,7 @@ class Study:
         """
         place = Runs.of(runs, ledger)
         with place.read() as opened:
-            return Study(opened.study(name), tuple(opened.trials(name)), place.folder)
+            return Study(opened.study(name), tuple(opened.trials(name)), place.folder, searched_by(opened, name))
 
     @property
     def name(self) -> str:
@@ -122,6 +126,11 @@ class Study:
         return sum(trial.outcome.trained for trial in self.trials)
 
     @property
+    def taken_over(self) -> int:
+        """How many of these cost no training here: all that they came to is known from another study."""
+        return sum(trial.outcome.trained and trial.reused is not None and not trial.seconds for trial in self.trials)
+
+    @property
     def stopped(self) -> str:
         """What is said where a command ends before the study is complete."""
         return f"study {self.name} stopped with {self.done} trials done; the same command goes on"
@@ -179,7 +188,8 @@ class Found:
             return ""
         trial = self.trial
         told = f", error {trial.values['error']:.2%}" if trial.values else f", {trial.reason}" if trial.reason else ""
-        return f"trial {trial.number} of {self.study.name}: {trial.outcome}{told}"
+        interrupted = trial.outcome is Outcome.RUNNING and self.study.searched_by is None
+        return f"trial {trial.number} of {self.study.name}: {'interrupted' if interrupted else trial.outcome}{told}"
 
 
 def find(arch: str, runs: Path | Runs) -> Found:

@@ -8,6 +8,7 @@ machine's monotonic clock (which no change of the date moves) that the time was 
 import faulthandler
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -55,6 +56,8 @@ class TimeLimit:
             self._trace = None
             for name in (MARKER, TRACE):
                 (self.folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # other files are there: it is the trial's own folder
+                self.folder.rmdir()
 
     def _left(self) -> float:
         """Seconds that are left to this job; all of them where no process of it has begun on this machine."""

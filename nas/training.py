@@ -99,6 +99,7 @@ def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: Train
     with sole_process(folder, f"training {name!r} is run"):
         _same_training(folder, config, architecture.digest)
         write_files(folder, {ARCHITECTURE: architecture.to_yaml().encode(), ABOUT: _about(config, architecture.digest)})
+        view.known(read_metrics(folder))
         with view, Interrupt(view.stop):
             if workers == 1 and config.ray.address is None:
                 train(job, data, watch=view)
@@ -134,7 +135,7 @@ def _together(job: "TrainingJob", workers: int, address: str | None, watch: Watc
             watch.epoch(metrics)
             told += 1
 
-    train_together(job, workers, address, look, lambda: watch.stopping)
+    train_together(job, workers, address, look, watch)
 
 
 def read_metrics(folder: Path) -> tuple[dict[str, Any], ...]:
@@ -183,8 +184,10 @@ def _about(config: TrainingConfig, digest: str) -> bytes:
 
 
 def _same_training(folder: Path, config: TrainingConfig, digest: str) -> None:
-    """Raise RequestError, with what differs, where the folder holds another training."""
-    if not (folder / ABOUT).is_file():
+    """Raise RequestError, with what differs, where the folder holds another training that has an epoch behind it."""
+    from trainers.training import CHECKPOINTS
+
+    if not (folder / ABOUT).is_file() or not any((folder / CHECKPOINTS).glob("epoch-*")):
         return
     try:
         before = json.loads((folder / ABOUT).read_text(encoding="utf-8"))

@@ -14,6 +14,7 @@ from trainers.named_recipes import with_recipe
 from trainers.recipe import Recipe
 
 Workers = Annotated[int, Field(ge=1, le=10_000)]
+OF_LADDERS = {"width", "repeats"}  # keys that a file for 'nas ladder' has besides (nas/ladder.py)
 MAY_DIFFER = ("workers", "threads", "ray")  # between two runs of one training: where it runs
 
 
@@ -52,6 +53,13 @@ def read_training(
 ) -> TrainingConfig:
     """Read a training file; ``overrides`` set dotted keys (``recipe.epochs``) to values before it is checked."""
     document = with_overrides(read_file(path), overrides)
+    if model is TrainingConfig and isinstance(document.data, dict):
+        for key in document.data.keys() & OF_LADDERS:
+            document.fail(
+                (key,),
+                f"{key!r} belongs to the files of 'nas ladder': 'nas train' trains one architecture once, at its own "
+                f"widths; leave it out{', or name a narrower architecture' if key == 'width' else ''}",
+            )
     config = validate(model, with_recipe(document), "a training file")
     return config.model_copy(update={"data": config.data.beside(path.parent)})
 

@@ -1,7 +1,7 @@
 """What a full training shows while it runs, on standard error: a live view on a terminal, a line an epoch elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ class TrainingView(Watch):
         """Give what is told how many pictures of how many are decoded; None: the log."""
         yield None
 
+    def known(self, metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Learn what the training measured before, one mapping an epoch."""
+
     def stop(self) -> None:
         """Ask for an end after the running epoch."""
         self.stopping = True
@@ -38,8 +41,9 @@ class TrainingView(Watch):
 class TrainingShown(TrainingView):
     """Epochs done, the last and the best error, the rate and the time left."""
 
-    def __init__(self, console: "Console", name: str) -> None:
-        self.console, self.name = console, name
+    def __init__(self, console: "Console", name: str, before: Callable[[], None] = lambda: None) -> None:
+        """``before`` ends what is shown until then, before anything else is."""
+        self.console, self.name, self.before = console, name, before
         self.best: tuple[float, int] | None = None
         self._bars: Progress | None = None
         self._epochs: TaskID | None = None
@@ -49,14 +53,22 @@ class TrainingShown(TrainingView):
     @contextmanager
     def decoding(self, source: str) -> Iterator[Callable[[int, int], None] | None]:
         """Show how many pictures are decoded."""
-        with show_bar(self.console, source, "pictures decoded") as tell:
+        with show_bar(self.console, source, "pictures decoded", before=self.before) as tell:
             yield tell
+
+    def known(self, metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Learn which epoch was the best until now."""
+        self.best = min(((each["validation_error"], each["epoch"]) for each in metrics), default=None)
 
     def begin(self, done: int, epochs: int) -> None:
         """Learn how many of how many epochs are done."""
         self._since, self._first, self._of = time.monotonic(), done, epochs
-        if not self.console.is_terminal:
+        self.before()
+        if 0 < done < epochs:  # after Ctrl-C, or because more epochs are asked for than before
+            self._line(f"training {self.name} goes on from epoch {done} of {epochs}")
+        elif not self.console.is_terminal:
             self._line(f"training {self.name}: {done} of {epochs} epochs done")
+        if not self.console.is_terminal:
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -87,10 +99,14 @@ class TrainingShown(TrainingView):
         if self._bars is not None and self._epochs is not None:
             self._bars.update(self._epochs, completed=number)
 
+    def warn(self, sentence: str) -> None:
+        """Something may go wrong."""
+        self._line(f"warning: {sentence}")
+
     def stop(self) -> None:
         """Ask for an end after the running epoch."""
         super().stop()
-        self._line("stopping after the running epoch; press Ctrl-C again to stop at once")
+        self._line("stopping after the running epoch; Ctrl-C (again) stops at once")
 
     def _line(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -272,7 +272,9 @@ def front_blocks(study: Study, width: int, encoding: str) -> "list[RenderableTyp
     from results.table import front_plot, front_table
 
     front, seeds, faint = study.front(), study.seeds(), "\N{MIDDLE DOT}" if encoding.lower().startswith("utf") else "."
-    blocks: list[RenderableType] = [front_table(study.record, front, seeds, width=width)]
+    blocks: list[RenderableType] = [
+        front_table(study.record, front, seeds, width=width, interrupted=study.searched_by is None)
+    ]
     trials = comparable(study.trials, study.record.objectives)
     if plot := front_plot(front, seeds, min(width, PLOT_WIDTH), 16, trials=trials, faint=faint):
         blocks.append(plot)
@@ -301,8 +303,9 @@ def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]"
     yield from front_blocks(study, console.width, console.encoding)
     counts = study.outcomes()
     aside = f"{counts['screened']} screened and {counts['duplicate']} known already, which cost no training"
+    taken = f", {study.taken_over} taken over from other studies" if study.taken_over else ""
     stopped = f", {counts['stopped']} of them stopped at a rung" if counts["stopped"] else ""
-    yield f"study {study.name} is complete: {study.done} trials trained{stopped}; {aside}"
+    yield f"study {study.name} is complete: {study.done - study.taken_over} trials trained{taken}{stopped}; {aside}"
     with working(console, "scoring the best trial on the test part, writing the report"):
         conclusion = conclude(study)
     best = conclusion.best

@@ -1,5 +1,6 @@
 """What is shown on standard error while something takes seconds: that it runs, or how far it is."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -8,25 +9,32 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@contextmanager
-def show_bar(console: "Console", name: str, done: str) -> Iterator[Callable[[int, int], None]]:
-    """Give what is told how many of how many are ``done`` ("pictures decoded"): a bar, or a line at every quarter.
+EVERY = 30.0  # seconds after which a line is due, where nothing moves
 
-    Nothing is shown before the first is.
+
+@contextmanager
+def show_bar(
+    console: "Console", name: str, done: str, *, before: Callable[[], None] = lambda: None
+) -> Iterator[Callable[[int, int], None]]:
+    """Give what is told how many of how many are ``done`` ("pictures decoded"): a bar, or lines where nothing moves.
+
+    A line comes at every quarter, and between them when the last is half a minute old. Nothing is shown before the
+    first number; ``before`` is called then, to end what is shown until then.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = BarColumn(), MofNCompleteColumn(), TextColumn(done), TimeRemainingColumn()
     bar = Progress(TextColumn("{task.description}", markup=False), *columns, console=console, transient=True)
-    task, quarters = bar.add_task(name, total=None), 0
+    task, quarters, last = bar.add_task(name, total=None), 0, time.monotonic()
 
     def tell(count: int, total: int) -> None:
-        nonlocal quarters
+        nonlocal quarters, last
+        before()
         if console.is_terminal:
             bar.start()
             bar.update(task, completed=count, total=total)
-        elif 4 * count // total > quarters:
-            quarters = 4 * count // total
+        elif 4 * count // total > quarters or time.monotonic() - last >= EVERY:
+            quarters, last = 4 * count // total, time.monotonic()
             line = f"{name}: {count:,} of {total:,} {done}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -16,27 +16,38 @@ from results.outcome import TrialRecord
 
 RESAMPLES = 1000
 COVERED = 0.9  # by the intervals
+ROUNDING = 1e-9  # by which taus of one and the same order may differ
 LEAST = 5  # trials at both rungs, below which no figure is given
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """``what``: "rung 0", "params" or "macs". ``tau``: -1 to 1, with its interval; ``trials``: that it is made of."""
+    """``what``: "rung 0", "params" or "macs". ``tau``: -1 to 1; ``trials``: that it is made of.
+
+    ``interval``: of tau; None where all resamples come to one value, as they do of few trials in the very same order.
+    """
 
     what: str
     tau: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None
     trials: int
+
+    @property
+    def interval_text(self) -> str:
+        """The interval for people, or why there is none."""
+        if self.interval is None:
+            return f"(no interval: {self.trials} trials are too few for one)"
+        return f"({self.interval[0]:+.2f} to {self.interval[1]:+.2f})"
 
     @property
     def sentence(self) -> str:
         """Say it in a line."""
-        return f"{self.what} {self.tau:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+        return f"{self.what} {self.tau:+.2f} {self.interval_text}"
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
-        return {"what": self.what, "tau": self.tau, "low": self.low, "high": self.high, "trials": self.trials}
+        low, high = self.interval or (None, None)
+        return {"what": self.what, "tau": self.tau, "low": low, "high": high, "trials": self.trials}
 
 
 def errors_at(trial: TrialRecord, rung: int, epochs: int) -> float | None:
@@ -68,7 +79,8 @@ def _agreement(what: str, pairs: Sequence[tuple[float, float]], random_seed: int
     drawn = [_tau(points[generator.integers(0, len(points), len(points))]) for _ in range(RESAMPLES)]
     rest = (1 - COVERED) / 2
     low, high = np.quantile(drawn, [rest, 1 - rest]).tolist()
-    return [Agreement(what, _tau(points), low, high, len(points))]
+    interval = (low, high) if high - low > ROUNDING else None
+    return [Agreement(what, _tau(points), interval, len(points))]
 
 
 def _tau(points: np.ndarray[Any, np.dtype[np.float64]]) -> float:

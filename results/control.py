@@ -1,9 +1,13 @@
 """Did searching help? The sampler's arm beside the control arm of uniform random points, at equal budget.
 
 Both arms are trials of one study under the same limits, rungs and recipe. The budget is counted in trials: what an arm
-of so many trials, drawn from those that it has, dominates up to one reference point. Both are drawn anew, with
-replacement, a thousand times; the interval is that of the difference. A trial without a final value (stopped at a rung,
-diverged) has used its budget and adds nothing.
+of so many trials, drawn from those that it has, dominates up to one reference point. A thousand times the larger arm is
+cut at random to the size of the smaller one, and both are then drawn anew, with replacement; the interval is that of
+the difference. Without the cut, draws of the larger arm would repeat fewer of its trials, and it would seem the better
+one. A trial without a final value (stopped at a rung, diverged) has used its budget and adds nothing.
+
+So what is compared is what so many trials of each are worth. That the sampler's learned from all trials before them is
+not charged to them; `growth`, which takes the arms in the order of their trials, shows that.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -130,7 +134,7 @@ def _resampled(
     reference: Mapping[str, float],
     generator: np.random.Generator,
 ) -> list[float]:
-    """Hypervolumes of ``budget`` trials drawn with replacement, many times."""
+    """Hypervolumes of ``budget`` trials drawn with replacement from as many, many times."""
     if not reference or not trials:
         return [0.0] * RESAMPLES
     names, directions = list(objectives), list(objectives.values())
@@ -139,7 +143,9 @@ def _resampled(
     points = np.array(
         [[trial.values[name] for name in names] if trial.number in valued else worst for trial in trials], dtype=float
     )
-    chosen = generator.integers(0, len(points), (RESAMPLES, budget))
+    everywhere = np.tile(np.arange(len(points)), (RESAMPLES, 1))
+    cut = generator.permuted(everywhere, axis=1)[:, :budget]
+    chosen = np.take_along_axis(cut, generator.integers(0, budget, (RESAMPLES, budget)), axis=1)
     return [hypervolume(points[places], worst, directions) for places in chosen]
 
 

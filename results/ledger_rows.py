@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,9 @@ import sqlalchemy as sa
 
 from results.ledger_tables import columns_of, measurements, studies, trials
 from results.outcome import LedgerError, Measurement, TrialRecord, from_json, storable, trials_from_columns
+from search_spaces.errors import nearest
+
+NAMED = 5  # studies, the newest, where none has the name that is asked for
 
 
 def find_study(connection: sa.Connection, name: str, version: int) -> sa.Row[Any] | None:
@@ -26,9 +28,9 @@ def study_row(connection: sa.Connection, name: str, version: int) -> sa.Row[Any]
     if row is not None:
         return row
     names = list(connection.execute(sa.select(studies.c.name).order_by(studies.c.id.desc())).scalars())
-    near = difflib.get_close_matches(name, names, n=3) or names[:3]
-    known = f"did you mean {' or '.join(map(repr, near))}?" if near else "the ledger has no studies yet"
-    raise LedgerError(f"there is no study {name!r}: {known}")
+    more = f" and {len(names) - NAMED} more ('nas studies')" if len(names) > NAMED else ""
+    known = f"the ledger has {', '.join(names[:NAMED])}{more}" if names else "the ledger has no studies yet"
+    raise LedgerError(f"there is no study {name!r}: {known}{nearest(name, names)}")
 
 
 # Statements of every trial are made once: to put one together takes longer than to carry it out.

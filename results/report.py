@@ -186,7 +186,7 @@ def _scatter(view: StudyView) -> Markup:
         element("div", id="chart", tabindex=0, role="group", aria_label=label, aria_describedby="chart-help"),
         element(
             "p",
-            "Each point is a complete trial; diamonds joined by a line are the front, stars are published networks. ",
+            f"Each point is a complete trial; {_of_front(view)}, stars are published networks. ",
             "With the chart in focus, the arrow keys walk along front and seeds.",
             id="chart-help",
             class_="muted",
@@ -194,6 +194,12 @@ def _scatter(view: StudyView) -> Markup:
         element("p", id="chart-reader", aria_live="polite"),
         element("noscript", _missing("The chart needs JavaScript, which is off here; the table has the same front.")),
     )
+
+
+def _of_front(view: StudyView) -> str:
+    if len(view.front.members) == 1:
+        return "a diamond is the front, which is one trial alone: it is the best in every objective"
+    return "diamonds joined by a line are the front"
 
 
 def _why_empty(view: StudyView) -> str:

@@ -16,6 +16,7 @@ _CAUSES = {
     "SQLITE_CANTOPEN": "cannot be opened: get read and write permission for the file and its folder, or copy them",
     "SQLITE_BUSY": f"was locked by another program for {_BUSY_SECONDS:.0f} s: end that program or try again",
     "SQLITE_FULL": "cannot grow, because the disk is full: free some space and run the same command again",
+    "SQLITE_IOERR_SHMSIZE": "cannot be opened, because the disk is full: free some space and try again",
     "SQLITE_CORRUPT": "is damaged: restore it from a backup, or start with a new one",
     "SQLITE_IOERR": "cannot be read or written, because the disk reports an error: check the disk or the mount",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ def front_table(
     seeds: Sequence[TrialRecord],
     reference_seed: str = "inception-v3",
     width: int = 80,
+    interrupted: bool = False,
 ) -> Table:
     """The front as a table: best first in the first objective, then the seeds that are not on it.
 
@@ -38,21 +40,29 @@ def front_table(
     to the reference seed. Objectives called error (or ..._error) are fractions, shown in percent with the difference
     from the reference seed in points; ratios and differences stand below where several such columns, or the letters of
     `width`, leave no room for them, and all cells below each other on terminals too narrow even for that. `seeds` are
-    the study's seed trials, in any state; what is not measured yet is "-".
+    the study's seed trials, in any state; what is not measured yet is "-". `interrupted`: nobody searches the study, so
+    that trials which have not ended are not running either.
     """
+
+    def made(*, stacked: bool) -> Table:
+        return _front_table(study, front, seeds, reference_seed, stacked=stacked, interrupted=interrupted)
+
     several = len([name for name in front.objectives if name not in _COUNTED]) > 1
-    if not several:
-        table = _front_table(study, front, seeds, reference_seed, stacked=False)
-        if needed_width(table) <= width:
-            return table
-    table = _front_table(study, front, seeds, reference_seed, stacked=True)
-    if needed_width(table) <= width:
+    if not several and needed_width(table := made(stacked=False)) <= width:
         return table
-    return narrowed(_front_table(study, front, seeds, reference_seed, stacked=False), width)
+    if needed_width(table := made(stacked=True)) <= width:
+        return table
+    return narrowed(made(stacked=False), width)
 
 
 def _front_table(
-    study: StudyRecord, front: Front, seeds: Sequence[TrialRecord], reference_seed: str, *, stacked: bool
+    study: StudyRecord,
+    front: Front,
+    seeds: Sequence[TrialRecord],
+    reference_seed: str,
+    *,
+    stacked: bool,
+    interrupted: bool,
 ) -> Table:
     reference = _reference(front, seeds, reference_seed)
     table = Table(title=Text(f"Front of {plain(study.name)}"), caption=Text(_caption(front, reference, reference_seed)))
@@ -71,7 +81,11 @@ def _front_table(
     others = sorted((seed for seed in seeds if seed.number not in on_front), key=lambda trial: trial.number)
     for trial in [*front.members, *others]:
         is_reference = reference is not None and trial.number == reference.number
-        cells = [str(trial.number), _name(trial, is_reference=is_reference, on_front=trial.number in on_front)]
+        standing = "interrupted" if interrupted and trial.outcome is Outcome.RUNNING else trial.outcome.value
+        notes = ["reference"] if is_reference else []
+        if trial.number not in on_front:
+            notes.append("off the front" if trial.outcome is Outcome.COMPLETE else standing)
+        cells = [str(trial.number), _name(trial, notes)]
         cells += [_objective(name, trial, reference) for name in shown]
         cells += [_cost(name, trial, reference) for name in _COUNTED]
         if stacked:
@@ -94,8 +108,8 @@ def front_plot(
     """A scatter of the first objective (upwards) against the second, at most `width` x `height` characters.
 
     "*" is a trial of the front, "S" a complete seed, on the front or not, and `faint` another complete one of `trials`.
-    A study of one objective is drawn against the trial's number. Empty where it would be too small to be read (under
-    36 x 6).
+    A study of one objective is drawn against the trial's number. A sentence where all of them are at one place; empty
+    where the plot would be too small to be read (under 36 x 6).
     """
     if width < 36 or height < 6:
         return Text()
@@ -108,6 +122,15 @@ def front_plot(
     if not points:
         return Text("no trial is complete yet"[:width])
     x_name = names[1] if len(names) > 1 else "number"
+    if len({(x, y) for _, x, y in points}) == 1:
+        _, x, y = points[0]
+        who = (
+            "The only complete trial is"
+            if len({trial.number for _, trial in marks}) == 1
+            else "All complete trials are"
+        )
+        place = f"{plain(names[0])} {_amount(names[0], y)}, {plain(x_name)} {_amount(x_name, x)}"
+        return Text(textwrap.fill(f"{who} at {place}: nothing to plot yet.", width))
     x_low, x_high = _span([x for _, x, _ in points])
     y_low, y_high = _span([y for _, _, y in points])
     top, bottom = _amount(names[0], y_high), _amount(names[0], y_low)
@@ -159,10 +182,7 @@ def _caption(front: Front, reference: TrialRecord | None, reference_seed: str) -
     return " ".join(sentences)
 
 
-def _name(trial: TrialRecord, *, is_reference: bool, on_front: bool) -> str:
-    notes = ["reference"] if is_reference else []
-    if not on_front:
-        notes.append("off the front" if trial.outcome is Outcome.COMPLETE else trial.outcome.value)
+def _name(trial: TrialRecord, notes: Sequence[str]) -> str:
     name = plain(trial.seed) if trial.seed is not None else plain(trial.digest[:10])
     return f"{name} ({', '.join(notes)})" if notes else name
 
@@ -224,7 +244,10 @@ def _place(trial: TrialRecord, names: Sequence[str]) -> tuple[float, float]:
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
-    return min(values), max(values)
+    """The ends of an axis: those of the values, and a tenth beyond them where all are one."""
+    low, high = min(values), max(values)
+    room = (abs(low) / 10 or 1.0) if low == high else 0.0
+    return low - room, high + room
 
 
 def _cell(first: float, last: float, value: float, cells: int) -> int:

@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+CLOSE = 0.75  # of difflib's ratio: two letters of four exchanged come to that, 'stage' for 'share' to 0.6
+STEM = 4  # letters that make a beginning
+
 
 class RequestError(ValueError):
     """The request was wrong: the command line answers with the sentence alone and exit status 2.
@@ -13,6 +16,10 @@ class RequestError(ValueError):
     def __init__(self, sentence: str = "", at: tuple[str | int, ...] = ()) -> None:
         super().__init__(sentence)
         self.at = at
+
+
+class NotWritten(RequestError):
+    """Files cannot be written where they belong: the disk is full or read only, or a storage does not answer."""
 
 
 class ResolutionError(RequestError):
@@ -36,6 +43,12 @@ class TrainingFailed(RunFailed):
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the closest allowed word, or an empty text where nothing is close."""
-    close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    """Return ``; did you mean 'x'?`` for the closest allowed word, or an empty text where nothing is close.
+
+    Close is a typing error or two (``cots`` for ``cost``), or one word that begins as the other (``batch_size``).
+    """
+    words = list(allowed)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=CLOSE)
+    if not close and len(word) >= STEM:
+        close = [each for each in words if each.startswith(word) or (len(each) >= STEM and word.startswith(each))]
     return f"; did you mean {close[0]!r}?" if close else ""

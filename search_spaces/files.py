@@ -5,19 +5,21 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from search_spaces.errors import RequestError
+from search_spaces.errors import NotWritten
+
+DRAFT = ".draft-*.partial"  # files that are not whole yet
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """Write each content under its name into ``folder``, which is made if need be; return the paths.
 
     Everything is written and flushed to disk under temporary names first, then renamed in order. A folder that cannot
-    be written to is a RequestError, and no new file of the set stays behind.
+    be written to is NotWritten, and no new file of the set stays behind.
     """
     staged: list[tuple[Path, Path]] = []
     placed: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         for name, content in contents.items():
             if (folder / name).is_dir():
                 raise IsADirectoryError(0, f"{name} is a folder")
@@ -32,7 +34,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
         for path in placed:
             path.unlink(missing_ok=True)
         reason = error.strerror or type(error).__name__
-        raise RequestError(
+        raise NotWritten(
             f"{', '.join(contents)} cannot be written to {str(folder)!r}: {reason}; "
             "name a folder that you may write to, with enough space"
         ) from None
@@ -42,9 +44,23 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     return [target for _, target in staged]
 
 
+def remove_drafts(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote below a folder, in which nobody writes now."""
+    for path in folder.rglob(DRAFT):
+        path.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, if need be: durably, or what is written into it may be lost with it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _flush_folder(path.parent)
+
+
 def _stage(folder: Path, content: bytes) -> Path:
     """Write a temporary file whole, or remove it again."""
-    temporary = folder / f".draft-{secrets.token_hex(8)}.partial"
+    temporary = folder / DRAFT.replace("*", secrets.token_hex(8))
     try:
         with temporary.open("xb") as file:
             file.write(content)

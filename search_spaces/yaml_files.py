@@ -58,10 +58,14 @@ class Document:
         return ".".join(self.names.get(path[: i + 1], str(part)) for i, part in enumerate(path))
 
     def fail(self, path: Place, sentence: str) -> NoReturn:
-        """Raise RequestError with the file, the line of ``path`` (or of its nearest parent) and the sentence."""
+        """Raise RequestError with the file, the line of ``path`` (or of its nearest parent) and the sentence.
+
+        Data that comes of no text has no lines.
+        """
         while path and path not in self.lines:
             path = path[:-1]
-        raise RequestError(f"{self.file}:{self.lines.get(path, 1)}: {sentence}")
+        line = f":{self.lines.get(path, 1)}" if self.lines else ""
+        raise RequestError(f"{self.file}{line}: {sentence}")
 
 
 def _line(event: yaml.Event) -> int:
@@ -73,7 +77,7 @@ class _Reader:
 
     def __init__(self, text: str, file: str) -> None:
         self.file = file
-        self.lines: dict[Place, int] = {}
+        self.lines: dict[Place, int] = {(): 1}
         self.entries = 0
         self.loader = yaml.SafeLoader(text)
         self.events: Iterator[yaml.Event] = iter(self.loader.get_event, None)
@@ -243,7 +247,9 @@ def validate(model: "type[M]", document: Document, kind: str, also: tuple[str, .
         # An unknown key is often what a missing one should have been.
         path, first = next((each for each in found if each[1]["type"] in _UNKNOWN), found[0])
         if first["type"] in _UNKNOWN:
-            allowed = [*(also if len(path) == 1 else ()), *_fields_at(model, path[:-1])]
+            # The location tells more where a short form stands for a longer one, as a list of rungs does.
+            inner = _fields_at(model, first["loc"][:-1]) or _fields_at(model, path[:-1])
+            allowed = [*(also if len(path) == 1 else ()), *inner]
             inside, word = document.key(path[:-1]) or kind, str(path[-1])
             sentence = (
                 f"unknown key {word[:60]!r} in {inside}: allowed are {', '.join(allowed)}{nearest(word, allowed)}"
@@ -256,10 +262,10 @@ def validate(model: "type[M]", document: Document, kind: str, also: tuple[str, .
             else:
                 or_base = f", or a {also[0]!r} that has it" if also and not path else ""
                 sentence = f"{inside} has no {missing!r}: add it{or_base}"
-        elif isinstance(inner := first.get("ctx", {}).get("error"), RequestError):
-            path, sentence = (*path, *inner.at), str(inner)
-        elif inner is not None:
-            sentence = ": ".join(filter(None, (document.key(path), str(inner))))
+        elif isinstance(raised := first.get("ctx", {}).get("error"), RequestError):
+            path, sentence = (*path, *raised.at), str(raised)
+        elif raised is not None:
+            sentence = ": ".join(filter(None, (document.key(path), str(raised))))
         else:  # of a union each branch has its own error at the same place
             words = dict.fromkeys(_allowed(each, _fields_at(model, path)) for at, each in found if at == path)
             sentence = f"{document.key(path)} is {_short(first['input'])}: {' or '.join(words)} is allowed"

@@ -41,9 +41,10 @@ def test_every_trial_goes_through_every_rung(tmp_path: Path, worker: type[Fake])
     assert found.advice.startswith("The cheapest rung that reaches 0.6 is rung 0: 1 epoch at 8 px and width 0.0625.")
     # Its seconds are its epochs: 1, 3 and 9 a trial, whatever came before.
     assert found.spent == (8.0, 24.0, 72.0)
-    assert "rung 1  +1.00  (+1.00 to +1.00)  3 epochs at 8 px and width 0.125, 33% of the top rung's time" in "\n".join(
-        found.lines()
-    )
+    assert (
+        "rung 1  +1.00  (no interval: 8 trials are too few for one)  "
+        "3 epochs at 8 px and width 0.125, 33% of the top rung's time"
+    ) in "\n".join(found.lines())
 
 
 def test_a_search_at_a_calibrated_rung_trains_nothing_again(tmp_path: Path, worker: type[Fake]) -> None:

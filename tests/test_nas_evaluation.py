@@ -246,7 +246,7 @@ def test_no_figure_is_cut_on_narrow_terminals(width: int) -> None:
         for number in range(2)
     )
     scores = Scores(24690, 0.01235, None, 0.1234, 0.0456, rows)
-    evaluated = Evaluated("net", "digest", "data", "test", 12, 12, 1, "view", ("one",), scores)
+    evaluated = Evaluated("net", "digest", "data", "test", None, 12, 12, 1, "view", "float32", "cpu", ("one",), scores)
     terminal = Console(file=io.StringIO(), width=width, color_system=None)
     for block in blocks(evaluated, width):
         terminal.print(block, soft_wrap=isinstance(block, str))

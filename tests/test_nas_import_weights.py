@@ -14,6 +14,7 @@ from nas.import_weights import read_weights
 from search_spaces.errors import RequestError
 from search_spaces.seeds import seed
 from trainers import checkpoint
+from trainers.about import About
 from trainers.foreign_weights import OURS, foreign_lineages, whose
 
 V3, GOOGLENET = "torchvision's or timm's inception_v3", "torchvision's googlenet"
@@ -92,7 +93,7 @@ def test_a_wrong_file_of_our_own_keeps_its_message(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     checkpoint.write(path, _of("inception-v3"), {"epochs": 1})  # even with the names of others
     content = path.read_bytes()
-    assert read_weights("inception-v3", seed("inception-v3"), path).data == {"epochs": 1}
+    assert read_weights("inception-v3", seed("inception-v3"), path).about == About()
     for damaged, sentence in (
         (content[:-1], "does not match its SHA-256"),
         (content[:-1] + bytes([content[-1] ^ 1]), "does not match its SHA-256"),

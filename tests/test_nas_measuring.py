@@ -147,7 +147,7 @@ def test_a_training_gives_way_between_steps(job: Job, monkeypatch: pytest.Monkey
     asked: list[str] = []
     monkeypatch.setattr(DeviceTurns, "give_way", lambda turn, settle: (asked.append(turn.device), settle()))
     Candidate(replace(job, measure=None, recipe={**job.recipe, "batch_size": 100})).step()
-    assert asked == ["cpu"] * 10  # 1,078 pictures
+    assert asked == ["cpu"] * 16  # ten steps of 1,078 pictures, four batches of statistics and two of the validation
 
 
 # --------------------------------------------------------------------------------------------------------- the driver
@@ -270,7 +270,7 @@ def test_running_out_of_memory_is_an_outcome_with_its_figures(job: Job, monkeypa
     candidate = Candidate(plain)
     assert candidate.step().outcome is Outcome.RUNNING
 
-    def full(fit: Fit, told: Any) -> None:
+    def full(fit: Fit, *told: Any, **rest: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB.\nmore")
 
     monkeypatch.setattr(Fit, "epoch", full)

@@ -87,7 +87,7 @@ def test_every_command_reads_a_ledger_elsewhere(tmp_path: Path, url: str) -> Non
     sentence = _nas("status", "s", cwd=tmp_path, status=2)
     assert "there is no ledger in 'runs'" in sentence
     sentence = _nas("status", "other", cwd=tmp_path, url=url, status=2)
-    assert "there is no study 'other': did you mean 's'?" in sentence
+    assert "there is no study 'other': the ledger has s" in sentence
 
 
 def test_a_ledger_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from search_spaces.architecture import Architecture, Module, Stage
 from search_spaces.errors import RequestError
 from search_spaces.operations import Conv
 from search_spaces.seeds import seed
+from trainers.about import read_about
 from trainers.checkpoint import read
 
 FILE = """
@@ -192,15 +193,15 @@ def test_ctrl_c_ends_after_the_running_epoch_and_the_same_command_goes_on(folder
     again = subprocess.run(
         [*command[:-1], f"recipe.epochs={done + 1}"], cwd=folder, capture_output=True, text=True, check=True
     )
-    assert f"training tiny-file: {done} of {done + 1} epochs done" in again.stderr
+    assert f"training tiny-file goes on from epoch {done} of {done + 1}" in again.stderr
 
 
 def test_an_exported_training_says_how_pictures_are_scaled_and_what_comes_out(folder):
     """Whoever takes the file away has nothing else: neither the data nor this project."""
-    root = write_folder(folder / "colours", {"red": 10, "blue": 10})
+    root = write_folder(folder / "two-colours", {"red": 10, "blue": 10})
     best = trained(folder, data=str(root), resolution=10, recipe__batch_size=4).folder / "best.safetensors"
     found, about = read(best)
-    source, _ = export_found(Found(TINY), "python", folder, found, about=about)
+    source, _ = export_found(Found(TINY), "python", folder, found, about=read_about(about, "best"))
     text = " ".join(source.read_text(encoding="utf-8").split())
     known = about["trained"]
     mean, deviation = (", ".join(f"{value:.6g}" for value in known[key]) for key in ("mean", "deviation"))
@@ -208,8 +209,8 @@ def test_an_exported_training_says_how_pictures_are_scaled_and_what_comes_out(fo
     scale = f"a pixel p from 0 (black) to 255 (white) goes in as (p - m) / d, with m = {mean} and d = {deviation}"
     assert f"{scale}, by channel classes: 0 blue, 1 red" in text
     assert f"validation error: {about['validation_error']:.4f}" in text
-    assert f"data: colours, {known['data_digest'][:16]}" in text
+    assert f"data: two-colours, {known['data_digest'][:16]}" in text
     assert str(folder) not in text
     other, about = read(trained(folder, name="digits").folder / "best.safetensors")
-    source, _ = export_found(Found(TINY), "python", folder, other, about=about)
+    source, _ = export_found(Found(TINY), "python", folder, other, about=read_about(about, "best"))
     assert "classes: 0" not in source.read_text(encoding="utf-8")  # their names are their numbers

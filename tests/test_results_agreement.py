@@ -35,8 +35,19 @@ def test_taus_are_those_of_scipy_and_their_intervals_hold_them() -> None:
     assert found["rung 1"].tau == pytest.approx(kendalltau(near, top).statistic)
     assert found["params"].tau == pytest.approx(-kendalltau(params, top).statistic)
     assert found["macs"].tau == 0  # equal for all: they order nothing
-    assert all(each.low <= each.tau <= each.high and each.trials == 30 for each in found.values())
-    assert found["rung 0"].high < found["rung 1"].low
+    intervals = {what: each.interval for what, each in found.items() if each.interval is not None}
+    assert list(intervals) == ["rung 0", "rung 1", "params"]
+    assert all(low <= found[what].tau <= high for what, (low, high) in intervals.items())
+    assert intervals["rung 0"][1] < intervals["rung 1"][0]
+    assert {each.trials for each in found.values()} == {30}
+
+
+def test_few_trials_in_one_order_give_no_interval() -> None:
+    """All resamples have the same tau: an interval of no width would claim to be sure of it."""
+    (found,) = (each for each in agreements([_trial(n, [n / 10, n / 9], n) for n in range(6)], [1, 3]) if each.tau > 0)
+    assert found.interval is None
+    assert found.sentence == "rung 0 +1.00 (no interval: 6 trials are too few for one)"
+    assert (found.as_data()["low"], found.as_data()["high"]) == (None, None)
 
 
 def test_only_trials_at_both_rungs_count() -> None:
@@ -49,8 +60,8 @@ def test_few_trials_give_no_figure() -> None:
 
 
 def test_the_cheapest_rung_that_reaches_the_threshold_is_recommended() -> None:
-    found = [Agreement(f"rung {rung}", tau, tau, tau, 9) for rung, tau in enumerate((0.3, 0.7, 0.9))]
-    found.append(Agreement("params", 0.99, 0.99, 0.99, 9))
+    found = [Agreement(f"rung {rung}", tau, (tau, tau), 9) for rung, tau in enumerate((0.3, 0.7, 0.9))]
+    found.append(Agreement("params", 0.99, (0.99, 0.99), 9))
     assert recommended(found, 0.6) == 1
     assert recommended(found, 0.2) == 0
     assert recommended(found, 0.95) is None

@@ -154,7 +154,10 @@ def test_the_plot_keeps_to_its_size(points, width, height, one_objective):
     assert len(lines) <= height
     assert all(len(line) <= width for line in lines)
     assert bool(lines) == (width >= 36 and height >= 6)
-    if lines:
+    shown = [tuple(trial.values[name] for name in objectives) for trial in with_seed]
+    if lines and len(set(shown)) == 1 and not one_objective:
+        assert "".join(lines).startswith(("The only complete trial is at", "All complete trials are at"))
+    elif lines and (len(shown) > 1 or not one_objective):
         assert any("S" in line.split("|")[1] for line in lines if "|" in line)
 
 

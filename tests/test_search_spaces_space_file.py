@@ -350,5 +350,5 @@ def test_what_plays_no_part_is_no_reason_to_lie_outside(tmp_path: Path) -> None:
 
 
 def test_files_without_lines_are_told_without_a_wrong_one() -> None:
-    with pytest.raises(RequestError, match=r"^given:1: name is 3: text is allowed"):
+    with pytest.raises(RequestError, match=r"^given: name is 3: text is allowed"):
         validate(SpaceFile, Document({**read_text(SHIPPED).data, "name": 3}, "given", {}), "a space file")

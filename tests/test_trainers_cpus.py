@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from trainers.cpus import has_bfloat16, usable_cpus
+from trainers.cpus import has_bfloat16, onednn_has_bfloat16, usable_cpus
 
 
 @pytest.mark.parametrize(
@@ -23,4 +24,22 @@ def test_bfloat16_is_read_from_what_the_system_says(text: str, known: bool | Non
 
 def test_a_system_that_says_nothing(tmp_path: Path) -> None:
     assert has_bfloat16(tmp_path / "nothing") is None
+    assert onednn_has_bfloat16(tmp_path / "nothing") is True
     assert usable_cpus() >= 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "known"),
+    [
+        ("avx2 avx512f", False),
+        ("avx512bw avx512vl avx512dq", True),
+        ("avx512_bf16", True),
+    ],
+)
+def test_what_onednn_does_without_instructions(flags: str, known: bool, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags}\n", encoding="utf-8")
+    assert onednn_has_bfloat16(tmp_path / "cpuinfo") is known
+
+
+def test_torch_says_the_same_of_this_machine() -> None:
+    assert onednn_has_bfloat16() == torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -57,6 +57,8 @@ def graph_of(name: str, width: float, side: int, *, aux: bool = True, sample: in
         ("inception", 1 / 16, 8, Recipe(batch_size=2, weight_decay=0.0)),
         ("inception-free", 1 / 2, 8, Recipe(batch_size=2, weight_decay=0.0, optimizer="sgd", momentum=0.0)),
         ("googlenet", 1 / 8, 16, Recipe(batch_size=16)),  # local normalisation, biases, hidden linear layers
+        ("googlenet", 1 / 8, 48, Recipe(batch_size=8)),  # local normalisation at the peak
+        ("googlenet", 1 / 8, 48, Recipe(batch_size=8, precision="bfloat16", optimizer="sgd")),
         ("inception-v4", 1 / 8, 16, Recipe(batch_size=8)),  # modules in the stem
     ],
 )

@@ -15,6 +15,7 @@ from search_spaces.architecture import Architecture, Module, Stage
 from search_spaces.errors import RequestError, TrainingFailed
 from search_spaces.operations import Conv
 from trainers.checkpoint import read
+from trainers.failure import Failure
 from trainers.fit import Diverged, Fit
 from trainers.training import TrainingJob, train
 from trainers.watch import Watch
@@ -127,14 +128,14 @@ def test_the_best_weights_are_kept_whenever_it_is_killed(tmp_path, monkeypatch):
 
 
 def test_a_training_that_diverges_says_where(tmp_path, monkeypatch):
-    monkeypatch.setattr(Fit, "epoch", lambda fit, told: Diverged(1, 7, math.nan))
+    monkeypatch.setattr(Fit, "epoch", lambda fit, *told: Diverged(1, 7, math.nan))
     with pytest.raises(TrainingFailed, match=r"the loss is nan at step 7 of epoch 1; lower learning_rate"):
         train(job(tmp_path))
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_a_training_that_runs_out_of_memory_says_what_was_predicted(tmp_path, monkeypatch):
-    def full(fit: Fit, told: Any) -> None:
+    def full(fit: Fit, *told: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB.\nmore")
 
     monkeypatch.setattr(Fit, "epoch", full)
@@ -165,7 +166,7 @@ def test_processes_that_see_other_checkpoints_are_refused(tmp_path):
 def test_a_refusal_in_one_process_is_raised_in_all(monkeypatch):
     class Two(World):
         def all(self, value: Any) -> list[Any]:
-            return [value, "the disk is full"]
+            return [value, Failure("request", "the disk is full", 1)]
 
     with pytest.raises(RequestError, match="the disk is full"):
         Two(0, 2).together(lambda: 1)

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from search_spaces.errors import RequestError
+from search_spaces.errors import NotWritten, RequestError
 from search_spaces.files import write_files
 from trainers.collection import Collection, Pixels, finish_digest, sums
 from trainers.decoders import Other, decoded
@@ -280,8 +280,8 @@ def _check_space(folder: Path, size: int) -> None:
         )
 
 
-def _unwritable(error: OSError) -> RequestError:
-    return RequestError(
+def _unwritable(error: OSError) -> NotWritten:
+    return NotWritten(
         f"the cache folder {str(cache_folder())!r} cannot be written ({error.strerror}): name another one in "
         "INCEPTION_NAS_CACHE, or mend its permissions"
     )

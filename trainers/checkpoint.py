@@ -6,11 +6,12 @@ A folder keeps the last two, so that a damaged one costs an epoch and not the tr
 import hashlib
 import json
 import logging
+import os
 import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
@@ -24,6 +25,8 @@ logger = logging.getLogger("nas.trainers")
 
 KEEP = 2
 FORMAT = "training/1"
+MAX_BYTES = 2**32  # of a file: twelve times what a training of Inception-v3 keeps
+MAX_HEADER = 2**23  # names and shapes of all tensors, and the data: twenty times the history of 1,000 epochs
 _BLANK = "0" * 64  # stands for the hash while the hash is taken
 _NAME = re.compile(r"epoch-(\d{6})\.safetensors")
 
@@ -34,6 +37,10 @@ class CheckpointError(RequestError):
 
 class NotACheckpoint(CheckpointError):
     """The file does not say that it is a checkpoint: it is something else, or its beginning is damaged."""
+
+
+class NoneWhole(CheckpointError):
+    """A folder has checkpoints, and all of them are damaged."""
 
 
 class Checkpoint(NamedTuple):
@@ -49,62 +56,87 @@ class Checkpoint(NamedTuple):
 def write(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) -> str:
     """Write a checkpoint durably and return its SHA-256; the file appears whole or not at all.
 
-    ``data`` must be JSON without NaN or infinities (ValueError). A file that cannot be written is a RequestError.
+    ``data`` must be JSON without NaN or infinities (ValueError). RequestError where the file cannot be written, or
+    would be larger than ``read`` takes.
     """
     # Cloned, because weights in training are views of one long tensor, which safetensors would refuse or repeat.
     ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     metadata = {"format": FORMAT, "sha256": _BLANK, "data": json.dumps(data, allow_nan=False)}
     content = format_tensors(ready, metadata)
+    if len(content) > MAX_BYTES or _header_length(content[:8]) > MAX_HEADER:
+        raise RequestError(
+            f"{path} would hold {len(content):,} bytes, {_header_length(content[:8]):,} of them names and history: up "
+            f"to {MAX_BYTES:,} and {MAX_HEADER:,} can be read again; train a smaller network, or for fewer epochs"
+        )
     digest = hashlib.sha256(content).hexdigest()
     write_files(path.parent, {path.name: content.replace(_field(_BLANK), _field(digest), 1)})
     return digest
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint; raise CheckpointError where it is missing, cut off or changed in any bit.
+    """Read a checkpoint; raise CheckpointError where it is missing, too large, cut off or changed in any bit.
 
-    NotACheckpoint where it does not look like one.
+    NotACheckpoint where it does not look like one. Nothing is taken into memory but a header of bounded size before
+    that header fits the file and the SHA-256 fits the content.
     """
     try:
-        content = path.read_bytes()
+        if not path.is_file():  # a pipe would be waited for
+            os.stat(path)  # raises where there is nothing
+            raise CheckpointError(f"the checkpoint {path} is no file: give one")
+        with path.open("rb") as file:
+            return _read(path, file)
     except OSError as error:
         raise CheckpointError(f"the checkpoint {path} cannot be read ({error.strerror}): give another") from None
+
+
+# What json, struct and safetensors raise for what is cut off, of another kind, or made to hurt (RecursionError).
+_UNREADABLE = (KeyError, TypeError, ValueError, RuntimeError, struct.error, SafetensorError)
+
+
+def _read(path: Path, file: BinaryIO) -> Checkpoint:
+    if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+        raise CheckpointError(f"the checkpoint {path} holds {size:,} bytes: up to {MAX_BYTES:,} are read, give another")
     try:
-        metadata = _metadata(content)
-        digest = metadata["sha256"]
-        if metadata["format"] != FORMAT:
-            raise CheckpointError(f"the checkpoint {path} has format {metadata['format']!r}: {FORMAT!r} is readable")
-        if _blanked_hash(content, _field(digest)) != digest:
-            raise CheckpointError(f"the checkpoint {path} is damaged: its content does not match its SHA-256")
-        return Checkpoint(parse_tensors(content), json.loads(metadata["data"]))
-    except (KeyError, TypeError, ValueError, struct.error, SafetensorError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+        begin = file.read(8)
+        if (length := _header_length(begin)) > min(MAX_HEADER, size):
+            raise ValueError("too long")
+        begin += file.read(length)
+        metadata = dict(json.loads(begin[8:])["__metadata__"])
+        found, digest, text = (str(metadata[name]) for name in ("format", "sha256", "data"))
+    except _UNREADABLE:
         raise NotACheckpoint(f"the checkpoint {path} is damaged: it is cut off or not a checkpoint") from None
+    if found != FORMAT:
+        raise CheckpointError(f"the checkpoint {path} has format {found[:40]!r}: {FORMAT!r} is readable, give another")
+    if _blanked_hash(begin, file, _field(digest)) != digest:
+        raise CheckpointError(f"the checkpoint {path} is damaged: its content does not match its SHA-256; give another")
+    try:
+        data = dict(json.loads(text).items())
+        file.seek(0)
+        return Checkpoint(parse_tensors(file.read(size)), data)
+    except (*_UNREADABLE, AttributeError):
+        raise CheckpointError(f"the checkpoint {path} is damaged: what it holds cannot be read; give another") from None
 
 
-def _blanked_hash(content: bytes, field: bytes) -> str | None:
-    """The SHA-256 of the content with a blank in place of ``field``, its own hash; None where that is not in it.
+def _header_length(start: bytes) -> int:
+    (length,) = struct.unpack("<Q", start)
+    return int(length)
 
-    By parts: a large file is not copied for it.
+
+def _blanked_hash(begin: bytes, rest: BinaryIO, field: bytes) -> str | None:
+    """The SHA-256 of a file with a blank in place of ``field``, its own hash; None where that is not in its beginning.
+
+    The rest is read piece by piece, so that a large file that is refused takes no memory.
     """
-    at, whole = content.find(field), memoryview(content)
-    if at < 0:
+    if field not in begin:
         return None
-    hashed = hashlib.sha256(whole[:at])
-    hashed.update(_field(_BLANK))
-    hashed.update(whole[at + len(field) :])
+    hashed = hashlib.sha256(begin.replace(field, _field(_BLANK), 1))
+    while piece := rest.read(2**20):
+        hashed.update(piece)
     return hashed.hexdigest()
 
 
 def _field(digest: str) -> bytes:
     return f'"sha256":"{digest}"'.encode()
-
-
-def _metadata(content: bytes) -> dict[str, str]:
-    (length,) = struct.unpack("<Q", content[:8])
-    header = json.loads(content[8 : 8 + length])
-    return dict(header["__metadata__"])
 
 
 # ------------------------------------------------------------------------------------------------------------ folders
@@ -122,7 +154,7 @@ def save(folder: Path, epoch: int, tensors: Mapping[str, Tensor], data: Mapping[
 def latest(folder: Path) -> Checkpoint | None:
     """Return the newest checkpoint of a folder that is whole, None if there is none at all.
 
-    A damaged one is passed over with a warning in the log; CheckpointError if all of them are damaged.
+    A damaged one is passed over with a warning in the log; NoneWhole if all of them are damaged.
     """
     failure: CheckpointError | None = None
     for path in _present(folder):
@@ -132,7 +164,7 @@ def latest(folder: Path) -> Checkpoint | None:
             logger.warning("%s; going back to the one before", error)
             failure = error
     if failure is not None:
-        raise CheckpointError(f"{folder} holds no whole checkpoint ({failure}): remove the folder to train anew")
+        raise NoneWhole(f"{folder} holds no whole checkpoint ({failure}): remove the folder to train anew")
     return None
 
 

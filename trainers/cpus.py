@@ -1,8 +1,10 @@
 """The CPUs of this process. Imports nothing heavy."""
 
 import os
+from functools import cache
 from pathlib import Path
 
+_AVX512 = {"avx512bw", "avx512vl", "avx512dq"}
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 vectors, x86 matrices, ARM
 
 
@@ -16,9 +18,25 @@ def has_bfloat16(facts: Path = Path("/proc/cpuinfo")) -> bool | None:
 
     Without them bfloat16 is emulated: Inception-v3 trained 6.5 times as slowly as in float32.
     """
+    flags = _flags(facts)
+    return None if flags is None else bool(flags & _BFLOAT16_FLAGS)
+
+
+@cache
+def onednn_has_bfloat16(facts: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether torch hands convolutions of bfloat16 to oneDNN on these CPUs, emulated or not; True where unknown.
+
+    On x86 that takes AVX-512 with its byte and doubleword parts; elsewhere torch unfolds and multiplies itself.
+    """
+    flags = _flags(facts)
+    if flags is None:
+        return True
+    return flags >= _AVX512 or bool(flags & _BFLOAT16_FLAGS)
+
+
+def _flags(facts: Path) -> set[str] | None:
     try:
         lines = facts.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
-    flags = next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith(("flags", "Features"))), None)
-    return None if flags is None else bool(flags & _BFLOAT16_FLAGS)
+    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith(("flags", "Features"))), None)

@@ -6,8 +6,9 @@ Pictures stay uint8 as they were stored, a quarter of float32's memory, until a 
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
@@ -21,13 +22,22 @@ from torch import Tensor
 from search_spaces.errors import RequestError
 from trainers.cache import Progress, cached
 from trainers.collection import Collection, Integers, Pixels, in_memory
+from trainers.cpus import usable_cpus
 from trainers.source import MAX_SIDE, DataSource
 from trainers.split import repeats, split
 
 logger = logging.getLogger("nas.trainers")
 
-ORIGINALS = 64  # that are decoded at a time
-ORIGINAL_BYTES = 16 * 2**20  # of those that are evaluated at a time: five photographs of a megapixel
+# Of pictures as they were before they were stored, which may be photographs of any size:
+ORIGINALS = 64  # that are evaluated at a time, at most
+BATCH_BYTES = 16 * 2**20  # of these: five photographs of a megapixel
+WAITING_BYTES = 64 * 2**20  # of those that wait for others of their size
+DECODERS = min(8, usable_cpus())
+
+
+def _at_once(shape: tuple[int, ...]) -> int:
+    """How many originals of a shape are evaluated at a time."""
+    return max(1, min(ORIGINALS, BATCH_BYTES // prod(shape)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +65,40 @@ class Part:
     def originals(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all pictures as they were before they were stored, uint8 (n, H, W, C), with their labels (n,).
 
-        Pictures of one size come together, up to ``ORIGINAL_BYTES`` of them; so their order is not that of the part.
+        Up to ``ORIGINALS`` of one size come together, of ``BATCH_BYTES`` unless one alone is larger; so their order is
+        not that of the part. At most ``WAITING_BYTES`` wait for others of their size, beside those, one for each of
+        ``DECODERS`` and one more, that are being decoded.
         """
-        for places in torch.split(torch.arange(len(self)), ORIGINALS):
-            if self._original is None:
+        if self._original is None:
+            size = _at_once(self.pixels_shape)
+            for places in torch.split(torch.arange(len(self)), size):
                 yield self.read(places), self.labels[places]
-                continue
-            by_shape: dict[tuple[int, ...], list[tuple[Pixels, int]]] = {}
-            with ThreadPoolExecutor(thread_name_prefix="originals") as threads:
-                decoded = threads.map(self._original, self._rows[places.numpy()].tolist())
-                for pixels, place in zip(decoded, places.tolist(), strict=True):
-                    by_shape.setdefault(pixels.shape, []).append((pixels, place))
-            for shape, found in by_shape.items():
-                size = max(1, ORIGINAL_BYTES // prod(shape))
-                for some in (found[first : first + size] for first in range(0, len(found), size)):
-                    pictures = torch.from_numpy(np.stack([pixels for pixels, _ in some]))
-                    yield pictures, self.labels[torch.tensor([place for _, place in some])]
+            return
+        waiting: dict[tuple[int, ...], list[tuple[Pixels, int]]] = {}
+        for place, pixels in enumerate(self._decoded(self._original)):
+            group = waiting.setdefault(pixels.shape, [])
+            group.append((pixels, place))
+            if len(group) == _at_once(pixels.shape):
+                yield self._together(waiting.pop(pixels.shape))
+            while sum(len(found) * prod(shape) for shape, found in waiting.items()) > WAITING_BYTES:
+                yield self._together(waiting.pop(max(waiting, key=lambda shape: len(waiting[shape]) * prod(shape))))
+        for group in waiting.values():
+            yield self._together(group)
+
+    def _decoded(self, original: Callable[[int], Pixels]) -> Iterator[Pixels]:
+        """Yield every picture as it was, in order; a few are decoded ahead."""
+        ahead: deque[Future[Pixels]] = deque()
+        with ThreadPoolExecutor(DECODERS, thread_name_prefix="originals") as threads:
+            for row in self._rows.tolist():
+                ahead.append(threads.submit(original, row))
+                if len(ahead) > DECODERS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def _together(self, group: list[tuple[Pixels, int]]) -> tuple[Tensor, Tensor]:
+        pictures = torch.from_numpy(np.stack([pixels for pixels, _ in group]))
+        return pictures, self.labels[torch.tensor([place for _, place in group])]
 
     def read(self, indices: Tensor, *, pinned: bool = False) -> Tensor:
         """Return a copy of the pictures at some places of this part, uint8 (n, H, W, C), in pinned memory if asked."""

@@ -2,7 +2,7 @@
 
 Advisory locks on two files per device in the system's temporary folder, so it holds for all processes of this project
 on one machine (that share this folder: containers usually do not), whichever study or user they belong to. Trainings
-pause between two steps while a measurement waits or runs. What cannot be held off: other programs, and what a search
+pause between two batches while a measurement waits or runs. What cannot be held off: other programs, and what a search
 does besides training (its driver proposes and records, workers start up). A lock ends with its process, however it
 ends. No torch here.
 """

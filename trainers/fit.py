@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from trainers.average import measure_statistics
 from trainers.checkpoint import CheckpointError
 from trainers.data import DataSet
 from trainers.evaluate import BATCH, score
-from trainers.feed import Feed, steps_per_epoch
+from trainers.feed import Batch, Feed, steps_per_epoch
 from trainers.network import Network
 from trainers.optimizer import learning_rate
 from trainers.recipe import Recipe
@@ -114,19 +114,26 @@ class Fit:
         """The network to evaluate, export and keep: the averaged one where the recipe averages."""
         return self.network if self.average is None else self.average.network
 
-    def epoch(self, told: Callable[[int, int], None] = lambda step, steps: None) -> EpochResult | Diverged:
-        """Train for one epoch and validate; ``told`` hears of each step. After Diverged the weights are of no use."""
+    def epoch(
+        self, told: Callable[[int, int], None] = lambda step, steps: None, rest: Callable[[], None] = lambda: None
+    ) -> EpochResult | Diverged:
+        """Train for one epoch and validate. After Diverged the weights are of no use.
+
+        ``told`` hears of each step; ``rest`` is called after every batch, of the validation too: it may make it wait.
+        """
         started, waited = time.perf_counter(), self._waited
         epoch = self.epochs_done + 1
-        losses = self._train_epoch(epoch, told)
+        losses = self._train_epoch(epoch, told, rest)
         if isinstance(losses, Diverged):
             return losses
         trained = time.perf_counter()
         if self.average is None:  # each normalised by its own share: from here on all hold one network
             self.world.average(buffer for buffer in self.network.buffers() if buffer.is_floating_point())
         else:
-            measure_statistics(self.average.network, self._train.ordered(*self._sample()), self.precision)
-        validation = score(self.result, self._validation.ordered(BATCH, self._own()), self.precision, self.world)
+            sample = _resting(self._train.ordered(*self._sample()), rest)
+            measure_statistics(self.average.network, sample, self.precision)
+        own = _resting(self._validation.ordered(BATCH, self._own()), rest)
+        validation = score(self.result, own, self.precision, self.world)
         if not math.isfinite(validation.loss):
             return Diverged(epoch, self._steps + 1, validation.loss)
         result = EpochResult(
@@ -162,13 +169,15 @@ class Fit:
         """Places, in the validation part, of this process's share."""
         return torch.arange(self.world.rank, len(self.data.validation), self.world.size)
 
-    def _train_epoch(self, epoch: int, told: Callable[[int, int], None]) -> list[float] | Diverged:
+    def _train_epoch(
+        self, epoch: int, told: Callable[[int, int], None], rest: Callable[[], None]
+    ) -> list[float] | Diverged:
         """Return the loss of every step."""
         recipe, losses, world = self.recipe, torch.zeros(self._steps, device=self.device), self.world
         self.network.train()
         with _seeded(_seed(self.random_seed, epoch), world.rank, self.device) as generator:
             shuffled = self._train.shuffled(recipe.batch_size, generator, self._augmentation, world)
-            for step, (pictures, labels) in enumerate(shuffled):
+            for step, (pictures, labels) in enumerate(_resting(shuffled, rest)):
                 rate = learning_rate(recipe, epoch - 1 + (step + 0.5) / self._steps)
                 losses[step] = self.step(pictures, labels, rate)
                 told(step + 1, self._steps)
@@ -202,8 +211,9 @@ class Fit:
         found = checkpoint.latest(folder)
         if found is None:
             return 0
+        identity = found.data.get("identity")
         for name, mine in self._identity().items():
-            if found.data["identity"].get(name) != mine:
+            if not isinstance(identity, dict) or identity.get(name) != mine:
                 raise CheckpointError(
                     f"the checkpoint in {folder} belongs to another training (its {name} differs):"
                     " use another folder, or train with what it was begun with"
@@ -231,6 +241,13 @@ class Fit:
             "recipe": _hash(recipe),
             "random_seed": self.random_seed,
         }
+
+
+def _resting(batches: Iterable[Batch], rest: Callable[[], None]) -> Iterator[Batch]:
+    """Yield batches; ``rest`` once what came of each is done."""
+    for batch in batches:
+        yield batch
+        rest()
 
 
 def _hash(value: Any) -> str:

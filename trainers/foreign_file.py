@@ -7,6 +7,7 @@ and nothing else. Sizes are checked before anything is unpacked, so that no smal
 import hashlib
 import io
 import json
+import os
 import pickletools
 import re
 import struct
@@ -25,6 +26,8 @@ from search_spaces.errors import RequestError
 MAX_BYTES = 2**30  # ten times Inception-v3 in float32: room for a checkpoint with its optimiser's state
 MAX_HEADER = 2**21  # names and shapes of all tensors; Inception-v3 takes 60 to 110 KB
 MAX_RECORDS = 20_000  # files inside a zip: one for each tensor
+MAX_TUPLES = 20_000  # four for each tensor; nested deeper than the C stack, a key that is one would end the process
+ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # how files of torch.save begin
 LEGACY_PICKLES = 5  # torch before 1.6: magic number, version, system, the data, names of the storages
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # where training scripts put the weights
@@ -61,45 +64,63 @@ def read(path: Path) -> ForeignFile:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about kinds of tensors that are refused below
-            data = _parse(path, content)
+            data, notes = _parse(path, content)
     except RequestError:
         raise
     except Exception as error:  # torch and zipfile raise some twenty kinds for damaged files
         raise RequestError(
             f"{str(path)!r} cannot be read as weights: it is cut off, damaged or something else; {_HOW}"
         ) from error
-    return ForeignFile(path, _tensors(path, data), hashlib.sha256(content).hexdigest(), _notes(content))
+    return ForeignFile(path, _tensors(path, data), hashlib.sha256(content).hexdigest(), notes)
 
 
 def _content(path: Path) -> bytes:
+    """The whole file; RequestError, before more than its first bytes are read, where it is too large or nothing known.
+
+    A safetensors file says in the first eight how long its header is.
+    """
     if not path.is_file():
         raise RequestError(f"there is no file {str(path)!r}: check the name and the current folder")
     try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise RequestError(f"{str(path)!r} holds {size:,} bytes: weights of up to {MAX_BYTES:,} can be imported")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+                raise RequestError(
+                    f"{str(path)!r} holds {size:,} bytes: weights of up to {MAX_BYTES:,} can be imported; {_HOW}"
+                )
+            start = file.read(8)
+            if not _is_safe(start) and not start.startswith((ZIP, PICKLE)):
+                raise RequestError(f"{str(path)!r} is neither a safetensors file nor one of torch.save: {_HOW}")
+            file.seek(0)
+            return file.read(size)
     except OSError as error:
-        raise RequestError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+        raise RequestError(f"{str(path)!r} cannot be read: {error.strerror}; give another") from None
 
 
-def _parse(path: Path, content: bytes) -> Any:
-    if content[:4] == b"PK\x03\x04":
+def _is_safe(content: bytes) -> bool:
+    """Whether this is a safetensors file: a length comes first, which as a beginning of torch.save would be huge."""
+    return len(content) >= 8 and _header_length(content) <= MAX_HEADER
+
+
+def _header_length(content: bytes) -> int:
+    (length,) = struct.unpack("<Q", content[:8])
+    return int(length)
+
+
+def _parse(path: Path, content: bytes) -> tuple[Any, dict[str, str]]:
+    """What a file holds, and the texts beside it."""
+    if _is_safe(content):
+        return parse_tensors(content), _notes(content)
+    if content.startswith(ZIP):
         _check_zip(path, content)
-    elif content[:1] == b"\x80":
-        _check_pickle(path, content, LEGACY_PICKLES)
-    elif len(content) > 8 and struct.unpack("<Q", content[:8])[0] <= MAX_HEADER:
-        return parse_tensors(content)
     else:
-        raise RequestError(f"{str(path)!r} is neither a safetensors file nor one of torch.save: {_HOW}")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        _check_pickle(path, content, LEGACY_PICKLES)
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), {}
 
 
 def _notes(content: bytes) -> dict[str, str]:
-    """The texts in the header of a safetensors file, which was read as one before; nothing for others."""
-    if content[:4] == b"PK\x03\x04" or content[:1] == b"\x80":
-        return {}
-    (length,) = struct.unpack("<Q", content[:8])
-    return dict(json.loads(content[8 : 8 + length]).get("__metadata__") or {})
+    """The texts in the header of a safetensors file."""
+    notes = json.loads(content[8 : 8 + _header_length(content)]).get("__metadata__") or {}
+    return {str(name): str(text) for name, text in notes.items()}
 
 
 def _check_zip(path: Path, content: bytes) -> None:
@@ -120,10 +141,11 @@ def _check_zip(path: Path, content: bytes) -> None:
 
 def _check_pickle(path: Path, content: bytes, pickles: int) -> None:
     """Read the opcodes of so many pickles in a row, and refuse what is not dicts, numbers, text and dense tensors."""
-    stream = io.BytesIO(content)
+    stream, tuples = io.BytesIO(content), 0
     for _ in range(pickles):
         for opcode, argument, _ in pickletools.genops(stream):
-            if stream.tell() > MAX_HEADER:
+            tuples += opcode.name.startswith("TUPLE")
+            if stream.tell() > MAX_HEADER or tuples > MAX_TUPLES:
                 raise RequestError(f"{str(path)!r} holds more than the names and shapes of weights: {_HOW}")
             if opcode.name == "GLOBAL" and not _PLAIN.fullmatch(str(argument)):
                 _refuse_object(path, str(argument).replace(" ", "."))

@@ -295,14 +295,20 @@ def _checked(tensors: Mapping[str, Tensor], key: str, shape: tuple[int, ...], fi
         raise RequestError(f"{where} is sparse, quantised or without content: give the weights as dense tensors")
     if tuple(tensor.shape) != shape:
         raise RequestError(f"{where} is {sides(tensor.shape)} instead of {sides(shape)}: give weights of this network")
-    if tensor.dtype not in _FLOATS and not (key.endswith(_COUNTER) and not tensor.is_complex()):
-        kind = str(tensor.dtype).removeprefix("torch.")
-        raise RequestError(f"{where} is {kind}: weights must be float32, float64, float16 or bfloat16")
-    if not torch.isfinite(tensor).all():
-        raise RequestError(f"{where} holds NaN or infinity: the training that wrote it diverged, give other weights")
+    check_values(tensor, key, file)
     if key.endswith(_COUNTER):
         return tensor.to(torch.int64)
     return tensor.to(torch.float32) if tensor.dtype in _HALVES else tensor
+
+
+def check_values(tensor: Tensor, key: str, file: str) -> None:
+    """Raise RequestError where a dense tensor under a name is of no type that trains, or not finite."""
+    where = f"{key[:80]!r} in {file}"
+    if tensor.dtype not in _FLOATS and not (key.endswith(_COUNTER) and not tensor.is_complex()):
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise RequestError(f"{where} is {kind}: weights must be float32, float64, float16 or bfloat16; give such")
+    if not torch.isfinite(tensor).all():
+        raise RequestError(f"{where} holds NaN or infinity: the training that wrote it diverged, give other weights")
 
 
 def _no_lineage(architecture: Architecture, file: str) -> str:

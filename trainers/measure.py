@@ -243,14 +243,12 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
         work()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    from torch._C._autograd import _disable_profiler_legacy, _enable_profiler_legacy
-    from torch._C._profiler import ProfilerConfig, ProfilerState, _ExperimentalConfig
-
-    _enable_profiler_legacy(ProfilerConfig(ProfilerState.CPU, False, True, False, False, False, _ExperimentalConfig()))
+    begin, end = _recorder()
+    begin()
     try:
         work()
     finally:
-        recorded = _disable_profiler_legacy()
+        recorded = end()
     now = peak = 0
     for events in recorded:  # by thread; the backward pass of a CPU runs in the caller's
         for event in events:
@@ -258,6 +256,21 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
                 now += event.cpu_memory_usage()
                 peak = max(peak, now)
     return peak
+
+
+def _recorder() -> tuple[Callable[[], None], Callable[[], list[list[Any]]]]:
+    """Return what begins and what ends torch's recording of its CPU allocator, of which it has no public name."""
+    try:
+        from torch._C._autograd import _disable_profiler_legacy, _enable_profiler_legacy
+        from torch._C._profiler import ProfilerConfig, ProfilerState, _ExperimentalConfig
+
+        memory = ProfilerConfig(ProfilerState.CPU, False, True, False, False, False, _ExperimentalConfig())
+    except (ImportError, AttributeError, TypeError) as error:
+        raise RequestError(
+            f"torch {torch.__version__} no longer records its memory on a CPU as torch 2.13 did ({error}): install a "
+            "torch that does, or measure on a GPU"
+        ) from None
+    return lambda: _enable_profiler_legacy(memory), _disable_profiler_legacy
 
 
 def inference(graph: Graph, batch: int, precision: Precision) -> tuple[Network, int]:

@@ -93,7 +93,8 @@ def make(recipe: Recipe, flat: Flat) -> Optimizer:
     rate = recipe.learning_rate
     if recipe.optimizer == "sgd":
         # Fused: one pass over the long tensors instead of seven, a seventh of the time.
-        return torch.optim.SGD(groups, rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+        ahead = recipe.nesterov and recipe.momentum > 0
+        return torch.optim.SGD(groups, rate, momentum=recipe.momentum, nesterov=ahead, fused=True)
     return RMSProp(groups, rate, decay=recipe.rmsprop_decay, epsilon=recipe.rmsprop_epsilon, momentum=recipe.momentum)
 
 

@@ -15,7 +15,7 @@ class Recipe:
 
     - ``epochs``: passes over the training part; the horizon of the cosine schedule.
     - ``optimizer``: ``rmsprop`` as the paper's framework had it (trainers/optimizer.py), with ``rmsprop_decay`` and
-      ``rmsprop_epsilon``, or ``sgd`` with Nesterov's momentum. ``momentum`` belongs to both.
+      ``rmsprop_epsilon``, or ``sgd``. ``momentum`` belongs to both, ``nesterov`` (its look ahead) to ``sgd``.
     - ``weight_decay``: on weights of convolutions and linear layers; batch norms and biases are left alone.
     - ``schedule``: ``exponential`` multiplies the rate by ``decay_factor`` every ``decay_every`` epochs (paper: 0.94
       and 2), ``cosine`` falls to zero over ``epochs``, ``constant`` stays. ``warmup_epochs`` of linear rise come first.
@@ -45,6 +45,7 @@ class Recipe:
     optimizer: Literal["rmsprop", "sgd"] = "rmsprop"
     learning_rate: float = 0.045
     momentum: float = 0.9
+    nesterov: bool = True
     rmsprop_decay: float = 0.9
     rmsprop_epsilon: float = 1.0
     weight_decay: float = 4e-5
@@ -94,6 +95,7 @@ class Recipe:
         self._choice("precision", "auto", "float32", "bfloat16")
         self._choice("channels_last", "auto", True, False)
         self._choice("flip", True, False)
+        self._choice("nesterov", True, False)
         if self.warmup_epochs >= self.epochs:
             raise RequestError(
                 f"warmup_epochs is {self.warmup_epochs:g} in a training of {self.epochs} epochs:"

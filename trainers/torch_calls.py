@@ -17,6 +17,7 @@ from search_spaces.operations import (
     Operation,
     Pool,
 )
+from trainers.cpus import onednn_has_bfloat16
 from trainers.grouping import unseen
 
 Device = Literal["cpu", "cuda"]
@@ -42,6 +43,11 @@ class Setting:
     def width(self) -> int:
         """Bytes of one element of an activation."""
         return HALF if self.bfloat16 else FLOAT
+
+    @property
+    def unfolds(self) -> bool:
+        """Whether a convolution is a product of unfolded columns: of bfloat16 where oneDNN has no code for it."""
+        return self.bfloat16 and self.device == "cpu" and not onednn_has_bfloat16()
 
     @property
     def weight_width(self) -> int:
@@ -115,7 +121,11 @@ def convolution(nodes: tuple[Node, ...], setting: Setting) -> Call:
     # A row of weights, or those of several nodes, come together in a copy.
     copied = seen * setting.weight_width if len(nodes) > 1 or (product and seen < whole) else 0
     forward, backward = 0, 0
-    if setting.device == "cpu" and not product:  # oneDNN's own order of the weights, and of what is not channels-last
+    if setting.unfolds and kernel != (1, 1):  # a column of what it sees for each element of the output
+        height, across = nodes[0].shape[1:]
+        forward = used // width * setting.batch * height * across
+        backward = max(2 * used, forward)
+    elif setting.device == "cpu" and not product:  # oneDNN's order of the weights, and of what is not channels-last
         forward, backward = used, 2 * used
         if not dense:
             reordered = _in(nodes[0], setting) + out
@@ -164,8 +174,10 @@ def _(operation: Pool, node: Node, setting: Setting) -> tuple[Call, ...]:
 @calls.register
 def _(operation: LocalNorm, node: Node, setting: Setting) -> tuple[Call, ...]:
     out = FLOAT * setting.batch * node.shape.elements
-    # The padded squares, their scaled sums and the powers of these; the sums before scaling live in passing.
-    return (Call(out, out, keeps_input=True, keeps=3 * out, forward=2 * out, backward=3 * out),)
+    if not setting.lent:  # the mean squares, and these scaled, while the offset is added
+        return (Call(out, out, forward=2 * out),)
+    # The padded squares, their scaled sums and the powers of these.
+    return (Call(out, out, keeps_input=True, keeps=3 * out, backward=3 * out),)
 
 
 @calls.register

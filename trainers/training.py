@@ -21,9 +21,11 @@ from trainers.fit import Diverged, EpochResult, Fit
 from trainers.journal import Journal
 from trainers.memory import is_out_of_memory, predict_training, size_text
 from trainers.network import build
+from trainers.one_end import one_end
+from trainers.place import Place
 from trainers.recipe import Recipe, check_shares
+from trainers.room import check_room
 from trainers.source import DataSource
-from trainers.torch_calls import Device
 from trainers.watch import Watch
 from trainers.world import World
 
@@ -56,43 +58,56 @@ def train(
 
     ``data``: what the job names, where that is loaded already.
 
-    Raises TrainingFailed, with its reason, where the training diverges or runs out of memory; CheckpointError where the
-    folder holds another training's checkpoints.
+    Raises TrainingFailed, with its reason, where the training diverges, runs out of memory or meets a disk that
+    refuses; CheckpointError where the folder holds another training's checkpoints. What one process raises all raise
+    (trainers/one_end.py); Lost where one has gone without a word.
     """
     world, watch = world or World(), watch or Watch()
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     recipe, source = Recipe(**job.recipe), DataSource.from_data(job.data)
     check_shares(recipe.batch_size, world.size)
-    data = data or world.together(lambda: load(source, random_seed=job.split_seed, resolution=job.resolution))
-    check_shares(min(recipe.batch_size, len(data.train)), world.size)
-    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    with one_end(Path(job.folder), world):
+        data = data or world.together(lambda: load(source, random_seed=job.split_seed, resolution=job.resolution))
+        check_shares(min(recipe.batch_size, len(data.train)), world.size)
+        return _at(Place.of(world), job, data, recipe, world, watch)
+
+
+def _at(
+    place: Place, job: TrainingJob, data: DataSet, recipe: Recipe, world: World, watch: Watch
+) -> tuple[EpochResult, ...]:
+    """Train on a device; where its memory will not do or runs out, say what was predicted and what there is."""
     graph = from_data(job.architecture).graph(
         job.resolution, classes=len(data.classes), channels=data.channels, aux=recipe.aux_weight > 0
     )
-    measure.forget_peak(device)
+    share = replace(recipe, batch_size=min(recipe.batch_size, len(data.train)) // world.size)
+    validation = min(BATCH, -(-len(data.validation) // world.size))
+    predicted = predict_training(graph, share, device=place.kind, validation_batch=validation).peak
+    warned = world.together(lambda: check_room(predicted, place.memory_bytes, place.kind, processes=place.processes))
+    if warning := max(world.all(warned)):  # empty where all have room
+        watch.warn(warning)
+    measure.forget_peak(place.device)
     try:
-        return _train(job, data, recipe, graph, device, world, watch)
+        return _train(job, data, recipe, graph, place, world, watch)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         said = str(error).strip().splitlines()[0][:200]
-    own = replace(recipe, batch_size=recipe.batch_size // world.size)
-    kind: Device = "cuda" if device.type == "cuda" else "cpu"
-    predicted = predict_training(graph, own, device=kind, validation_batch=min(BATCH, len(data.validation))).peak
-    peak, counted = measure.peak_so_far(device)
+    peak, counted = measure.peak_so_far(place.device)
     raise TrainingFailed(
         f"out of memory: predicted were {size_text(predicted)} besides the data, and the actual peak was "
-        f"{size_text(peak)} {counted}, of {size_text(measure.memory_bytes(device))}; lower recipe.batch_size or "
-        f"resolution, or share the batch by more workers ({said})"
+        f"{size_text(peak)} {counted}, of {size_text(place.memory_bytes)}; lower recipe.batch_size or resolution, or "
+        f"share the batch by more workers ({said})"
     )
 
 
 def _train(
-    job: TrainingJob, data: DataSet, recipe: Recipe, graph: Graph, device: torch.device, world: World, watch: Watch
+    job: TrainingJob, data: DataSet, recipe: Recipe, graph: Graph, place: Place, world: World, watch: Watch
 ) -> tuple[EpochResult, ...]:
-    network = build(graph, initialise=job.random_seed, device=device, classifier_deviation=recipe.classifier_deviation)
-    fit = Fit(network, data, recipe, device=device, random_seed=job.random_seed, world=world)
+    network = build(
+        graph, initialise=job.random_seed, device=place.device, classifier_deviation=recipe.classifier_deviation
+    )
+    fit = Fit(network, data, recipe, device=place.device, random_seed=job.random_seed, world=world)
     folder = Path(job.folder)
     world.together(lambda: fit.restore(folder / CHECKPOINTS))
     if len(set(world.all((fit.epochs_done, data.digest)))) > 1:
@@ -103,7 +118,8 @@ def _train(
     watch.begin(fit.epochs_done, fit.recipe.epochs)
     with _journal(job, data, fit, world) as journal:
         while fit.epochs_done < fit.recipe.epochs and not any(world.all(watch.stopping)):
-            result = fit.epoch(watch.step)
+            with place.shared() as rest:  # measurements of searches on this device go between two steps
+                result = fit.epoch(watch.step, rest)
             if isinstance(result, Diverged):
                 raise TrainingFailed(result.sentence)
             world.together(lambda: _keep(fit, journal, folder))

@@ -2,8 +2,12 @@
 
 import logging
 import os
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # Before ray is imported: no usage statistics, and none of its own loggers, status tables, tips or signal handlers.
@@ -16,6 +20,10 @@ os.environ.setdefault("TUNE_WARN_THRESHOLD_S", "60")
 os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")  # the ledger is the truth: not the state of Tune's trials
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a trial without a share of a GPU sees none
+# A Ray that starts on a machine with a token asks for it, but one that joins sends it only if told to. Ray makes such a
+# token itself, and keeps it, where it is started without an address.
+if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ) or (Path.home() / ".ray" / "auth_token").is_file():
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 try:
     import ray
@@ -56,10 +64,25 @@ def connect(address: str | None, cpus: int) -> bool:
         return False
     before = children(os.getpid())
     # "local": without an address Ray would join whatever cluster happens to run on this machine.
-    ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
+    with _held_back(signal.SIGHUP):
+        ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     if (guard := watch_over(children(os.getpid()) - before)) is not None:
         _guards.append(guard)
     return True
+
+
+@contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """Take no such signal until the end of the block; processes that are started in it never do.
+
+    A terminal that closes sends SIGHUP to all that was started from it, as Ctrl-C sends SIGINT, which Ray itself holds
+    back from its processes: the driver alone ends, after the running epochs.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end() -> None:

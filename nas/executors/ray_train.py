@@ -5,6 +5,7 @@ joins them to one process group, and starts all of them again after one was lost
 """
 
 import logging
+import secrets
 import shutil
 import tempfile
 import threading
@@ -23,12 +24,16 @@ from ray.train import WorkerGroupError
 from ray.train.torch import TorchTrainer
 
 from search_spaces.errors import RequestError, TrainingFailed
+from search_spaces.files import write_files
 from trainers.cpus import usable_cpus
+from trainers.failure import Failure, Notice
 from trainers.journal import METRICS
 from trainers.training import TrainingJob
 from trainers.watch import Watch
 
-STOP = "stop"  # a file in the training's folder: end after the running epoch
+# Files in the training's folder, through which driver and workers speak.
+STOP = "stop"  # end after the running epoch
+WARNING = "warning"  # a sentence for the user
 LOST_WORKERS = 3  # times that all processes are started again after one was lost
 LOOK_SECONDS = 0.2
 WAITING_SECONDS = 60.0  # after which a training that has not begun is told of
@@ -36,46 +41,66 @@ WAITING_SECONDS = 60.0  # after which a training that has not begun is told of
 logger = logging.getLogger("nas.executors.ray_train")
 
 
-def train_together(
-    job: TrainingJob, workers: int, address: str | None, look: Callable[[], None], stopping: Callable[[], bool]
-) -> None:
+def train_together(job: TrainingJob, workers: int, address: str | None, look: Callable[[], None], watch: Watch) -> None:
     """Train a job in several processes; ``look`` is called again and again meanwhile, and asks the folder for news.
 
-    Raises RequestError where the cluster can never run so many, TrainingFailed where the training fails.
+    ``watch``: hears of warnings, and is asked whether the training is to end.
+
+    Raises RequestError where the cluster can never run so many, TrainingFailed where the training fails: what one
+    worker raised.
     """
     started = connect(address, max(usable_cpus(), workers))
     scratch = tempfile.mkdtemp(prefix="nas-ray-")
-    stop = Path(job.folder) / STOP
-    stop.unlink(missing_ok=True)
+    folder = Path(job.folder)
+    _forget_words(folder)
+    notice = Notice(folder, secrets.token_hex(8))
     try:
-        trainer = TorchTrainer(
-            _work,  # type: ignore[arg-type]  # the stubs forget what it may return
-            train_loop_config=asdict(job),
-            scaling_config=_scaling(workers),
-            run_config=ray_train.RunConfig(
-                name="scratch",
-                storage_path=scratch,
-                failure_config=ray_train.FailureConfig(max_failures=LOST_WORKERS),
-            ),
-        )
-        ended = _Ended(trainer)
+        ended = _Ended(_trainer(job, workers, notice.attempt, scratch), notice)
         asked, told = time.time(), False
-        while ended.pending:
+        # A Ray of our own ends at once with what has failed; another one starts the workers again, which say it.
+        while ended.pending and not (started and notice.found()):
             look()
+            _pass_on(folder, watch)
             if not told and time.time() - asked > WAITING_SECONDS and (told := True) and not _began(job, asked):
                 logger.warning(
                     "the workers have not begun yet: a busy cluster starts %d of them once it has room", workers
                 )
-            if stopping():
-                stop.touch()
             time.sleep(LOOK_SECONDS)
         look()
+        _pass_on(folder, watch)
         ended.raise_failure()
     finally:
-        stop.unlink(missing_ok=True)
+        _forget_words(folder)
         if started:
             end()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _trainer(job: TrainingJob, workers: int, attempt: str, scratch: str) -> TorchTrainer:
+    return TorchTrainer(
+        _work,  # type: ignore[arg-type]  # the stubs forget what it may return
+        train_loop_config={"job": asdict(job), "attempt": attempt},
+        scaling_config=_scaling(workers),
+        run_config=ray_train.RunConfig(
+            name="scratch",
+            storage_path=scratch,
+            failure_config=ray_train.FailureConfig(max_failures=LOST_WORKERS),
+        ),
+    )
+
+
+def _pass_on(folder: Path, watch: Watch) -> None:
+    """Tell the workers that they are to end, and the watch what they warn of."""
+    if watch.stopping:
+        (folder / STOP).touch()
+    if (warning := folder / WARNING).exists():
+        watch.warn(warning.read_text(encoding="utf-8"))
+        warning.unlink()
+
+
+def _forget_words(folder: Path) -> None:
+    for name in (STOP, WARNING):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _began(job: TrainingJob, since: float) -> bool:
@@ -106,15 +131,17 @@ def cpus_for_each(workers: int, machines: Sequence[float]) -> int:
 class _Ended:
     """A training that runs in a thread, since Ray Train would take Ctrl-C for itself in the main one."""
 
-    def __init__(self, trainer: TorchTrainer) -> None:
-        self.sentence: str | None = None
+    def __init__(self, trainer: TorchTrainer, notice: Notice) -> None:
+        self.notice = notice
+        self.failure: Failure | None = None
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(trainer,), daemon=True)
         self._thread.start()
 
     def _run(self, trainer: TorchTrainer) -> None:
         try:
-            self.sentence = trainer.fit().return_value  # type: ignore[attr-defined]
+            if (returned := trainer.fit().return_value) is not None:  # type: ignore[attr-defined]
+                self.failure = Failure(**returned)
         except Exception as error:  # noqa: BLE001 - raised again in the main thread
             self.error = error
 
@@ -125,6 +152,8 @@ class _Ended:
 
     def raise_failure(self) -> None:
         """Raise what ended it, if that was a failure."""
+        if (failure := self.failure or self.notice.found()) is not None:
+            raise failure.error from self.error
         if isinstance(self.error, WorkerGroupError):
             last = str(next(iter(self.error.worker_failures.values()), self.error)).strip().splitlines()[-1]
             raise TrainingFailed(
@@ -133,29 +162,32 @@ class _Ended:
             ) from self.error
         if self.error is not None:
             raise self.error
-        if self.sentence is not None:
-            raise TrainingFailed(self.sentence)
 
 
-class _StopFile(Watch):
-    """Ends the training after the running epoch once the file is there."""
+class _Folder(Watch):
+    """Speaks with the driver through the training's folder; ``leads``: whether this worker has the word."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: Path, leads: bool) -> None:
+        self.folder, self.leads = folder, leads
 
     @property
     def stopping(self) -> bool:  # type: ignore[override]  # looked for each time
-        return self.path.exists()
+        return (self.folder / STOP).exists()
+
+    def warn(self, sentence: str) -> None:
+        if self.leads:
+            write_files(self.folder, {WARNING: sentence.encode()})
 
 
-def _work(config: dict[str, Any]) -> str | None:
-    """Be one process of the training; return the sentence of a failure that another try would only repeat."""
+def _work(config: dict[str, Any]) -> dict[str, Any] | None:
+    """Be one process of the training; return the Failure, as plain data, that another try would only repeat."""
     from trainers.training import train
     from trainers.world import World
 
-    job = TrainingJob(**config)
-    try:
-        train(job, world=World.joined(), watch=_StopFile(Path(job.folder) / STOP))
-    except (RequestError, TrainingFailed) as error:
-        return str(error)
+    job = TrainingJob(**config["job"])
+    notice = Notice(Path(job.folder), config["attempt"])
+    if (failure := notice.found()) is not None:  # Ray has started all again after it
+        return asdict(failure)
+    world = World.joined(notice.attempt)
+    train(job, world=world, watch=_Folder(notice.folder, world.leads))
     return None

@@ -10,6 +10,9 @@ import math
 import secrets
 import shutil
 import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -32,6 +35,8 @@ from trainers.cpus import usable_cpus
 logger = logging.getLogger("nas.executors.ray_tune")
 
 LOST_WORKERS = 2  # times that a trial is started again after its process died
+LOOK_SECONDS = 10.0  # between two looks at what a cluster has: machines come late, and go
+BOOT_SECONDS = 600.0  # for which a cluster without a single CPU, whose machines still start, is waited for
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,9 @@ class RayTuneExecutor:
         started = self.connect()
         scratch = tempfile.mkdtemp(prefix="nas-ray-")
         try:
-            searcher = _Jobs(work, self._room(machines()))
+            room = self._room(self._machines())
+            look = None if self.address is None else lambda: self._room(machines())
+            searcher = _Jobs(work, room, look)
             cpus = self.config.cpus_per_trial
             tune.Tuner(
                 tune.with_resources(
@@ -100,6 +107,17 @@ class RayTuneExecutor:
         if self.config.workers != "auto":
             cpus = max(cpus, int(self.config.workers * self.config.cpus_per_trial + 0.999))
         return connect(self.address, cpus)
+
+    def _machines(self) -> list[Machine]:
+        """Return the machines; where a cluster has none that could run anything, once the first has come."""
+        asked = time.monotonic()
+        while self.address is not None and not any(machine.cpus for machine in machines()):
+            if time.monotonic() - asked > BOOT_SECONDS:
+                break
+            if time.monotonic() - asked < LOOK_SECONDS:
+                logger.warning("the cluster at %s has no machine with CPUs yet: waiting for one", self.address)
+            time.sleep(LOOK_SECONDS)
+        return machines()
 
     def _room(self, found: list[Machine]) -> Room:
         """What trials can have; a request that no machine can ever meet is refused with what there is."""
@@ -160,9 +178,13 @@ def _trainable(make: type[Worker]) -> type[tune.Trainable]:
 class _Jobs(Searcher):
     """Hands the work's jobs to Ray Tune, and Ray Tune's results to the work."""
 
-    def __init__(self, work: Work, room: Room) -> None:
+    def __init__(self, work: Work, room: Room, look: Callable[[], Room] | None = None) -> None:
+        """``look``: what a cluster has by now. One trial more than there is room for waits there, so that a cluster
+        that starts machines on demand sees the demand.
+        """
         super().__init__()
-        self.work, self.room = work, room
+        self.work, self.room, self.look = work, room, look
+        self._looked = time.monotonic()
         self.active: dict[str, Job] = {}
         self.waiting: list[Job] = []  # for a share of a GPU: a first one, or a larger one after running out of memory
         self.mistake: BaseException | None = None
@@ -170,7 +192,8 @@ class _Jobs(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a text
         if self.mistake or self.work.stopping:
             return Searcher.FINISHED
-        if len(self.active) >= self.room.workers:
+        self._look_again()
+        if len(self.active) >= self.room.workers + (self.look is not None):
             return None
         try:
             job = self.waiting.pop(0) if self.waiting else self._next()
@@ -179,12 +202,20 @@ class _Jobs(Searcher):
             return Searcher.FINISHED
         if job is None:
             return Searcher.FINISHED if self.work.finished else None
-        if job.gpu_share > self.room.gpus - math.fsum(other.gpu_share for other in self.active.values()) + 1e-9:
+        free = self.room.gpus - math.fsum(other.gpu_share for other in self.active.values()) + 1e-9
+        if job.gpu_share > free and (self.look is None or free < 0):
             self.waiting.insert(0, job)
             return None
         self.active[trial_id] = job
         # As text: Ray Tune copies, searches and stores every leaf of what is nested, longer than an empty trial lasts.
         return {"job": json.dumps(asdict(job)), "gpu_share": job.gpu_share}
+
+    def _look_again(self) -> None:
+        if self.look is None or time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        with suppress(RequestError):  # machines that go may come again: what there was stays asked for
+            self.room = self.look()
 
     def _next(self) -> Job | None:
         job = self.work.next_job()
@@ -207,9 +238,10 @@ class _Jobs(Searcher):
 
     def _tries_again(self, job: Job, report: Report) -> bool:
         """Let a trial that ran out of its share's memory go once to a larger share; return whether it does."""
-        share = larger(job.gpu_share) if job.gpu_share else None
-        if report.outcome is not Outcome.OUT_OF_MEMORY or share is None or job.tried_again:
+        if report.outcome is not Outcome.OUT_OF_MEMORY or not job.may_try_again:
             return False
+        share = larger(job.gpu_share)
+        assert share is not None
         logger.warning("trial %d ran out of the memory of %g of a GPU and goes to %g", job.number, job.gpu_share, share)
         self.waiting.append(replace(job, gpu_share=share, tried_again=True, token=secrets.token_hex(8)))
         return True

@@ -29,6 +29,8 @@ from nas.study import Study
 from results.outcome import Measurement, Outcome, TrialRecord
 from search_spaces.errors import RequestError, RunFailed
 
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # its log says again what the command says
+
 _PRUNED = (Outcome.STOPPED, Outcome.SCREENED, Outcome.DUPLICATE)
 
 
