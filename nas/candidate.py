@@ -52,8 +52,8 @@ class Job:
     worker's data must have. ``measure``: the fields of a Wanted, or None where nothing is measured of the target.
     ``seconds``: spent on trainings of lower rungs before this one's. ``gpu_share``: of a GPU that the executor gives
     it, 0 for none; ``tried_again``: with a larger one after it ran out of memory. ``limit_s``: that it may take in all,
-    0 without a limit; ``token``: what tells this job from another one of the same trial.
-
+    0 without a limit; ``token``: what tells this job from another one of the same trial. ``sign``: of the driver's
+    folder (Folder.leave_sign), where workers may be on other machines.
 
     The device is the worker's: a GPU where the executor gives it one (or a share), else the CPU.
     """
@@ -76,6 +76,7 @@ class Job:
     tried_again: bool = False
     limit_s: float = 0.0
     token: str = ""
+    sign: str = ""
 
     @property
     def may_try_again(self) -> bool:
@@ -204,6 +205,8 @@ class Candidate:
         """Fetch what there is of the trial and start its clock; return a report where its time was up before."""
         if self._fetched:
             return None
+        if self.job.sign:
+            self.store.check_sign(self.job.sign)
         self.store.fetch()
         remove_drafts(self.folder)
         self._fetched = True

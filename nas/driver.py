@@ -104,6 +104,7 @@ class Driver:
         self.measuring = Measuring(config, len(data.classes))
         self.progress = progress
         self.stopping = False
+        self.sign = ""
         trials = ledger.trials(config.study)
         self.known = Knowledge(config, self.rungs, lambda chosen: make_sampler(config, searched, chosen), trials)
         self.records = Recorder(config, ledger, runs, self.known, self.rungs, self.measuring)
@@ -240,6 +241,7 @@ class Driver:
             channels=self.data.channels,
             data_digest=self.data.digest,
             measure=self.measuring.wanted(is_seed=trial.seed is not None),
+            sign=self.sign,
         )
 
     def _checked(self, report: Report) -> Report:
@@ -312,6 +314,8 @@ class Driver:
     def execute(self, executor: Executor, make: type[Worker]) -> None:
         """Let the executor run all there is to do."""
         self.ledger.set_state(self.config.study, "running")
+        if self.config.ray.address is not None:
+            self.sign = self.records.leave_sign()
         with self.progress:
             executor.run(self, make)
 

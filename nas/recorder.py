@@ -54,6 +54,10 @@ class Recorder:
         """Where a trial's files lie, an absolute path or a URL: under the runs folder, or the storage of the file."""
         return f"{self._trials_place}/{trial.number}"
 
+    def leave_sign(self) -> str:
+        """Leave a sign among the trials' files, by which workers on other machines know that they see them."""
+        return folder_at(self._trials_place).leave_sign()
+
     def artifact(self, trial: TrialRecord) -> str:
         """The place as the ledger keeps it: within the runs folder relative to it, so that it can be moved."""
         place = self.place(trial)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import weakref
 from contextlib import suppress
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import NotWritten, RequestError
+from search_spaces.files import write_files
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 PART = ".part"  # of a file that is on its way
+SIGN = ".seen-by-the-driver-"  # a file by which a machine knows that it sees the folder that the driver sees
 
 
 def is_url(place: str) -> bool:
@@ -54,6 +57,26 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = self.marks = path
+
+    def leave_sign(self) -> str:
+        """Leave a file here by which machines know the folder, in place of earlier ones, and return its name.
+
+        A name that nobody has asked for before: a network file system may remember for a while that it was not there.
+        Raises NotWritten.
+        """
+        for earlier in self.path.glob(f"{SIGN}*"):
+            earlier.unlink(missing_ok=True)
+        name = f"{SIGN}{secrets.token_hex(8)}"
+        write_files(self.path, {name: b""})
+        return name
+
+    def check_sign(self, name: str) -> None:
+        """NotWritten where the folder above is not the one with that sign: this machine does not see the driver's."""
+        if not (self.path.parent / name).exists():
+            raise NotWritten(
+                f"the machine {socket.gethostname()} does not see the files of the trials in {str(self.path.parent)!r} "
+                "that the driver sees there: set storage to a folder that all machines share, or to a URL"
+            )
 
     def fetch(self) -> None:
         """Bring what lies there to ``path``."""
@@ -96,6 +119,10 @@ class Remote(Folder):
         self.url = url
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
         self._sent: dict[str, tuple[int, int]] = {}  # size and time of change
+
+    def leave_sign(self) -> str:
+        """Leave nothing: a URL names one place from everywhere."""
+        return ""
 
     def fetch(self) -> None:
         """Bring what lies at the URL to ``path``, which then holds nothing else."""

@@ -9,6 +9,7 @@ import torch
 
 from nas.candidate import CHECKPOINTS, RESULT, WEIGHTS, Candidate, Job, left_behind
 from nas.rungs import Rung
+from nas.storage import folder_at
 from results.outcome import Outcome
 from search_spaces.seeds import seed
 from trainers.checkpoint import read
@@ -27,6 +28,15 @@ def job(tmp_path: Path) -> Job:
         0,
         str(tmp_path / "5"),
     )
+
+
+def test_a_worker_that_does_not_see_the_drivers_folder_halts_the_search(job: Job) -> None:
+    """It would train where nobody looks, and begin anew what another machine began."""
+    sign = folder_at(str(Path(job.folder).parent)).leave_sign()
+    Path(job.folder).parent.joinpath(sign).unlink()
+    report = Candidate(replace(job, sign=sign)).step()
+    assert "set storage to a folder that all machines share" in report.halt
+    assert not Path(job.folder).exists()
 
 
 def test_a_trial_is_trained_to_its_end(job: Job) -> None:

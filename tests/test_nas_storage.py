@@ -1,11 +1,12 @@
 """Folders of trials on this machine and at URLs."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from nas.storage import PART, Folder, Remote, folder_at
-from search_spaces.errors import RequestError
+from search_spaces.errors import NotWritten, RequestError
 
 
 @pytest.fixture
@@ -94,3 +95,15 @@ def test_removing_removes_both(there: Path) -> None:
 def test_a_url_that_nobody_knows_is_told() -> None:
     with pytest.raises(RequestError, match="the storage 'nonsense://bucket' cannot be used"):
         Remote("nonsense://bucket").fetch()
+
+
+def test_a_machine_that_sees_another_folder_under_the_path_is_told_apart(tmp_path: Path) -> None:
+    """A driver's own machine sees its sign; one whose disk has a folder of the same path, of an earlier search, not."""
+    trials = folder_at(str(tmp_path / "trials"))
+    earlier, sign = trials.leave_sign(), trials.leave_sign()
+    assert set(_files(trials.path)) == {sign}
+    trial = folder_at(str(tmp_path / "trials" / "5"))
+    trial.check_sign(sign)
+    with pytest.raises(NotWritten, match=rf"{socket.gethostname()} does not see .*trials'.*set storage to a folder"):
+        trial.check_sign(earlier)
+    assert Remote(f"file://{tmp_path}/trials").leave_sign() == ""  # one place from everywhere

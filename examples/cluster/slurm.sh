@@ -6,7 +6,7 @@
 # EDIT the lines of #SBATCH, and how the environment is entered. The folder from which the job is submitted must be seen by
 # all machines (home or scratch); checkpoints and results of trials lie below it, in runs/. SQLite must not lie on a network
 # file system: the ledger is a PostgreSQL database (INCEPTION_NAS_LEDGER), or, as here without one, a file on a local disk
-# of the first machine that is copied back at the end and before the job's time is up. Submitting the job again goes on.
+# of the first machine that is copied back every minute and at the end. Submitting the job again goes on.
 #SBATCH --job-name=inception-nas
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -35,11 +35,20 @@ for node in "${nodes[@]:1}"; do
 done
 sleep 15
 
+copy_back() { # whole or not at all, while the search writes
+    [ -s "$local_ledger" ] || return 0
+    python -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))' \
+        "$local_ledger" runs/ledger-of-job.sqlite.new && mv runs/ledger-of-job.sqlite.new runs/ledger-of-job.sqlite
+}
+
 local_ledger=
 if [ -z "${INCEPTION_NAS_LEDGER:-}" ]; then
     local_ledger=$(mktemp -d)/ledger.sqlite
     [ -f runs/ledger-of-job.sqlite ] && cp runs/ledger-of-job.sqlite "$local_ledger"
     export INCEPTION_NAS_LEDGER="sqlite:///$local_ledger"
+    mkdir -p runs
+    while sleep 60; do copy_back || true; done & # what was recorded since is lost with the machine, and trained again
+    copier=$!
 fi
 
 # Slurm's TERM, five minutes before the time is up, ends the search after the running epochs; the job then goes on when it
@@ -48,9 +57,6 @@ nas search "$search" --set ray.address="$address" &
 driver=$!
 trap 'kill -TERM $driver' TERM
 wait $driver || wait $driver || status=$?
-if [ -n "$local_ledger" ]; then
-    mkdir -p runs
-    python -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))' \
-        "$local_ledger" runs/ledger-of-job.sqlite
-fi
+[ -z "${copier:-}" ] || kill "$copier"
+copy_back
 exit "${status:-0}"
