@@ -8,22 +8,23 @@ from results.ranking import ranking
 
 def to_delete(
     trials: Sequence[TrialRecord],
-    front: frozenset[int],
+    needed: frozenset[int],
     objectives: Sequence[str],
     sizes: Mapping[int, int],
     quota: float,
 ) -> list[int]:
     """Return the numbers of the trials whose files go.
 
-    The files of trials that run and of those on the ``front`` are not counted and stay. Of the others first those of
-    stopped trials go, the ones that came least far first, then those of complete ones, the worst first.
+    The files of trials that run and of those that are ``needed``, on the front or elsewhere, are not counted and stay.
+    Of the others first those of stopped trials go, the ones that came least far first, then those of complete ones, the
+    worst first.
 
     Args:
         trials: all of the study.
         sizes: bytes of each trial's files, by number.
         quota: bytes that the files of all trials off the front may take.
     """
-    kept = [t for t in trials if sizes.get(t.number) and t.outcome.final and t.number not in front]
+    kept = [t for t in trials if sizes.get(t.number) and t.outcome.final and t.number not in needed]
     excess = sum(sizes[trial.number] for trial in kept) - quota
     gone: list[int] = []
     for trial in _worst_first(kept, objectives):

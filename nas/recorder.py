@@ -64,14 +64,17 @@ class Recorder:
         return place if self.config.storage else str(Path(place).relative_to(self.runs.resolve()))
 
     def _keep_quota(self, ended: TrialRecord) -> None:
-        """Delete files of trials off the front where they take more room than the file allows."""
+        """Delete files of trials off the front where they take more room than the file allows.
+
+        Those of trials that another study has taken over stay, and are not counted either.
+        """
         self._sizes[ended.number] = folder_at(self.place(ended)).size()
         quota = self.config.quota_gb * GB
         if sum(self._sizes.values()) <= quota:  # the usual case: no front is needed
             return
         trials = list(self.known.trials.values())
         members = front(trials, self.ledger.study(self.config.study).objectives).members
-        kept = frozenset(trial.number for trial in members)
+        kept = frozenset(trial.number for trial in members) | self.ledger.lent(self.config.study)
         for number in to_delete(trials, kept, self.config.objectives, self._sizes, quota):
             folder_at(self.place(self.known.trials[number])).remove()
             del self._sizes[number]

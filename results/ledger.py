@@ -353,6 +353,17 @@ class Ledger:
                     found.append(Known(trial, rungs.index(fidelity)))
             return found
 
+    def lent(self, study: str) -> frozenset[int]:
+        """The numbers of a study's trials whose files trials of other studies point to."""
+        own, other = _trials, _trials.alias()
+        with self._reading() as connection:
+            if self._version < 2:  # nothing was taken over yet
+                return frozenset()
+            key = study_id(connection, study)
+            theirs = other.c.reused.is_not(None) & (other.c.study_id != key)
+            query = sa.select(own.c.number).where(own.c.study_id == key, own.c.artifact == other.c.artifact, theirs)
+            return frozenset(connection.scalars(query.distinct()))
+
     def count_outcomes(self, study: str) -> dict[str, int]:
         """Outcome -> number of trials, for all outcomes, zeros included."""
         with self._reading() as connection:

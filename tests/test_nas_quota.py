@@ -84,3 +84,15 @@ def test_a_search_keeps_its_quota_and_its_front(tmp_path: Path) -> None:
 def test_by_default_all_of_it_stays(tmp_path: Path) -> None:
     run(_config(), tmp_path, executor=InlineExecutor(), make=Heavy)
     assert len(list((tmp_path / "s" / "trials").glob("*/weights.safetensors"))) == 12
+
+
+def test_what_another_study_has_taken_over_stays(tmp_path: Path) -> None:
+    run(_config(trials=6), tmp_path, executor=InlineExecutor(), make=Heavy)
+    other = run(_config(study="t", trials=4), tmp_path, executor=InlineExecutor(), make=Heavy)
+    lent = {int(trial.reused.removeprefix("s:")) for trial in other.trials if trial.reused}
+    assert len(lent) == 4
+    study = run(_config(trials=8, quota_gb=0.0), tmp_path, executor=InlineExecutor(), make=Heavy)
+    left = {int(path.parent.name) for path in (tmp_path / "s" / "trials").glob("*/weights.safetensors")}
+    members = {trial.number for trial in study.front().members}
+    assert lent - members  # or there would be nothing to see
+    assert left == lent | members
