@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from nas.candidate import Report
 from nas.config import SearchConfig
+from nas.rungs import rungs_of
 from nas.waiting import show_bar
 from results.outcome import Outcome, TrialRecord
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
+
+AGAIN = 1.25  # times the trials of the last time, after which the agreement of the rungs is told again
 
 
 class Progress:
@@ -67,6 +70,7 @@ class Shown(Progress):
         self._since = time.monotonic()
         self._asked = False
         self._at_once = 0
+        self._agreed, self._agreed_of = "", 0  # how the rungs agree, by so many complete trials
         self._live: Live | None = None
 
     @contextmanager
@@ -79,6 +83,7 @@ class Shown(Progress):
         """Learn what is searched and which trials there are already."""
         self.config = config
         self.trials = {trial.number: trial for trial in trials}
+        self._epochs = [rung.epochs for rung in rungs_of(config)]
 
     def nothing_to_do(self) -> None:
         """As many trials are done as were asked for, or more."""
@@ -131,6 +136,19 @@ class Shown(Progress):
             if trial.outcome is Outcome.STOPPED:
                 told = f"error {report.values['error']:.2%} at rung {report.rung}"
             self._line(f"{self._named(trial)} {told}, {trial.costs['macs'] / 1e9:.2f} G MACs  |  {self._summary()}")
+        if trial.outcome is Outcome.COMPLETE and len(self._epochs) > 1:
+            self._look_at_rungs()
+
+    def _look_at_rungs(self) -> None:
+        """Tell how the rungs agree, whenever a quarter more trials than the last time have reached the top."""
+        from results.agreement import agreements, told
+
+        complete = [trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETE]
+        if len(complete) < AGAIN * self._agreed_of or not (found := told(agreements(complete, self._epochs))):
+            return
+        self._agreed, self._agreed_of = found, len(complete)
+        if self._live is None:
+            self._line(found)
 
     def stopping(self) -> None:
         """The search was asked to stop."""
@@ -188,7 +206,8 @@ class Shown(Progress):
             table.add_row(str(number), Text(trial.seed or trial.digest[:8]), f"{at}/{of}", error, macs)
         bar = Table.grid()  # a bar alone would end without a line break
         bar.add_row(ProgressBar(total=self.config.trials, completed=self._done, width=40))
-        return Group(head, bar, Text(), table, Text(), self._front_view())
+        agreed = [Text(self._agreed, style="dim"), Text()] if self._agreed else []
+        return Group(head, bar, Text(), table, Text(), *agreed, self._front_view())
 
     def _front_view(self) -> "RenderableType":
         from rich.text import Text

@@ -268,6 +268,7 @@ def pareto_data(study: Study) -> dict[str, Any]:
 
 def front_blocks(study: Study, width: int, encoding: str) -> "list[RenderableType]":
     """The front as a table and a plot, for a terminal of so many letters that writes the encoding."""
+    from results.agreement import told
     from results.pareto import comparable
     from results.table import front_plot, front_table
 
@@ -280,9 +281,8 @@ def front_blocks(study: Study, width: int, encoding: str) -> "list[RenderableTyp
         blocks.append(plot)
     if control := study.control():
         blocks.append(control.sentence)
-    if found := study.agreements():
-        top = f"Order of the {found[0].trials} trials that reached the top rung, Kendall's tau with it"
-        blocks.append(f"{top} (90 % intervals): {', '.join(each.sentence for each in found)}.")
+    if agreed := told(study.agreements()):
+        blocks.append(agreed)
     return blocks
 
 

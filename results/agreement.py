@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from results.outcome import TrialRecord
 
-RESAMPLES = 1000
+Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+RESAMPLES = (200, 1000)  # of the bootstrap: the second, down to the first for thousands of trials
 COVERED = 0.9  # by the intervals
 ROUNDING = 1e-9  # by which taus of one and the same order may differ
+WORK = 4_000_000_000  # pairs that are looked at in all resamples
+ROWS = 512  # of all pairs that are compared at once: memory for many trials
 LEAST = 5  # trials at both rungs, below which no figure is given
 
 
@@ -76,18 +79,37 @@ def _agreement(what: str, pairs: Sequence[tuple[float, float]], random_seed: int
         return []
     points = np.array(pairs, dtype=float)
     generator = np.random.Generator(np.random.PCG64(random_seed))
-    drawn = [_tau(points[generator.integers(0, len(points), len(points))]) for _ in range(RESAMPLES)]
+    resamples = max(RESAMPLES[0], min(RESAMPLES[1], WORK // len(points) ** 2))
+    counts = generator.multinomial(len(points), np.full(len(points), 1 / len(points)), resamples)
+    tau, *drawn = _taus(points, np.vstack([np.ones(len(points)), counts]))
     rest = (1 - COVERED) / 2
     low, high = np.quantile(drawn, [rest, 1 - rest]).tolist()
     interval = (low, high) if high - low > ROUNDING else None
-    return [Agreement(what, _tau(points), interval, len(points))]
+    return [Agreement(what, tau, interval, len(points))]
 
 
-def _tau(points: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    """Kendall's tau-b; 0 where all values of one side are equal, which order nothing."""
-    if any(len(np.unique(column)) < 2 for column in points.T):
-        return 0.0
-    return float(kendalltau(points[:, 0], points[:, 1]).statistic)
+def _taus(points: Floats, counts: Floats) -> list[float]:
+    """Kendall's tau-b of points that occur so many times (a row for each tau); 0 where nothing is ordered.
+
+    Of all resamples at once: a pair of points counts as often as both occur, and a point and its copies order nothing.
+    """
+    counts = counts.astype(np.float32)  # whole numbers, and their sums over a row, which float32 holds exactly
+    agree, first, second = np.zeros((3, len(counts)))
+    for begin in range(0, len(points), ROWS):
+        rows = slice(begin, begin + ROWS)
+        x, y = (np.sign(column[rows, None] - column[None, :]).astype(np.float32) for column in points.T)
+        for total, signs in ((agree, x * y), (first, x * x), (second, y * y)):
+            total += ((counts[:, rows] @ signs) * counts).sum(axis=1, dtype=np.float64)
+    ordered = np.sqrt(first * second)
+    return list(map(float, np.divide(agree, ordered, out=np.zeros_like(agree), where=ordered > 0)))
+
+
+def told(found: Sequence[Agreement]) -> str:
+    """Say how the rungs agree with the top one, in a sentence; empty where there is no figure."""
+    if not found:
+        return ""
+    top = f"Order of the {found[0].trials} trials that reached the top rung, Kendall's tau with it"
+    return f"{top} (90 % intervals): {', '.join(each.sentence for each in found)}."
 
 
 def recommended(found: Sequence[Agreement], threshold: float) -> int | None:

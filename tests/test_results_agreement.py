@@ -2,10 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from results.agreement import Agreement, agreements, recommended
+from results.agreement import ROWS, Agreement, _taus, agreements, recommended
 from results.outcome import Measurement, TrialRecord
 
 
@@ -65,3 +68,22 @@ def test_the_cheapest_rung_that_reaches_the_threshold_is_recommended() -> None:
     assert recommended(found, 0.6) == 1
     assert recommended(found, 0.2) == 0
     assert recommended(found, 0.95) is None
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=12))
+def test_taus_of_points_that_occur_several_times_are_those_of_scipy(drawn: list[tuple[int, int, int]]) -> None:
+    """Ties of all kinds, and copies of a point, which order nothing."""
+    points, counts = np.array([each[:2] for each in drawn], dtype=float), np.array([each[2] for each in drawn])
+    x, y = np.repeat(points, counts, axis=0).T
+    found = _taus(points, np.vstack([counts, np.ones_like(counts)]))
+    for tau, (one, other) in zip(found, ((x, y), points.T), strict=True):
+        ordered = len(set(one.tolist())) > 1 and len(set(other.tolist())) > 1
+        assert tau == pytest.approx(kendalltau(one, other).statistic if ordered else 0.0)
+
+
+def test_pairs_are_compared_in_parts() -> None:
+    drawn = random.Random(1)
+    errors = [[drawn.random(), drawn.random()] for _ in range(ROWS + 7)]
+    (found, *_) = agreements([_trial(n, pair, n) for n, pair in enumerate(errors)], [1, 3])
+    assert found.tau == pytest.approx(kendalltau(*zip(*errors, strict=True)).statistic)
