@@ -117,7 +117,7 @@ def bare_ray_tune(trials: int) -> dict[str, float]:
     callback = Ends()
     callback.ends = []
     started = time.perf_counter()
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     with tempfile.TemporaryDirectory() as folder:
         tune.Tuner(
             tune.with_resources(Empty, {"cpu": 1}),
@@ -191,6 +191,7 @@ def main() -> None:
     kept = {key: known[key] for key in ("main_job", "first_trial") if key in known}
     found |= kept if options.skip_main_job else {"main_job": main_job(), "first_trial": first_trial()}
     found["empty_trials"] = {}
+    options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for trials, count in zip(options.trials, options.runs, strict=True):
         runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
         for _ in range(count):  # turn and turn about, so that a slow minute of the machine meets all alike
