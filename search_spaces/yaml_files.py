@@ -246,7 +246,9 @@ def validate(model: "type[M]", document: Document, kind: str, also: tuple[str, .
         found = [(_place(each["loc"], document.data), each) for each in error.errors(include_url=False)]
         # An unknown key is often what a missing one should have been.
         path, first = next((each for each in found if each[1]["type"] in _UNKNOWN), found[0])
-        if first["type"] in _UNKNOWN:
+        if first["type"] == "json_invalid":  # all else that json.dumps writes is valid
+            sentence = f"a text in {kind} holds half a character: write the character itself"
+        elif first["type"] in _UNKNOWN:
             # The location tells more where a short form stands for a longer one, as a list of rungs does.
             inner = _fields_at(model, first["loc"][:-1]) or _fields_at(model, path[:-1])
             allowed = [*(also if len(path) == 1 else ()), *inner]
@@ -273,7 +275,14 @@ def validate(model: "type[M]", document: Document, kind: str, also: tuple[str, .
 
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "a list"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "string": "text",
+    "tuple": "a list",
+}
 _BOUNDS = {
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "{ge:g} or more",

@@ -103,11 +103,12 @@ def _read(path: Path, file: BinaryIO) -> Checkpoint:
         begin += file.read(length)
         metadata = dict(json.loads(begin[8:])["__metadata__"])
         found, digest, text = (str(metadata[name]) for name in ("format", "sha256", "data"))
+        field = _field(digest)  # ValueError where it holds half a character
     except _UNREADABLE:
         raise NotACheckpoint(f"the checkpoint {path} is damaged: it is cut off or not a checkpoint") from None
     if found != FORMAT:
         raise CheckpointError(f"the checkpoint {path} has format {found[:40]!r}: {FORMAT!r} is readable, give another")
-    if _blanked_hash(begin, file, _field(digest)) != digest:
+    if _blanked_hash(begin, file, field) != digest:
         raise CheckpointError(f"the checkpoint {path} is damaged: its content does not match its SHA-256; give another")
     try:
         data = dict(json.loads(text).items())

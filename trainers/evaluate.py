@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
 from trainers.crops import Crops, views
 from trainers.data import DataSet, Part, test_part
@@ -155,12 +156,17 @@ def evaluate(
     """Score a network, or the ensemble of several, on the pictures of a part as they were before they were stored.
 
     ``tell`` hears how many pictures of how many are done, none at first. Float32 is float32 on a GPU too, without the
-    shorter factors (TF32) that its convolutions take otherwise.
+    shorter factors (TF32) that its convolutions take otherwise. RequestError where what comes out is not finite.
     """
     batches = _from_black_to_white(part, data.white, precision.device, tell)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         probabilities, labels = predict(
             graph, members, batches, resolution=resolution, crops=crops, whole=whole, precision=precision
+        )
+    if not torch.isfinite(probabilities).all():
+        raise RequestError(
+            f"the network gives no finite probabilities for pictures of {data.name!r}: weights, or the scale of the "
+            "pictures beside them, are too large for it; give others"
         )
     return score_probabilities(probabilities, labels, data.classes)
 

@@ -153,6 +153,7 @@ _OUR_NAMES = re.compile(r"(stem|stage\d+|head|aux\d+)\.")  # where the nodes of 
 _COUNTER = "num_batches_tracked"  # no weight: files from before torch 0.4.1 lack it, and averaging makes it a float
 _HALVES = (torch.float16, torch.bfloat16)
 _FLOATS = (torch.float32, torch.float64, *_HALVES)
+SIDES = 4  # of a convolution's weight
 
 
 @dataclass(frozen=True)
@@ -302,9 +303,12 @@ def _checked(tensors: Mapping[str, Tensor], key: str, shape: tuple[int, ...], fi
 
 
 def check_values(tensor: Tensor, key: str, file: str) -> None:
-    """Raise RequestError where a dense tensor under a name is of no type that trains, or not finite."""
+    """Raise RequestError where a dense tensor has too many sides, is of no type that trains, or is not finite."""
     where = f"{key[:80]!r} in {file}"
-    if tensor.dtype not in _FLOATS and not (key.endswith(_COUNTER) and not tensor.is_complex()):
+    if tensor.dim() > SIDES:  # torch computes with up to 64
+        raise RequestError(f"{where} has {tensor.dim()} sides: weights have at most {SIDES}; give such")
+    whole = not tensor.is_floating_point() and not tensor.is_complex()
+    if tensor.dtype not in _FLOATS and not (key.endswith(_COUNTER) and whole):
         kind = str(tensor.dtype).removeprefix("torch.")
         raise RequestError(f"{where} is {kind}: weights must be float32, float64, float16 or bfloat16; give such")
     if not torch.isfinite(tensor).all():
@@ -325,4 +329,5 @@ def takers() -> str:
 
 def sides(shape: Sequence[int]) -> str:
     """``64 x 3 x 7 x 7``."""
-    return " x ".join(map(str, shape)) or "a single number"
+    shown = [*map(str, shape[: 2 * SIDES]), *(["..."] if len(shape) > 2 * SIDES else [])]
+    return " x ".join(shown) or "a single number"
