@@ -205,13 +205,14 @@ class Recorder:
     def _watch_mistakes(self, report: Report) -> None:
         self._mistakes = [*self._mistakes, self._mistake(report)] if report.outcome is Outcome.BROKEN else []
         if len(self._mistakes) >= BROKEN_IN_A_ROW and len(set(self._mistakes[-BROKEN_IN_A_ROW:])) == 1:
-            count, how = BROKEN_IN_A_ROW, f"in one way, {report.reason}"
+            count, how = BROKEN_IN_A_ROW, "in one way, "
         elif len(self._mistakes) >= BROKEN_AT_ALL_IN_A_ROW:
-            count, how = BROKEN_AT_ALL_IN_A_ROW, f"the last one by {report.reason}"
+            count, how = BROKEN_AT_ALL_IN_A_ROW, "the last one by "
         else:
             return
+        said = next(iter(report.reason.strip().splitlines()), "")[:200]  # all of it is in the ledger
         raise SearchFailed(
-            f"the last {count} trials of study {self.config.study!r} broke {how}: "
+            f"the last {count} trials of study {self.config.study!r} broke {how}{said}: "
             "the traceback is kept with the trials; mend the cause and run the search again"
         )
 
