@@ -1,9 +1,12 @@
 """Did searching help: the two arms at equal budget."""
 
 import random
+from dataclasses import replace
+from statistics import fmean, stdev
 
 import pytest
 
+from results import control
 from results.control import LEAST, compare, growth
 from results.outcome import Origin, Outcome, TrialRecord
 from results.pareto import front
@@ -102,3 +105,30 @@ def test_growth_ends_at_the_arms_hypervolume() -> None:
     assert grown["sampler"] == sorted(grown["sampler"])
     only = [trial for trial in trials if trial.origin == "sampler"]
     assert grown["sampler"][-1] == pytest.approx(front(only, OBJECTIVES, reference).hypervolume)
+
+
+def test_a_larger_arm_that_draws_alike_is_not_favoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """72 points beside 24 of the same distribution: over many pairs the differences of the medians are about zero."""
+    monkeypatch.setattr(control, "RESAMPLES", 200)
+    differences = []
+    for seed in range(160):
+        drawn = random.Random(seed)
+        found = compare(_trials(72, "sampler", 0.0, drawn) + _trials(24, "random", 0.0, drawn), OBJECTIVES)
+        assert found is not None
+        assert found.budget == 24
+        differences.append(found.sampler.median - found.random.median)
+    error = stdev(differences) / len(differences) ** 0.5
+    assert abs(fmean(differences)) < 2 * error  # draws from all 72, without the cut, are off by five of these
+
+
+def test_which_arm_is_the_larger_one_makes_no_difference() -> None:
+    drawn = random.Random(3)
+    many, few = _trials(40, "sampler", 0.0, drawn), _trials(10, "random", 0.0, drawn)
+    one = compare(many + few, OBJECTIVES)
+    swapped = [replace(trial, origin="random" if trial.origin == "sampler" else "sampler") for trial in many + few]
+    other = compare(swapped, OBJECTIVES)
+    assert one is not None
+    assert other is not None
+    assert (one.budget, one.trials) == (other.budget, other.trials[::-1]) == (10, (40, 10))
+    assert one.sampler.median == pytest.approx(other.random.median, abs=0.05)
+    assert one.random.median == pytest.approx(other.sampler.median, abs=0.05)
