@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -225,7 +225,8 @@ def _members(found: Found, files: Sequence[Path]) -> tuple[Architecture, list[We
     assert found.study is not None
     assert found.trial is not None
     config = settings(found.study)
-    trained = Trained(on=config.data, random_seed=config.random_seed, view="whole")
+    digest = found.study.record.data_digest
+    trained = Trained(on=config.data, data_digest=digest, random_seed=config.random_seed, view="whole")
     weights = Weights(
         f"{found.study.name}:{found.trial.number}",
         trained_state(found.study, found.trial),
@@ -282,13 +283,19 @@ def _check_member(member: Weights, data: "DataSet", part: PartName) -> None:
             f"the weights {member.name} tell {len(classes)} classes apart, and {data.name!r} has {len(data.classes)} "
             f"({repr(odd[0]) + ' is only in one' if odd else 'in another order'}): evaluate on the same classes"
         )
-    digest = member.trained.data_digest or data.digest
-    if _same_source(member, data) and part in ("test", "validation") and digest != data.digest:
+    if _same_source(member, data) and part in ("test", "validation") and _split_otherwise(member.trained, data):
         raise RequestError(
             f"the weights {member.name} were trained on {data.name!r} with other pictures or another split (random "
             f"seed {member.trained.random_seed}, this is {data.random_seed}), so that its {part} part may hold "
             "what they were trained on: give all trainings one split_seed, or evaluate on other pictures (--data)"
         )
+
+
+def _split_otherwise(trained: Trained, data: "DataSet") -> bool:
+    """Whether a member is known to have been trained on another split of a source."""
+    if trained.data_digest is not None:
+        return trained.data_digest != data.digest
+    return trained.random_seed not in (None, data.random_seed)
 
 
 def _overlaps(members: Sequence[Weights], data: "DataSet", part: PartName) -> bool | None:
@@ -297,10 +304,26 @@ def _overlaps(members: Sequence[Weights], data: "DataSet", part: PartName) -> bo
     Of the source that was trained on, test and validation part are those that were held out (``_check_member``).
     """
     known = [member for member in members if member.trained.on is not None or member.trained.data_digest is not None]
-    same = any(_same_source(member, data) or member.trained.data_digest == data.digest for member in known)
-    if same and part in ("train", "all"):
+    if part in ("train", "all") and any(
+        _same_source(member, data) or _same_split(member, data, part) for member in known
+    ):
         return True
     return False if len(known) == len(members) else None
+
+
+def _same_split(member: Weights, data: "DataSet", part: PartName) -> bool:
+    """Whether pictures, which may lie elsewhere now, are those that a member was trained on, by the digest."""
+    from trainers.data import load
+
+    digest = member.trained.data_digest
+    if part != "all" or digest is None:
+        return digest == data.digest
+    source = data.source if member.trained.on is None else replace(member.trained.on, source=data.source.source)
+    try:  # all pictures together have another digest than the parts that were trained on
+        split = load(source, random_seed=member.trained.random_seed or 0, resolution=data.resolution)
+    except RequestError:
+        return False  # nobody can have trained on them: they are too few to be split, say
+    return split.digest == digest
 
 
 def _same_source(member: Weights, data: "DataSet") -> bool:
