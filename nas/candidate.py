@@ -232,7 +232,8 @@ class Candidate:
             measure.hold_to(device, self.job.gpu_share)
             ended = left_behind(self.folder, self.job.number)
             if ended is not None and not (ended.lacked_memory and self.job.gpu_share > ended.gpu_share):
-                return ended  # another process of this trial finished it and died before it could say so
+                self._drop_checkpoints(ended.outcome)  # another process of this trial finished it, and died before
+                return ended  # it could do this, or say so
             self._find_rung()
             if self.job.measure is not None and (beyond := self._measure(Wanted(**self.job.measure))):
                 return self._end(Outcome.SCREENED, beyond)
@@ -384,9 +385,13 @@ class Candidate:
         if outcome is not Outcome.BROKEN:  # a mistake may be mended: the next run tries again
             content = json.dumps(report.as_data(), allow_nan=False, sort_keys=True)
             write_files(self.folder, {RESULT: json.dumps({"report": content, "sha256": _sha256(content)}).encode()})
-            if not (outcome is Outcome.OUT_OF_MEMORY and self.job.may_try_again):
-                shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)  # the weights are written, or of no use
+            self._drop_checkpoints(outcome)
         return report
+
+    def _drop_checkpoints(self, outcome: Outcome) -> None:
+        """Remove the checkpoints of a trial that has ended: its weights are written, or of no use."""
+        if not (outcome is Outcome.OUT_OF_MEMORY and self.job.may_try_again):
+            shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
 
 
 def trained_graph(job: Job, rung: Rung, classes: int, channels: int) -> "Graph":

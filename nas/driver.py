@@ -8,6 +8,7 @@ and goes on.
 
 import itertools
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from nas.candidate import Candidate, Job, Report, Worker, left_behind
+from nas.candidate import CHECKPOINTS, Candidate, Job, Report, Worker, left_behind
 from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
 from nas.doctor import hardware, warn_of_emulation
 from nas.executors.contract import Executor
@@ -189,6 +190,8 @@ class Driver:
         folder.fetch()
         report = left_behind(folder.path, trial.number)
         if report is not None and not report.lacked_memory:
+            shutil.rmtree(folder.path / CHECKPOINTS, ignore_errors=True)  # the worker may have died before it could
+            folder.send()
             self.report(report)  # finished by a worker, not yet recorded by a driver
             return None
         reached = self.known.reached(trial)

@@ -49,9 +49,11 @@ def test_a_trial_is_trained_to_its_end(job: Job) -> None:
     folder = Path(job.folder)
     assert left_behind(folder, 5) == last
     assert left_behind(folder, 6) is None  # another trial's
+    (folder / CHECKPOINTS / "0").mkdir(parents=True)  # as if it had been killed before it removed them
     log = Candidate(job)
     assert log.step() == last  # a process that takes over a finished trial does not train it again
     assert log.fit is None
+    assert not (folder / CHECKPOINTS).exists()
     weights = read(folder / WEIGHTS).tensors
     assert weights["stem.0.conv.weight"].shape == (8, 1, 3, 3)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values() if tensor.is_floating_point())

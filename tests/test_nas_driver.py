@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nas.candidate import RESULT, Job, Report
+from nas.candidate import CHECKPOINTS, RESULT, Job, Report
 from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.contract import Work
@@ -138,13 +138,17 @@ def test_a_result_that_no_driver_recorded_is_recorded_and_not_trained_again(tmp_
     report = Report(trial.number, 2, 2, {"error": 0.123}, 2.0, history, Outcome.COMPLETE)
     content = json.dumps(report.as_data())
     kept = {"report": content, "sha256": hashlib.sha256(content.encode()).hexdigest()}
-    (tmp_path / "s" / "trials" / str(trial.number) / RESULT).write_text(json.dumps(kept))
+    folder = tmp_path / "s" / "trials" / str(trial.number)
+    (folder / RESULT).write_text(json.dumps(kept))
+    (folder / CHECKPOINTS / "0").mkdir(parents=True)  # the worker died before it could remove them
+    (folder / CHECKPOINTS / "0" / "epoch-000002.safetensors").touch()
     epochs = list(worker.log)
     resumed = run(_config(trials=trial.number + 1), tmp_path, executor=InlineExecutor(), make=worker)
     assert resumed.trials[trial.number].values["error"] == 0.123
     assert [m.values["error"] for m in resumed.trials[trial.number].measurements][-1] == 0.123
     assert [m.epoch for m in resumed.trials[trial.number].measurements] == [1, 2]
     assert worker.log == epochs
+    assert not (folder / CHECKPOINTS).exists()
 
 
 def test_every_outcome_counts_once(tmp_path: Path, worker: type[Fake]) -> None:
