@@ -17,9 +17,9 @@ class Row:
 
     ``tried``: how often it struck; ``survived``: how often all was as it should be afterwards. ``trials_lost``: those
     whose record changed or went, and such as an undisturbed search of the same random seed has and this one has not,
-    or has otherwise. ``trained_twice``: trials that were trained after their result had been written. ``epochs_repeated``:
-    begun more than once; ``epochs_allowed``: one for each that was under way when a fault struck. ``processes_left``:
-    5 s after a driver's death.
+    or has otherwise. ``trained_twice``: trials that were trained after their result had been written.
+    ``epochs_repeated``: begun more than once; ``epochs_allowed``: one for each that was under way when a fault struck.
+    ``processes_left``: 5 s after a driver's death.
     """
 
     id: str
