@@ -60,6 +60,7 @@ class Toy:
     variant: str
     random_seed: int
     changes: dict[str, Any] = field(default_factory=dict)
+    log_at: Path | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
@@ -78,7 +79,13 @@ class Toy:
 
     @property
     def log(self) -> Path:
-        return self.folder / "log"
+        return self.log_at or self.folder / "log"
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What the log has by now."""
+        if not self.log.exists():
+            return []
+        return [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def plan(self, **faults: Any) -> dict[str, Any]:
         return {"log": str(self.log), **faults}
@@ -89,8 +96,8 @@ class Toy:
     def start(self, warm: Warm, plan: dict[str, Any] | None = None, held: bool = False, **variables: str) -> Driver:
         return warm.start(self.folder, self.arguments(), plan or self.plan(), held, **variables)
 
-    def start_cold(self, warm: Warm, plan: dict[str, Any] | None = None) -> Driver:
-        return start_cold(warm.folder, self.folder, self.arguments(), plan or self.plan())
+    def start_cold(self, warm: Warm, plan: dict[str, Any] | None = None, *settings: str, **variables: str) -> Driver:
+        return start_cold(warm.folder, self.folder, self.arguments(*settings), plan or self.plan(), **variables)
 
     def trials(self) -> list[TrialRecord]:
         """What is in the ledger by now."""
@@ -160,8 +167,10 @@ class Bench:
         self._undisturbed: dict[tuple[str, int], tuple[list[dict[str, Any]], float]] = {}
 
     def toy(self, variant: str, seed: int = 0, folder: Path | None = None, **changes: Any) -> Toy:
+        """Return a new one; ``folder``: in which it lies, its log excepted."""
         self._count += 1
-        return Toy((folder or self.folder) / f"toy-{self._count}", variant, self.random_seed + seed, changes)
+        log = None if folder is None else self.folder / f"log-{self._count}"
+        return Toy((folder or self.folder) / f"toy-{self._count}", variant, self.random_seed + seed, changes, log)
 
     def warm_up(self) -> None:
         """Let a driver say what it imports, so that all others have it already."""
@@ -219,8 +228,10 @@ class Judge:
             self.wrong.append(f"recorded and gone or changed: trials {lost}")
         self._finished = now
 
-    def ended(self, driver: Driver, status: int | None, expected: list[dict[str, Any]] | None = None) -> None:
-        """The search is over: enter all that it came to."""
+    def ended(
+        self, driver: Driver, status: int | None, expected: list[dict[str, Any]] | None = None, more: int = 0
+    ) -> None:
+        """The search is over: enter all that it came to. ``more``: trials that it has besides the expected ones."""
         self.look()
         if status != 0:
             self.wrong.append(f"exit status {status}: {driver.output.strip()[-300:]}")
@@ -230,7 +241,7 @@ class Judge:
         if differing := [trial["number"] for trial in wanted if trial not in found]:
             self.row.trials_lost += len(differing)
             self.wrong.append(f"not as in an undisturbed search: trials {differing}")
-        if len(found) > len(wanted):
+        if len(found) > len(wanted) + more:
             self.wrong.append(f"{len(found)} trials instead of {len(wanted)}")
         if litter := self.toy.litter():
             self.wrong.append(f"files left: {', '.join(litter[:3])}")
@@ -239,11 +250,10 @@ class Judge:
 
     def _epochs(self) -> None:
         """Count from the log what was trained again."""
-        lines = [json.loads(line) for line in self.toy.log.read_text().splitlines()]
         begun: Counter[tuple[int, int, int]] = Counter()
         results: set[int] = set()
         twice: set[int] = set()
-        for line in lines:
+        for line in self.toy.lines():
             if line["what"] == "begin":
                 begun[line["trial"], line["training"], line["epoch"]] += 1
                 if line["trial"] in results:

@@ -19,6 +19,7 @@ from benchmarks.faults import inside
 from benchmarks.faults.processes import Driver, descendants
 
 ROOT = Path(__file__).resolve().parents[2]
+TERMINAL = "TERMINAL_OF"  # a variable: the device of the terminal in which a driver is to run
 MODULES = "MODULES_INTO"  # a variable: the file where a driver leaves the names of all modules that it imported
 SETTINGS = {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -78,21 +79,26 @@ class Warm:
         return Driver(int(self.process.stdout.readline()), said, status, before)
 
 
-def start_cold(folder: Path, cwd: Path, arguments: list[str], plan: dict[str, Any]) -> Driver:
-    """Start ``nas`` in a new process, as a user does; the plan reaches Ray's workers too."""
+def environment(folder: Path, plan: dict[str, Any]) -> dict[str, str]:
+    """Return variables with which every new Python process carries out a plan."""
     site = folder / "site"
     if not site.exists():
         site.mkdir()
         (site / "sitecustomize.py").write_text("from benchmarks.faults import inside\n\ninside.install()\n")
+    path = f"{site}{os.pathsep}{ROOT}"
+    return {**os.environ, **SETTINGS, "PYTHONPATH": path, inside.VARIABLE: json.dumps(plan)}
+
+
+def start_cold(folder: Path, cwd: Path, arguments: list[str], plan: dict[str, Any], **variables: str) -> Driver:
+    """Start ``nas`` in a new process, as a user does; the plan reaches Ray's workers too."""
     number = len(list(folder.glob("said-cold-*")))
     said, status = folder / f"said-cold-{number}", folder / f"status-cold-{number}"
     before = descendants()
-    environment = {**os.environ, **SETTINGS, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
     with said.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.faults.warm", "--once", str(status), *arguments],
             cwd=cwd,
-            env={**environment, inside.VARIABLE: json.dumps(plan)},
+            env={**environment(folder, plan), **variables},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -110,6 +116,10 @@ def _main(arguments: list[str], status: Path) -> NoReturn:
     from nas.cli import main
 
     sys.argv = ["nas", *arguments]
+    if device := os.environ.pop(TERMINAL, None):
+        terminal = os.open(device, os.O_RDWR)  # of the session that this process leads
+        for stream in (0, 1, 2):
+            os.dup2(terminal, stream)
     code: Any = 0
     try:
         main()
