@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.faults import driver_kills, ray_kills
+from benchmarks.faults import disks, driver_kills, ray_kills, sessions
 from benchmarks.faults.table import Row
 from benchmarks.faults.toy import Bench
 
@@ -29,4 +29,14 @@ ROWS = (
     Trial("ray-worker-points", "F03", "kill -9 of a worker at each named point", ray_kills.worker_points, 7, 1),
     Trial("ray-node", "F24", "kill -9 of a node with all that runs there", ray_kills.node, 3, 1),
     Trial("hung", "F13", "a trial that hangs in native code, all signals blocked", ray_kills.hung, 2, 1),
+    Trial("power-cut", "F05", "the power is cut: what was not synced is lost", disks.power_cut, 1, 1),
+    Trial("disk-full", "F06", "the disk is full (a small tmpfs), and then has room again", disks.full, 9, 1),
+    Trial("read-only", "F07", "the disk is read-only from the start, or becomes so", disks.read_only, 4, 1),
+    Trial("checkpoint-cut", "F08", "the newest checkpoint is cut off", disks.cut_off, 17, 2),
+    Trial("checkpoint-bit", "F08", "a bit of the newest checkpoint is flipped", disks.flipped, 64, 2),
+    Trial("checkpoints", "F08", "both checkpoints of a trial are cut off", disks.all_damaged, 2, 1),
+    Trial("odd-values", "F11, F12", "NaN, infinities, and lack of memory in a trial", disks.odd_values, 12, 3),
+    Trial("two-drivers", "F16", "two drivers of a study at once", sessions.two_drivers, 50, 2),
+    Trial("sleeping", "F16", "a driver sleeps while another one comes", sessions.sleeping, 5, 1),
+    Trial("ends", "F25", "Ctrl-C once and twice, SIGTERM, and a terminal that closes", sessions.asked_to_end, 12, 4),
 )
