@@ -3,11 +3,12 @@ PYTHON ?= python3
 RUNS ?= runs
 BIN := .venv/bin
 
-.PHONY: help search test lint types benchmarks clean
+.PHONY: help search test lint types benchmarks faults clean
 help:
 	@echo "make search      set up .venv and run the main job (examples/digits.yaml)"
 	@echo "make test        set up .venv and run lint, types and all tests"
 	@echo "make benchmarks  measure what the README states"
+	@echo "make faults      try the faults that a search must survive (25 minutes), and write their table"
 	@echo "make clean       remove .venv and caches (never $(RUNS)/)"
 
 .venv/ready: pyproject.toml constraints.txt
@@ -47,6 +48,10 @@ benchmarks: .venv/ready-dev
 	$(BIN)/python benchmarks/sampler_quality.py -o benchmarks/sampler_quality.json
 	$(if $(PICTURES),$(BIN)/python benchmarks/data_rate.py --pictures $(PICTURES) -o benchmarks/data_rate.json)
 	$(if $(PICTURES),$(BIN)/python benchmarks/data_rate.py --pictures $(PICTURES) --whole -o benchmarks/data_rate.json)
+
+# Wants a quiet machine with Linux; as root it also tries disks that are full or read-only. ONLY="ID ID" for some rows.
+faults: .venv/ready-dev
+	$(BIN)/python -m benchmarks.faults $(foreach id,$(ONLY),--only $(id)) -o benchmarks/faults.json
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

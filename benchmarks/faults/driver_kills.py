@@ -35,11 +35,13 @@ def at_random(row: Row, bench: Bench, count: int) -> None:
         search += 1
 
 
-def at_points(row: Row, bench: Bench, count: int, points: tuple[str, ...] = tuple(POINTS)) -> None:
-    """Kill the driver at each named point ``count`` times, at different passes."""
-    draw = random.Random(bench.random_seed)
-    for number, point in enumerate(points * count):
-        toy = bench.toy(VARIANTS[number // len(points) % len(VARIANTS)], seed=number // len(points) % 4)
+def at_points(row: Row, bench: Bench, count: int) -> None:
+    """Kill the driver at named points, all in turn, or some of them, at different passes."""
+    draw, points = random.Random(bench.random_seed), tuple(POINTS)
+    every = max(1, len(points) // count)
+    for number in range(count):
+        point, round_ = points[number * every % len(points)], number // len(points)
+        toy = bench.toy(VARIANTS[round_ % len(VARIANTS)], seed=round_ % 4)
         for nth in (draw.randint(1, 4), 1):
             plan = toy.plan(kill={"at": point, "nth": nth, "once": str(toy.folder / "killed")})
             driver = toy.start(bench.warm, plan)

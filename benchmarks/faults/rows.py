@@ -22,7 +22,7 @@ class Trial:
 
 ROWS = (
     Trial("driver-random", "F02", "kill -9 of the driver at random moments", driver_kills.at_random, 200, 4),
-    Trial("driver-points", "F03", "kill -9 of the driver at each named point", driver_kills.at_points, 5, 1),
+    Trial("driver-points", "F03", "kill -9 of the driver at each named point", driver_kills.at_points, 80, 4),
     Trial("driver-calls", "F04", "kill -9 of the driver at system calls", driver_kills.at_system_calls, 40, 2),
     Trial("ray-driver", "F02, F14, F24", "kill -9 of the driver, trials with children on Ray", ray_kills.driver, 10, 1),
     Trial("ray-worker", "F01", "kill -9 of a worker in the middle of an epoch", ray_kills.worker, 30, 2),

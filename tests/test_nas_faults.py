@@ -1,0 +1,86 @@
+"""Faults that a search must survive, each once or a few times; 'make faults' tries them by the hundred."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+if not sys.platform.startswith("linux") or not hasattr(os, "pidfd_open"):
+    pytest.skip("needs Linux: /proc, pidfd_open and subreapers", allow_module_level=True)
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.faults.processes import descendants, inheriting_orphans, kill
+from benchmarks.faults.rows import ROWS, Trial
+from benchmarks.faults.table import Row, Table
+from benchmarks.faults.toy import Bench
+from benchmarks.faults.warm import Warm
+
+IN_OTHER_TESTS = {
+    "ray-driver",  # test_nas_cluster.py
+    "ray-node",  # test_nas_cluster.py
+    "hung",  # test_nas_time_limit.py
+    "power-cut",  # test_results_ledger_durability.py
+    "ray-worker-points",
+    "checkpoints",
+}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder, before = tmp_path_factory.mktemp("faults"), descendants()
+    with inheriting_orphans(), Warm(folder) as warm:
+        bench = Bench(folder, warm, random_seed=0)
+        bench.warm_up()
+        yield bench
+        kill(descendants() - before - {warm.process.pid})
+
+
+@pytest.mark.parametrize(
+    "trial", [trial for trial in ROWS if trial.id not in IN_OTHER_TESTS], ids=lambda trial: trial.id
+)
+def test_a_fault_is_survived(bench: Bench, trial: Trial) -> None:
+    row = Row(trial.id, trial.fault, trial.what)
+    trial.function(row, bench, trial.quick)
+    if row.skipped:
+        pytest.skip(row.skipped)
+    assert row.tried >= 1
+    assert row.survived == row.tried, row.notes
+    assert row.trials_lost == row.trained_twice == row.processes_left == 0, row.notes
+    assert row.epochs_repeated <= row.epochs_allowed, row.notes
+    assert row.passed
+
+
+def test_the_harness_sees_what_is_lost_and_trained_twice(bench: Bench) -> None:
+    """A search that trains a finished trial anew, and one whose records differ, do not pass."""
+    from benchmarks.faults.toy import Judge
+
+    toy, row = bench.toy("pair"), Row("", "", "")
+    toy.start(bench.warm).wait()
+    judge = Judge(row, bench, toy)
+    judge.look()
+    for path in toy.runs.glob("ledger.sqlite*"):
+        path.unlink()
+    for path in toy.runs.glob("toy/trials/*/result.json"):
+        path.unlink()
+    driver = toy.start(bench.warm)
+    judge.ended(driver, driver.wait())
+    assert not row.passed
+    assert row.trials_lost >= 2  # they were recorded anew
+    assert row.trained_twice == 2
+    assert row.epochs_repeated > row.epochs_allowed
+
+
+def test_the_table_is_written_with_its_conditions(tmp_path: Path) -> None:
+    import json
+
+    table = Table(random_seed=3, quick=True)
+    table.rows.append(Row("one", "F00", "nothing", tried=2, survived=1, seconds=1.234))
+    table.write(tmp_path / "table.json")
+    found = json.loads((tmp_path / "table.json").read_text())
+    assert found["conditions"]["random_seed"] == 3
+    assert found["conditions"]["torch"]
+    (row,) = found["rows"]
+    assert (row["tried"], row["survived"], row["seconds"], row["passed"]) == (2, 1, 1.2, False)
