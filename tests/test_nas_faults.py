@@ -23,6 +23,7 @@ IN_OTHER_TESTS = {
     "ray-node",  # test_nas_cluster.py
     "hung",  # test_nas_time_limit.py
     "power-cut",  # test_results_ledger_durability.py
+    "ray-worker",  # test_nas_executors.py
     "ray-worker-points",
     "checkpoints",
 }

@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import suppress
 
 from benchmarks.faults.inside import WORKER
-from benchmarks.faults.processes import Driver, left_over
+from benchmarks.faults.processes import Driver, descendants, left_over
 from benchmarks.faults.table import Row
 from benchmarks.faults.toy import Bench, Judge, Toy
 from benchmarks.faults.warm import environment
@@ -82,7 +82,7 @@ def node(row: Row, bench: Bench, count: int) -> None:
     draw = random.Random(bench.random_seed)
     toy = bench.toy("ray, long" if count > 1 else "ray")
     command = [sys.executable, "-m", "benchmarks.faults.cluster"]
-    plan = toy.plan(slow=SLOW_SECONDS)
+    plan, before = toy.plan(slow=SLOW_SECONDS), descendants()
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -95,7 +95,7 @@ def node(row: Row, bench: Bench, count: int) -> None:
         assert cluster.stdin is not None
         assert cluster.stdout is not None
         running = toy.start_cold(bench.warm, plan, f"ray.address={cluster.stdout.readline().strip()}")
-        judge = Judge(row, bench, toy, at_once=1)
+        judge = Judge(row, bench, toy)
         for _ in range(count):
             _wait_for_lines(running, toy, len(toy.lines()) + draw.randint(6, 10))
             if running.ends_within(draw.uniform(0, SLOW_SECONDS)):
@@ -104,8 +104,10 @@ def node(row: Row, bench: Bench, count: int) -> None:
             cluster.stdin.flush()
             cluster.stdout.readline()
             judge.struck()
-        _ended(judge, running)
+        status = running.wait(240)
         cluster.communicate()
+    _count_left(judge, before)
+    judge.ended(running, status)
 
 
 def hung(row: Row, bench: Bench, count: int) -> None:
@@ -135,10 +137,14 @@ def hung(row: Row, bench: Bench, count: int) -> None:
 
 def _ended(judge: Judge, running: Driver, expected: list[dict[str, object]] | None = None, more: int = 0) -> None:
     status = running.wait(240)
-    if left := left_over(running.before):
+    _count_left(judge, running.before)
+    judge.ended(running, status, expected, more)
+
+
+def _count_left(judge: Judge, before: set[int]) -> None:
+    if left := left_over(before):
         judge.row.processes_left += len(left)
         judge.wrong.append(f"left after the end: {', '.join(left)}")
-    judge.ended(running, status, expected, more)
 
 
 def _wait_for_lines(running: Driver, toy: Toy, count: int) -> None:

@@ -136,10 +136,10 @@ class Toy:
         return Study.open(STUDY, self.runs).record.state
 
     def litter(self) -> list[str]:
-        """Files that a complete study should not have: of writing, and checkpoints of trials that ended."""
+        """Files that a complete study should not have: of writing, and checkpoints of complete trials."""
         trials = self.runs / STUDY / "trials"
-        ended = {str(trial.number) for trial in self.trials() if trial.outcome.final and trial.outcome != "stopped"}
-        found = [path for number in ended for path in (trials / number).glob("checkpoint/**/*") if path.is_file()]
+        complete = {str(trial.number) for trial in self.trials() if trial.outcome == "complete"}
+        found = [path for number in complete for path in (trials / number).glob("checkpoint/**/*") if path.is_file()]
         return [str(path.relative_to(self.runs)) for path in (*found, *self.runs.rglob(".draft-*"))]
 
 
@@ -240,7 +240,9 @@ class Judge:
         found, wanted = self.toy.found(), self.expected if expected is None else expected
         if differing := [trial["number"] for trial in wanted if trial not in found]:
             self.row.trials_lost += len(differing)
-            self.wrong.append(f"not as in an undisturbed search: trials {differing}")
+            outcomes = {trial["number"]: trial["outcome"] for trial in found}
+            told = ", ".join(f"{number} ({outcomes.get(number, 'not there')})" for number in differing)
+            self.wrong.append(f"not as in an undisturbed search: trials {told}")
         if len(found) > len(wanted) + more:
             self.wrong.append(f"{len(found)} trials instead of {len(wanted)}")
         if litter := self.toy.litter():
