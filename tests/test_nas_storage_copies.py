@@ -28,7 +28,8 @@ def test_each_object_has_a_copy_of_its_own_and_all_share_their_marks(there: Path
     assert one.path != other.path
     assert one.marks == other.marks != another.marks
     assert one.marks not in (one.path, other.path)
-    one.fetch(), other.fetch()
+    for folder in (one, other):
+        folder.fetch()
     (one.path / "a").write_bytes(b"1")
     assert not (other.path / "a").exists()
     one.remove()

@@ -20,7 +20,7 @@ from trainers.watch import Watch
 from trainers.world import World
 
 GIB = 2**30
-RECIPE = {"epochs": 1, "batch_size": 64, "optimizer": "sgd", "average": None}
+RECIPE: dict[str, Any] = {"epochs": 1, "batch_size": 64, "optimizer": "sgd", "average": None}
 
 
 def tiny() -> Architecture:
