@@ -4,8 +4,10 @@ import json
 import logging
 import os
 import runpy
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from nas.candidate import Job, Report
 from nas.config import ExecutorConfig
 from nas.executors import ray_cluster, ray_tune
 from nas.executors.ray_cluster import Machine
-from nas.executors.ray_tune import RayTuneExecutor, Room, _Jobs
+from nas.executors.ray_tune import RayTuneExecutor, Room, _Jobs, _Scheduler
 from results.outcome import Outcome
 from search_spaces.errors import RequestError, SearchFailed
 
@@ -54,7 +56,7 @@ def numbers(jobs: _Jobs, *trials: str) -> list[int | None]:
 
 def test_on_a_cluster_one_trial_more_than_there_is_room_for_waits() -> None:
     """A cluster that starts machines on demand sees the demand; Ray on this machine has none to start."""
-    here, cluster = _Jobs(Work(9), Room(2)), _Jobs(Work(9), Room(2), lambda: Room(2))
+    here, cluster = _Jobs(Work(9), Room(2)), _Jobs(Work(9), Room(2, spare=1))
     assert numbers(here, "a", "b", "c", "d") == [0, 1, None, None]
     assert numbers(cluster, "a", "b", "c", "d") == [0, 1, 2, None]
     said = {"report": json.dumps(Report(0, 1, 1, outcome=Outcome.COMPLETE).as_data())}
@@ -66,31 +68,75 @@ def test_on_a_cluster_one_trial_more_than_there_is_room_for_waits() -> None:
 def test_the_spare_trial_may_ask_for_a_gpu_that_is_taken() -> None:
     whole = Room(4, 1.0, gpus_per_trial=1.0)
     assert numbers(_Jobs(Work(9), whole), "a", "b") == [0, None]
-    cluster = _Jobs(Work(9), whole, lambda: whole)
+    cluster = _Jobs(Work(9), replace(whole, spare=1))
     assert numbers(cluster, "a", "b", "c") == [0, 1, None]  # one beyond what there is, and no more
     assert [job.number for job in cluster.waiting] == [2]
 
 
 def test_what_a_cluster_has_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, rooms = [0.0], [Room(1), Room(3)]
+    now = [0.0]
     monkeypatch.setattr(ray_tune.time, "monotonic", lambda: now[0])
-    jobs = _Jobs(Work(9), rooms[0], lambda: rooms[1])
+    jobs = _Jobs(Work(9), Room(1, spare=1), lambda room: replace(room, workers=3))
     assert numbers(jobs, "a", "b", "c") == [0, 1, None]
     now[0] = ray_tune.LOOK_SECONDS
     assert numbers(jobs, "c", "d", "e") == [2, 3, None]
 
 
-def test_machines_that_go_stay_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_cannot_be_looked_at_ends_the_search_with_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(ray_tune.time, "monotonic", lambda: now[0])
 
-    def gone() -> Room:
-        raise RequestError("no machines")
+    def gone(room: Room) -> Room:
+        raise ConnectionError("no head node")
 
     jobs = _Jobs(Work(9), Room(1), gone)
     now[0] = 100.0
-    assert numbers(jobs, "a", "b", "c") == [0, 1, None]
-    assert jobs.room == Room(1)
+    assert jobs.suggest("a") == "FINISHED"
+    with pytest.raises(ConnectionError, match="no head node"):
+        jobs.raise_mistake()
+
+
+def test_only_who_leaves_the_number_of_workers_to_the_cluster_has_a_spare_trial() -> None:
+    machines = [Machine(8, 0)]
+    assert RayTuneExecutor(ExecutorConfig(), "there:6379")._room(machines) == Room(8, spare=1)
+    assert RayTuneExecutor(ExecutorConfig(workers=2), "there:6379")._room(machines) == Room(2)
+    assert RayTuneExecutor(ExecutorConfig())._room(machines) == Room(8)
+
+
+def test_machines_are_counted_anew_and_no_gpu_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would answer once a trial has left it, and no trial ends while Ray Tune waits for the answer."""
+    monkeypatch.setattr(ray_tune, "gpu_bytes", None)
+    executor = RayTuneExecutor(ExecutorConfig(), "there:6379")
+    room = Room(2, 1.0, None, 80, spare=1)
+    more = [Machine(8, 1), Machine(8, 1), Machine(4, 0)]
+    assert executor._recounted(room, more) == replace(room, workers=16, gpus=2.0)
+    assert executor._recounted(room, [Machine(0, 0)]) == room  # those that went may come again
+    on_cpus = replace(room, gpus_per_trial=0.0, gpus=0.0)
+    assert executor._recounted(on_cpus, [Machine(4, 1)]) == replace(on_cpus, workers=4, gpus=1.0)
+
+
+def test_what_waits_is_let_go_at_the_end() -> None:
+    class Controller:
+        def __init__(self) -> None:
+            self.live = [SimpleNamespace(trial_id=name, status=name) for name in ("RUNNING", "PENDING")]
+            self.stopped: list[str] = []
+
+        def get_live_trials(self) -> list[SimpleNamespace]:
+            return self.live
+
+        def get_trials(self) -> list[SimpleNamespace]:
+            return []
+
+        def stop_trial(self, trial: SimpleNamespace) -> None:
+            self.stopped.append(trial.status)
+
+    work, controller = Work(9), Controller()
+    scheduler = _Scheduler(_Jobs(work, Room(2, spare=1)))
+    scheduler.choose_trial_to_run(controller)
+    assert controller.stopped == []
+    work.stopping = True
+    assert scheduler.choose_trial_to_run(controller) is None
+    assert controller.stopped == ["PENDING"]
 
 
 def test_a_worker_that_can_write_nothing_ends_all() -> None:
@@ -105,6 +151,9 @@ def test_a_worker_that_can_write_nothing_ends_all() -> None:
 # --------------------------------------------------------------------------------------------------- clusters that boot
 
 
+asked: list[dict[str, float]] = []  # resources that an autoscaler was asked for
+
+
 def booting(monkeypatch: pytest.MonkeyPatch, after: float) -> list[float]:
     """A cluster whose first machine with CPUs comes after so many seconds; the list holds the time."""
     now = [0.0]
@@ -115,6 +164,8 @@ def booting(monkeypatch: pytest.MonkeyPatch, after: float) -> list[float]:
     monkeypatch.setattr(ray_tune.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(ray_tune.time, "sleep", sleep)
     monkeypatch.setattr(ray_tune, "machines", lambda: [Machine(0, 0), *([Machine(8, 0)] if now[0] >= after else [])])
+    monkeypatch.setattr(ray_tune, "asking_for", lambda resources: nullcontext(asked.append(resources)))
+    asked.clear()
     return now
 
 
@@ -122,8 +173,9 @@ def test_a_cluster_that_boots_is_waited_for(monkeypatch: pytest.MonkeyPatch, cap
     now = booting(monkeypatch, after=45.0)
     executor = RayTuneExecutor(ExecutorConfig(), "there:6379")
     with caplog.at_level(logging.WARNING, "nas.executors.ray_tune"):
-        assert executor._room(executor._machines()) == Room(8)
-    assert now == [50.0]
+        assert executor._room(executor._machines(Work(1))) == Room(8, spare=1)
+    assert now == [45.0]
+    assert asked == [{"CPU": 1.0}]
     assert [record.getMessage() for record in caplog.records] == [
         "the cluster at there:6379 has no machine with CPUs yet: waiting for one"
     ]
@@ -133,13 +185,21 @@ def test_it_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> No
     now = booting(monkeypatch, after=1e9)
     executor = RayTuneExecutor(ExecutorConfig(), "there:6379")
     with pytest.raises(RequestError, match=r"asks for 1 CPUs and 0 GPUs of one machine, but Ray's have 0 CPUs and 0"):
-        executor._room(executor._machines())
-    assert ray_tune.BOOT_SECONDS < now[0] < ray_tune.BOOT_SECONDS + 2 * ray_tune.LOOK_SECONDS
+        executor._room(executor._machines(Work(1)))
+    assert now[0] == ray_tune.BOOT_SECONDS
+
+
+def test_who_asks_for_an_end_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, work = booting(monkeypatch, after=1e9), Work(1)
+    work.stopping = True
+    with pytest.raises(KeyboardInterrupt):
+        RayTuneExecutor(ExecutorConfig(), "there:6379")._machines(work)
+    assert now == [1.0]
 
 
 def test_ray_on_this_machine_is_there_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = booting(monkeypatch, after=45.0)
-    assert RayTuneExecutor(ExecutorConfig())._machines() == [Machine(0, 0)]
+    assert RayTuneExecutor(ExecutorConfig())._machines(Work(1)) == [Machine(0, 0)]
     assert now == [0.0]
 
 

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 # Before ray is imported: no usage statistics, and none of its own loggers, status tables, tips or signal handlers.
@@ -22,7 +21,8 @@ os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a trial without a share of a GPU sees none
 # A Ray that starts on a machine with a token asks for it, but one that joins sends it only if told to. Ray makes such a
 # token itself, and keeps it, where it is started without an address.
-if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ) or (Path.home() / ".ray" / "auth_token").is_file():
+_kept = os.path.expanduser("~/.ray/auth_token")  # pathlib's would raise for a user without a home
+if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ) or os.path.isfile(_kept):
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 try:
@@ -106,6 +106,18 @@ def machines() -> list[Machine]:
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
     found = [node["Resources"] for node in nodes if node["Alive"]]
     return [Machine(resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for resources in found]
+
+
+@contextmanager
+def asking_for(resources: dict[str, float]) -> Iterator[None]:
+    """Ask a cluster that starts machines on demand for room for one trial, until the end of the block."""
+    from ray.autoscaler.sdk import request_resources
+
+    request_resources(bundles=[resources])
+    try:
+        yield
+    finally:
+        request_resources(bundles=[])  # from here on the trials that wait say what is needed
 
 
 def gpu_bytes() -> int:

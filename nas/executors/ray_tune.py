@@ -12,15 +12,16 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nas.executors.ray_cluster import Machine, connect, end, gpu_bytes, machines  # its settings come before Ray
+# Its settings come before Ray.
+from nas.executors.ray_cluster import Machine, asking_for, connect, end, gpu_bytes, machines
 
 # isort: split
 
 from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -44,7 +45,7 @@ class Room:
     """What trials can have: ``workers`` at once at most, ``gpus`` in all, of ``gpu_bytes`` each.
 
     ``gpus_per_trial``: of each trial; None where a trial asks for the share that its predicted memory needs.
-    ``limit_s``: seconds that a trial may take, 0 for any number.
+    ``limit_s``: seconds that a trial may take, 0 for any number. ``spare``: trials that wait besides.
     """
 
     workers: int
@@ -52,6 +53,7 @@ class Room:
     gpus_per_trial: float | None = 0.0
     gpu_bytes: int = 0
     limit_s: float = 0.0
+    spare: int = 0
 
     def share(self, job: Job) -> float:
         """Return the GPUs, or the share of one, that a job asks for."""
@@ -71,8 +73,8 @@ class RayTuneExecutor:
         started = self.connect()
         scratch = tempfile.mkdtemp(prefix="nas-ray-")
         try:
-            room = self._room(self._machines())
-            look = None if self.address is None else lambda: self._room(machines())
+            room = self._room(self._machines(work))
+            look = None if self.address is None else lambda room: self._recounted(room, machines())
             searcher = _Jobs(work, room, look)
             cpus = self.config.cpus_per_trial
             tune.Tuner(
@@ -108,38 +110,55 @@ class RayTuneExecutor:
             cpus = max(cpus, int(self.config.workers * self.config.cpus_per_trial + 0.999))
         return connect(self.address, cpus)
 
-    def _machines(self) -> list[Machine]:
-        """Return the machines; where a cluster has none that could run anything, once the first has come."""
-        asked = time.monotonic()
-        while self.address is not None and not any(machine.cpus for machine in machines()):
-            if time.monotonic() - asked > BOOT_SECONDS:
-                break
-            if time.monotonic() - asked < LOOK_SECONDS:
-                logger.warning("the cluster at %s has no machine with CPUs yet: waiting for one", self.address)
-            time.sleep(LOOK_SECONDS)
-        return machines()
+    def _machines(self, work: Work) -> list[Machine]:
+        """Return the machines; where a cluster has none that could run anything, ask for one and wait for it."""
+        found = machines()
+        if self.address is None or any(machine.cpus for machine in found):
+            return found
+        logger.warning("the cluster at %s has no machine with CPUs yet: waiting for one", self.address)
+        cpus, gpus, asked = self.config.cpus_per_trial, self.config.gpus_per_trial, time.monotonic()
+        with asking_for({"CPU": cpus} | ({} if gpus in ("auto", 0) else {"GPU": float(gpus)})):
+            while not any(machine.cpus for machine in found) and time.monotonic() - asked < BOOT_SECONDS:
+                time.sleep(1.0)
+                if work.stopping:
+                    raise KeyboardInterrupt
+                found = machines()
+        return found
 
     def _room(self, found: list[Machine]) -> Room:
         """What trials can have; a request that no machine can ever meet is refused with what there is."""
-        gpus, cpus, wanted = (
-            sum(machine.gpus for machine in found),
-            self.config.cpus_per_trial,
-            self.config.gpus_per_trial,
-        )
+        gpus, wanted, cpus = _gpus(found), self.config.gpus_per_trial, self.config.cpus_per_trial
         shared = wanted == "auto" and gpus > 0
         each = SHARES[0] if shared else 0.0 if wanted == "auto" else float(wanted)
-        fits = [_fitting(machine, cpus, each) for machine in found]
-        if not any(fits):
+        workers = self._workers(found, each)
+        if not workers:
             has = "; ".join(f"{machine.cpus:g} CPUs and {machine.gpus:g} GPUs" for machine in found)
             raise RequestError(
                 f"a trial asks for {cpus:g} CPUs and {each:g} GPUs of one machine, but Ray's have {has}: lower "
                 "executor.cpus_per_trial or executor.gpus_per_trial, or add machines"
             )
-        workers = sum(fits) if self.config.workers == "auto" else min(self.config.workers, sum(fits))
+        # A cluster that starts machines on demand sees the demand by a trial that waits.
+        spare = int(self.address is not None and self.config.workers == "auto")
         limit = self.config.trial_limit_s or 0.0
         if not shared:
-            return Room(workers, gpus, each, limit_s=limit)
-        return Room(workers, gpus, None, gpu_bytes(), limit)
+            return Room(workers, gpus, each, limit_s=limit, spare=spare)
+        return Room(workers, gpus, None, gpu_bytes(), limit, spare)
+
+    def _recounted(self, room: Room, found: list[Machine]) -> Room:
+        """Return what trials can have by now; machines that go may come again: as long as none is there, the same.
+
+        How much of a GPU trials ask for stays: to ask a GPU for its memory would wait for it to be free.
+        """
+        workers = self._workers(found, SHARES[0] if room.gpus_per_trial is None else room.gpus_per_trial)
+        return replace(room, workers=workers, gpus=_gpus(found)) if workers else room
+
+    def _workers(self, found: list[Machine], gpus: float) -> int:
+        fits = sum(_fitting(machine, self.config.cpus_per_trial, gpus) for machine in found)
+        return fits if self.config.workers == "auto" else min(self.config.workers, fits)
+
+
+def _gpus(found: list[Machine]) -> float:
+    return sum(machine.gpus for machine in found)
 
 
 def _fitting(machine: Machine, cpus: float, gpus: float) -> int:
@@ -178,10 +197,8 @@ def _trainable(make: type[Worker]) -> type[tune.Trainable]:
 class _Jobs(Searcher):
     """Hands the work's jobs to Ray Tune, and Ray Tune's results to the work."""
 
-    def __init__(self, work: Work, room: Room, look: Callable[[], Room] | None = None) -> None:
-        """``look``: what a cluster has by now. One trial more than there is room for waits there, so that a cluster
-        that starts machines on demand sees the demand.
-        """
+    def __init__(self, work: Work, room: Room, look: Callable[[Room], Room] | None = None) -> None:
+        """``look``: what a cluster has by now, after what it had."""
         super().__init__()
         self.work, self.room, self.look = work, room, look
         self._looked = time.monotonic()
@@ -189,13 +206,18 @@ class _Jobs(Searcher):
         self.waiting: list[Job] = []  # for a share of a GPU: a first one, or a larger one after running out of memory
         self.mistake: BaseException | None = None
 
+    @property
+    def ending(self) -> bool:
+        """Whether no trial is to start any more."""
+        return self.mistake is not None or self.work.stopping
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a text
-        if self.mistake or self.work.stopping:
+        if self.ending:
             return Searcher.FINISHED
-        self._look_again()
-        if len(self.active) >= self.room.workers + (self.look is not None):
-            return None
         try:
+            self._look_again()
+            if len(self.active) >= self.room.workers + self.room.spare:
+                return None
             job = self.waiting.pop(0) if self.waiting else self._next()
         except BaseException as error:  # noqa: BLE001 - raised again after Ray Tune has ended; it would bury it in its log
             self.mistake = error
@@ -203,7 +225,7 @@ class _Jobs(Searcher):
         if job is None:
             return Searcher.FINISHED if self.work.finished else None
         free = self.room.gpus - math.fsum(other.gpu_share for other in self.active.values()) + 1e-9
-        if job.gpu_share > free and (self.look is None or free < 0):
+        if job.gpu_share > free and (not self.room.spare or free < 0):
             self.waiting.insert(0, job)
             return None
         self.active[trial_id] = job
@@ -214,8 +236,7 @@ class _Jobs(Searcher):
         if self.look is None or time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        with suppress(RequestError):  # machines that go may come again: what there was stays asked for
-            self.room = self.look()
+        self.room = self.look(self.room)
 
     def _next(self) -> Job | None:
         job = self.work.next_job()
@@ -284,6 +305,15 @@ class _Scheduler(FIFOScheduler):
     def __getstate__(self) -> dict[str, Any]:
         """Nothing, as above."""
         return {}
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Choose as Ray Tune does, which asks in every step; at the end none, and those that wait are let go."""
+        if not self.jobs.ending:
+            return super().choose_trial_to_run(tune_controller)
+        for trial in list(tune_controller.get_live_trials()):
+            if trial.status == TuneTrial.PENDING:
+                tune_controller.stop_trial(trial)
+        return None
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         goes_on = self.jobs.take(Report.from_data(json.loads(result["report"])))
