@@ -16,7 +16,7 @@ from benchmarks.faults.toy import Bench, Judge, Toy
 from benchmarks.faults.warm import environment
 
 LOST_WORKERS = 2  # times that a search bears the loss of one trial's worker
-LIMIT_SECONDS = 20.0  # of a trial that hangs: longer than the others take on a busy machine
+LIMIT_SECONDS = 30.0  # of a trial that hangs: longer than the others take on a busy machine
 OVER_SECONDS = 5.0  # beyond it, when its process must be gone
 SLOW_SECONDS = 0.3  # an epoch more, so that kills strike within
 

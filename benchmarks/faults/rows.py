@@ -22,8 +22,8 @@ class Trial:
 
 ROWS = (
     Trial("driver-random", "F02", "kill -9 of the driver at random moments", driver_kills.at_random, 200, 3),
-    Trial("driver-points", "F03", "kill -9 of the driver at each named point", driver_kills.at_points, 80, 3),
-    Trial("driver-calls", "F04", "kill -9 of the driver at system calls", driver_kills.at_system_calls, 40, 1),
+    Trial("driver-points", "F03", "kill -9 of the driver at each named point", driver_kills.at_points, 64, 3),
+    Trial("driver-calls", "F04", "kill -9 of the driver at system calls", driver_kills.at_system_calls, 30, 1),
     Trial("ray-driver", "F02, F14, F24", "kill -9 of the driver, trials with children on Ray", ray_kills.driver, 10, 1),
     Trial("ray-worker", "F01", "kill -9 of a worker in the middle of an epoch", ray_kills.worker, 30, 2),
     Trial("ray-worker-points", "F03", "kill -9 of a worker at each named point", ray_kills.worker_points, 7, 1),
@@ -38,5 +38,5 @@ ROWS = (
     Trial("odd-values", "F11, F12", "NaN, infinities, and lack of memory in a trial", disks.odd_values, 12, 2),
     Trial("two-drivers", "F16", "two drivers of a study at once", sessions.two_drivers, 50, 1),
     Trial("sleeping", "F16", "a driver sleeps while another one comes", sessions.sleeping, 5, 1),
-    Trial("ends", "F25", "Ctrl-C once and twice, SIGTERM, and a terminal that closes", sessions.asked_to_end, 12, 4),
+    Trial("ends", "F25", "Ctrl-C once and twice, SIGTERM, and a terminal that closes", sessions.asked_to_end, 12, 3),
 )
