@@ -35,7 +35,7 @@ def run(trials: Sequence[Trial], *, quick: bool, random_seed: int, output: Path 
                 tell(f"{trial.id}: {trial.what} ...")
                 try:
                     trial.function(row, bench, trial.quick if quick else trial.whole)
-                except (TimeoutError, OSError, ValueError, RuntimeError) as error:  # the others are still tried
+                except Exception as error:  # noqa: BLE001 - kept in the table, and the others are still tried
                     row.enter(1, [f"{type(error).__name__}: {error}"])
                 row.seconds = time.monotonic() - since
                 table.rows.append(row)
@@ -69,7 +69,7 @@ def main() -> None:
         parser.error(f"there is no row {', '.join(sorted(unknown))}: {parser.epilog}")
     trials = [trial for trial in ROWS if not chosen.only or trial.id in chosen.only]
     signal.signal(signal.SIGTERM, _stop)
-    folder = Path(tempfile.mkdtemp(prefix="nas-faults-"))
+    folder = Path(tempfile.mkdtemp(prefix="nas-f-"))  # short: the paths of Ray's sockets begin with it
     try:
         rows = run(trials, quick=chosen.quick, random_seed=chosen.random_seed, output=chosen.output, folder=folder)
     except KeyboardInterrupt:

@@ -68,26 +68,23 @@ def full(row: Row, bench: Bench, count: int) -> None:
 
 
 def read_only(row: Row, bench: Bench, count: int) -> None:
-    """Make the runs folder read-only before a search goes on, or, every second time, while it does."""
+    """Kill a driver and make its runs folder read-only: nothing is trained then, all can be seen, and it goes on."""
     if not may_mount(row):
         return
+    draw = random.Random(bench.random_seed)
     for number in range(count):
         with _small_disk(bench.folder / "disk", ROOMY) as disk:
             toy = bench.toy("genetic", seed=number % 2, folder=disk)
-            judge = Judge(row, bench, toy)
-            driver = toy.start(bench.warm, toy.plan(slow=0.2))
-            while len(toy.lines()) < 3 and not driver.ends_within(0.02):
+            judge = Judge(row, bench, toy, faults=1)  # the kill
+            driver, wanted = toy.start(bench.warm), draw.randint(1, 12)
+            while len(toy.lines()) < wanted and not driver.ends_within(0.02):
                 pass
-            if number % 2 == 0:
-                driver.kill()
-            _read_only(disk)
-            if number % 2 == 0:
-                judge.faults += 1  # the kill
-                trained = len(toy.lines())
-                driver = toy.start(bench.warm)
-            status = driver.wait()
-            _told(judge, status, driver.output, "written", "Read-only", "read-only")
-            if number % 2 == 0 and len(toy.lines()) != trained:
+            driver.kill()
+            _again(disk, "ro")
+            trained = len(toy.lines())
+            refused = toy.start(bench.warm)
+            _told(judge, refused.wait(), refused.output, "written", "Read-only", "read-only")
+            if len(toy.lines()) != trained:
                 judge.wrong.append("it trained although nothing can be written")
             for command in ("status", "pareto"):
                 viewer = bench.warm.start(toy.folder, [command, STUDY], toy.plan())
@@ -97,14 +94,6 @@ def read_only(row: Row, bench: Bench, count: int) -> None:
             judge.struck(driver)
             driver = toy.start(bench.warm)
             judge.ended(driver, driver.wait())
-
-
-def _read_only(disk: Path) -> None:
-    """Remount, which is refused while files are open for writing: of a running driver, bind over it is no help."""
-    try:
-        _again(disk, "ro")
-    except subprocess.CalledProcessError:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
 
 
 def _told(judge: Judge, status: int | None, output: str, *words: str, at_end: str = "") -> None:

@@ -31,7 +31,7 @@ ROWS = (
     Trial("hung", "F13", "a trial that hangs in native code, all signals blocked", ray_kills.hung, 2, 1),
     Trial("power-cut", "F05", "the power is cut: what was not synced is lost", disks.power_cut, 1, 1),
     Trial("disk-full", "F06", "the disk is full (a small tmpfs), and then has room again", disks.full, 9, 1),
-    Trial("read-only", "F07", "the disk is read-only from the start, or becomes so", disks.read_only, 4, 1),
+    Trial("read-only", "F07", "the disk is read-only when a killed driver is to go on", disks.read_only, 4, 1),
     Trial("checkpoint-cut", "F08", "the newest checkpoint is cut off", disks.cut_off, 17, 1),
     Trial("checkpoint-bit", "F08", "a bit of the newest checkpoint is flipped", disks.flipped, 64, 1),
     Trial("checkpoints", "F08", "both checkpoints of a trial are cut off", disks.all_damaged, 2, 1),

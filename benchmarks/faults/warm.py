@@ -85,8 +85,10 @@ def environment(folder: Path, plan: dict[str, Any]) -> dict[str, str]:
     if not site.exists():
         site.mkdir()
         (site / "sitecustomize.py").write_text("from benchmarks.faults import inside\n\ninside.install()\n")
-    path = f"{site}{os.pathsep}{ROOT}"
-    return {**os.environ, **SETTINGS, "PYTHONPATH": path, inside.VARIABLE: json.dumps(plan)}
+    path, own = f"{site}{os.pathsep}{ROOT}", folder / "tmp"
+    own.mkdir(exist_ok=True)  # what killed drivers leave of their own and of Ray's goes with the folder
+    places = {"PYTHONPATH": path, "TMPDIR": str(own), "RAY_TMPDIR": str(own)}
+    return {**os.environ, **SETTINGS, **places, inside.VARIABLE: json.dumps(plan)}
 
 
 def start_cold(folder: Path, cwd: Path, arguments: list[str], plan: dict[str, Any], **variables: str) -> Driver:
