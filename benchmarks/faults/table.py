@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-MOST_NOTES = 10
+MOST_NOTES = 24
 
 
 @dataclass
