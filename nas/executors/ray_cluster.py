@@ -21,8 +21,9 @@ os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a trial without a share of a GPU sees none
 # A Ray that starts on a machine with a token asks for it, but one that joins sends it only if told to. Ray makes such a
 # token itself, and keeps it, where it is started without an address.
-_kept = os.path.expanduser("~/.ray/auth_token")  # pathlib's would raise for a user without a home
-if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ) or os.path.isfile(_kept):
+if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ) or os.path.isfile(
+    os.path.expanduser("~/.ray/auth_token")  # pathlib's would raise for a user without a home
+):
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 try:
