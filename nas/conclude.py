@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.candidate import CHANGED, WEIGHTS
 from nas.config import SearchConfig
-from nas.storage import folder_at, is_url
+from nas.storage import at, folder_at
 from nas.study import Found, Study
 from results.outcome import Outcome, TrialRecord
 from search_spaces.architecture import Architecture
@@ -44,9 +44,7 @@ def trained_state(study: Study, trial: TrialRecord) -> "dict[str, Tensor]":
     """The weights that a trial left; RequestError where there are none."""
     from trainers.checkpoint import read
 
-    folder = folder_at(
-        trial.artifact if trial.artifact and is_url(trial.artifact) else str(study.runs / (trial.artifact or ""))
-    )
+    folder = folder_at(at(study.runs, trial.artifact or ""))
     folder.fetch()
     path = folder.path / WEIGHTS
     if trial.artifact is None or not path.is_file():

@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.runs import Runs
 from results.outcome import LedgerError, NoLedger
-from trainers.cpus import has_bfloat16, usable_cpus
+from trainers.cpus import has_bfloat16, usable_cpus, usable_memory
 from trainers.recipe import Recipe
 
 PACKAGES = (
@@ -34,11 +34,7 @@ logger = logging.getLogger("nas.doctor")
 
 def hardware() -> dict[str, str]:
     """Processor, CPUs and memory, as the report states them."""
-    return {"processor": _processor(), "CPUs": str(usable_cpus()), "memory": f"{_memory_bytes() / 1024**3:.0f} GiB"}
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"processor": _processor(), "CPUs": str(usable_cpus()), "memory": f"{usable_memory() / 1024**3:.0f} GiB"}
 
 
 def _processor() -> str:
@@ -110,7 +106,7 @@ def examine(place: Path | Runs) -> dict[str, Any]:
         "processor": _processor(),
         "cpus": usable_cpus(),
         "cpu_has_bfloat16": has_bfloat16(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": usable_memory(),
         "gpus": found_gpus,
         "runs": {"folder": str(runs.folder), "writable": writable, "free_bytes": free},
         "ledger": ledger,

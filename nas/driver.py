@@ -252,7 +252,7 @@ class Driver:
         found = {**report.values, **report.measured}
         for values in (found, *(values for values, _ in report.history)):
             if (odd := _odd(values)) is not None:
-                outcome = Outcome.DIVERGED if isinstance(values[odd], float) else Outcome.BROKEN
+                outcome = Outcome.DIVERGED if isinstance(values[odd], Real) else Outcome.BROKEN
                 reason = f"the worker measured {odd} {values[odd]!r}, which is no finite number"
                 measured = {} if _odd(report.measured) else report.measured
                 history = tuple(itertools.takewhile(lambda epoch: _odd(epoch[0]) is None, report.history))
@@ -278,7 +278,8 @@ class Driver:
     def _known_elsewhere(self, trial: TrialRecord, rung: int) -> TrialRecord | None:
         """Return a trial of another study of the ledger that was trained to just the end of this rung, or diverged.
 
-        Where something is measured on a device there is none: it may have been another device.
+        At the top rung one whose weights are gone is of no use, since this study could not give them away. Where
+        something is measured on a device there is none: it may have been another device.
         """
         if self.config.measured:
             return None
@@ -286,7 +287,7 @@ class Driver:
             places = {(m.rung, m.epoch) for m in known.trial.measurements}
             trained = (known.rung, self.rungs[rung].epochs) in places
             diverged = known.trial.outcome is Outcome.DIVERGED and known.rung in {0, *(at for at, _ in places)}
-            if trained or diverged:
+            if diverged or (trained and (rung < len(self.rungs) - 1 or self.records.has_weights(known.trial))):
                 return known.trial
         return None
 
@@ -340,7 +341,14 @@ class Driver:
 
 def _odd(values: Mapping[str, Any]) -> str | None:
     """The name of a value that is no finite number, if there is one: workers of one's own may say anything."""
-    return next((name for name, value in values.items() if not (isinstance(value, Real) and isfinite(value))), None)
+    return next((name for name, value in values.items() if not (isinstance(value, Real) and _is_finite(value))), None)
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def make_sampler(config: SearchConfig, searched: SearchSpace, chosen: SamplerConfig | None = None) -> Sampler:

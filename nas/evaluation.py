@@ -14,7 +14,7 @@ from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.operations import Window
 from search_spaces.sides import sides_that_work
 from trainers.about import About, Trained
-from trainers.source import DataSource
+from trainers.source import HUGGING_FACE, DataSource
 
 if TYPE_CHECKING:
     from trainers.crops import Crops
@@ -114,6 +114,8 @@ def evaluate_found(
         _check_architecture(member, architecture)
         _check_together(first, member)
     others = source is not None and source.absolute() not in map(_trained_on, members)
+    if weights and source is None and first.trained.on is not None:
+        _check_near(first, first.trained.on)
     source, random_seed = _pictures(source, random_seed, first.trained)
     trained_at = first.about.resolution or architecture.resolution
     resolution = trained_at if resolution is None else resolution
@@ -331,6 +333,15 @@ def _same_source(member: Weights, data: "DataSet") -> bool:
     return on is not None and on.source == data.source.absolute().source
 
 
+def _check_near(member: Weights, source: DataSource) -> None:
+    """Raise RequestError where a weight file, and not the user, names pictures that would be fetched from elsewhere."""
+    if source.source.startswith(HUGGING_FACE):
+        raise RequestError(
+            f"the weights {member.name} say that they were trained on {source.source!r}, which is fetched from the "
+            "network only if you name it: evaluate with --data " + source.source
+        )
+
+
 def _scale(member: Weights, data: "DataSet") -> "PixelScale":
     """The scale of the pictures that a member was trained on; RequestError where that is not known."""
     from trainers.data import load
@@ -351,6 +362,7 @@ def _scale(member: Weights, data: "DataSet") -> "PixelScale":
         )
     own, random_seed = data, known.random_seed or 0
     if known.on != data.source or random_seed != data.random_seed:
+        _check_near(member, known.on)
         own = load(known.on, random_seed=random_seed, resolution=member.about.resolution)
     return PixelScale(own.mean, own.deviation, own.white)
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from nas.candidate import Report
+from nas.candidate import WEIGHTS, Report
 from nas.config import SearchConfig
 from nas.knowledge import Knowledge
 from nas.measuring import Measuring
 from nas.quota import to_delete
 from nas.rungs import Rung, rung_of_epoch
-from nas.storage import folder_at, is_url
+from nas.storage import at, folder_at, is_url
 from results.ledger import Ledger
 from results.outcome import Measurement, Outcome, TrialRecord, told
 from results.pareto import front
@@ -57,6 +57,10 @@ class Recorder:
     def leave_sign(self) -> str:
         """Leave a sign among the trials' files, by which workers on other machines know that they see them."""
         return folder_at(self._trials_place).leave_sign()
+
+    def has_weights(self, trial: TrialRecord) -> bool:
+        """Whether the weights of a complete trial, of any study of the ledger, are still there."""
+        return trial.artifact is not None and folder_at(at(self.runs, trial.artifact)).has(WEIGHTS)
 
     def artifact(self, trial: TrialRecord) -> str:
         """The place as the ledger keeps it: within the runs folder relative to it, so that it can be moved."""

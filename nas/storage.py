@@ -13,7 +13,8 @@ import shutil
 import socket
 import tempfile
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
+def at(runs: Path, artifact: str) -> str:
+    """Where files of a trial lie that the ledger knows as ``artifact``: a URL or a path, absolute or below ``runs``."""
+    return artifact if is_url(artifact) else str(runs / artifact)
+
+
 def folder_at(place: str) -> "Folder":
     """Return the folder at a path or URL."""
     return Remote(place) if is_url(place) else Folder(Path(place))
@@ -42,11 +48,13 @@ def check_writable(place: str) -> None:
     if is_url(place):
         return
     path = Path(place).absolute()
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        raise RequestError(
-            f"the storage {place!r} cannot be written: name a folder that you and all workers may write to, or a URL"
-        )
+    with suppress(OSError):  # below a folder that may not be entered
+        there = next(folder for folder in (path, *path.parents) if folder.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            return
+    raise RequestError(
+        f"the storage {place!r} cannot be written: name a folder that you and all workers may write to, or a URL"
+    )
 
 
 class Folder:
@@ -78,6 +86,10 @@ class Folder:
                 "that the driver sees there: set storage to a folder that all machines share, or to a URL"
             )
 
+    def has(self, name: str) -> bool:
+        """Whether a file of that name lies there."""
+        return (self.path / name).is_file()
+
     def fetch(self) -> None:
         """Bring what lies there to ``path``."""
 
@@ -108,7 +120,7 @@ class Folder:
 
 
 class Remote(Folder):
-    """A folder at a URL, and its copy on this machine."""
+    """A folder at a URL, and its copy on this machine. What reaches for the URL raises NotWritten where that fails."""
 
     def __init__(self, url: str) -> None:
         name = hashlib.sha256(url.encode()).hexdigest()[:24]
@@ -124,52 +136,45 @@ class Remote(Folder):
         """Leave nothing: a URL names one place from everywhere."""
         return ""
 
+    def has(self, name: str) -> bool:
+        """Whether a file of that name lies at the URL."""
+        with self._reached() as (system, root):
+            return bool(system.get_file_info(f"{root}/{name}").is_file)
+
     def fetch(self) -> None:
         """Bring what lies at the URL to ``path``, which then holds nothing else."""
-        system, root = self._open()
-        shutil.rmtree(self.path, ignore_errors=True)
-        self.path.mkdir(parents=True, exist_ok=True)
-        for name in self._names(system, root):
-            if not name.endswith(PART):
-                target = self.path / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with system.open_input_stream(f"{root}/{name}") as source:
-                    target.write_bytes(source.read())
-        self._sent = self._here()
+        with self._reached() as (system, root):
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in self._names(system, root):
+                if not name.endswith(PART):
+                    target = self.path / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with system.open_input_stream(f"{root}/{name}") as source:
+                        target.write_bytes(source.read())
+            self._sent = self._here()
 
     def send(self) -> None:
-        """Send files that are new or changed, the oldest first, then remove at the URL what is no longer here.
-
-        Raises NotWritten where the storage fails.
-        """
-        try:
-            self._send()
-        except OSError as error:
-            what = str(error).splitlines()[0]
-            raise NotWritten(
-                f"files cannot be sent to {self.url!r} ({what}): see that it is there and has room"
-            ) from None
-
-    def _send(self) -> None:
-        system, root = self._open()
-        here = self._here()
-        for name in sorted(here, key=lambda name: (here[name][1], name)):
-            if self._sent.get(name) != here[name]:
-                target = f"{root}/{name}"
-                system.create_dir(target.rpartition("/")[0], recursive=True)
-                with system.open_output_stream(target + PART) as stream:
-                    stream.write((self.path / name).read_bytes())
-                system.move(target + PART, target)  # a reader sees the whole file or none
-        for name in self._names(system, root):
-            if name not in here:
-                system.delete_file(f"{root}/{name}")
-        self._sent = here
+        """Send files that are new or changed, the oldest first, then remove at the URL what is no longer here."""
+        with self._reached() as (system, root):
+            here = self._here()
+            for name in sorted(here, key=lambda name: (here[name][1], name)):
+                if self._sent.get(name) != here[name]:
+                    target = f"{root}/{name}"
+                    system.create_dir(target.rpartition("/")[0], recursive=True)
+                    with system.open_output_stream(target + PART) as stream:
+                        stream.write((self.path / name).read_bytes())
+                    system.move(target + PART, target)  # a reader sees the whole file or none
+            for name in self._names(system, root):
+                if name not in here:
+                    system.delete_file(f"{root}/{name}")
+            self._sent = here
 
     def remove(self) -> None:
         """Remove the files at the URL and their copy."""
-        system, root = self._open()
-        for name in self._names(system, root):
-            system.delete_file(f"{root}/{name}")
+        with self._reached() as (system, root):
+            for name in self._names(system, root):
+                system.delete_file(f"{root}/{name}")
         self._sent = {}
         super().remove()
 
@@ -177,9 +182,20 @@ class Remote(Folder):
         """Return how many bytes lie at the URL in each folder (and file)."""
         from pyarrow.fs import FileSelector, FileType
 
-        system, root = self._open()
-        infos = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
+        with self._reached() as (system, root):
+            infos = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
         return _by_first({info.path[len(root) + 1 :]: info.size or 0 for info in infos if info.type == FileType.File})
+
+    @contextmanager
+    def _reached(self) -> "Iterator[tuple[FileSystem, str]]":
+        """The URL's file system and path in it; NotWritten where it fails in the block: that is no trial's mistake."""
+        try:
+            yield self._open()
+        except OSError as error:
+            what = str(error).splitlines()[0]
+            raise NotWritten(
+                f"the storage {self.url!r} does not do what it is asked to ({what}): see that it is there and has room"
+            ) from None
 
     def _open(self) -> "tuple[FileSystem, str]":
         from pyarrow import ArrowException
@@ -187,7 +203,9 @@ class Remote(Folder):
 
         try:
             system, root = FileSystem.from_uri(self.url)
-        except (ArrowException, ValueError, OSError) as error:
+        except (ArrowException, ValueError) as error:
+            if isinstance(error, OSError):  # of Arrow's own
+                raise
             raise RequestError(
                 f"the storage {self.url!r} cannot be used ({str(error).splitlines()[0]}): name a folder that all "
                 "workers see, or a URL that pyarrow knows (file, s3, gs, hdfs)"

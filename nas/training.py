@@ -14,7 +14,7 @@ from nas.training_view import TrainingView
 from results.outcome import differences, shown
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, ResolutionError
-from search_spaces.files import write_files
+from search_spaces.files import remove_drafts, write_files
 from trainers.recipe import check_shares
 from trainers.watch import Watch
 
@@ -98,6 +98,7 @@ def train_found(found: Found, config: TrainingConfig, runs: Path, *, view: Train
         data = load(config.data, random_seed=config.of_split, resolution=config.resolution, progress=decoded)
     with sole_process(folder, f"training {name!r} is run"):
         _same_training(folder, config, architecture.digest)
+        remove_drafts(folder)
         write_files(folder, {ARCHITECTURE: architecture.to_yaml().encode(), ABOUT: _about(config, architecture.digest)})
         view.known(read_metrics(folder))
         with view, Interrupt(view.stop):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nas.candidate import Job, Report
+from nas.candidate import WEIGHTS, Job, Report
 from nas.config import SearchConfig
 from nas.driver import Driver, run
 from nas.executors.contract import Work
@@ -62,6 +62,8 @@ class Fake:
         if epoch >= rung["epochs"]:
             top = self.rung == len(self.job.rungs) - 1
             outcome, self.at_end = (Outcome.COMPLETE if top else Outcome.STOPPED), not top
+            if top:
+                (self.folder / WEIGHTS).touch()
         return Report(
             self.job.number, epoch, rung["epochs"], history[-1][0], history[-1][1], history, outcome, rung=self.rung
         )
@@ -269,6 +271,18 @@ def test_what_another_study_has_trained_is_not_trained_again(tmp_path: Path, wor
     reused = [trial.reused for trial in second.trials if trial.outcome.trained]
     assert reused == [f"s:{trial.number}" for trial in first.trials if trial.outcome.trained]
     assert {trial.reused for trial in first.trials} == {None}
+
+
+def test_what_can_be_given_away_no_more_is_trained_again(tmp_path: Path, worker: type[Fake]) -> None:
+    """A quota has deleted weights of the first study: they might be those of the best of the second."""
+    first = _run(_config(), tmp_path, worker)
+    gone = next(trial for trial in first.trials if trial.outcome is Outcome.COMPLETE)
+    (tmp_path / str(gone.artifact) / WEIGHTS).unlink()
+    second = _run(_config(study="t"), tmp_path, worker)
+    same = next(trial for trial in second.trials if trial.digest == gone.digest)
+    assert (same.outcome, same.values) == (Outcome.COMPLETE, gone.values)
+    assert (tmp_path / str(same.artifact) / WEIGHTS).is_file()
+    assert str(same.artifact).startswith("t/")
 
 
 def test_a_higher_rung_is_trained_where_only_the_lower_one_is_known(tmp_path: Path, worker: type[Fake]) -> None:

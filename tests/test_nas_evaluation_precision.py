@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -162,3 +163,20 @@ def test_a_trial_is_not_evaluated_on_another_split_of_its_data(tmp_path: Path) -
     assert evaluate_found(found, [], None, part="train").overlaps_training is True
     with pytest.raises(RequestError, match=r"another split \(random seed 0, this is 5\)"):
         evaluate_found(found, [], None, random_seed=5)
+
+
+def test_a_weight_file_fetches_nothing_from_a_network(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever hands it over could name any data set; who evaluates names what is fetched."""
+    fetched: list[Any] = []
+    monkeypatch.setattr("trainers.data.load", lambda source, **options: fetched.append(source))
+    named = with_trained(runs, tmp_path / "w.safetensors", on="hf:somebody/else", mean=None, deviation=None, white=None)
+    with pytest.raises(
+        RequestError, match="fetched from the network only if you name it: evaluate with --data hf:some"
+    ):
+        evaluate_found(Found(TINY), [named], None)
+    assert fetched == []
+    monkeypatch.undo()
+    with pytest.raises(RequestError, match="fetched from the network only if you name it"):
+        evaluate_found(Found(TINY), [named], DataSource("digits"))

@@ -4,6 +4,8 @@ import gc
 import os
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -61,7 +63,9 @@ def test_a_storage_that_refuses_is_a_file_that_is_not_written(there: Path) -> No
     folder.fetch()
     (folder.path / "a").write_bytes(b"1")
     (there / "5").write_bytes(b"a file in its place")
-    with pytest.raises(NotWritten, match=r"files cannot be sent to 'file://.*/5' \(.*\): see that it is there and has"):
+    with pytest.raises(
+        NotWritten, match=r"the storage 'file://.*/5' does not do what it is asked to \(.*\): see that it is"
+    ):
         folder.send()
     (there / "5").unlink()
     folder.send()  # what was refused is sent when it can be
@@ -80,3 +84,32 @@ def test_a_storage_is_looked_at_before_a_search(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
     with pytest.raises(RequestError, match="cannot be written"):
         check_writable(str(tmp_path / "new"))
+
+
+def test_a_storage_that_does_not_answer_is_no_mistake_of_the_trial(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that reaches for it says so, so that the search halts and loses nothing."""
+
+    def away(url: str) -> Any:
+        raise OSError("AWS Error NETWORK_CONNECTION during HeadBucket")
+
+    folder = Remote(f"file://{there}/5")
+    assert not folder.has("a")
+    folder.fetch()
+    (folder.path / "a").write_bytes(b"1")
+    folder.send()
+    assert folder.has("a")
+    monkeypatch.setattr("pyarrow.fs.FileSystem", SimpleNamespace(from_uri=away))
+    for reach in (folder.fetch, folder.send, folder.remove, folder.sizes, lambda: folder.has("a")):
+        with pytest.raises(NotWritten, match=r"does not do what it is asked to \(AWS Error NETWORK_CONNECTION"):
+            reach()
+
+
+def test_a_folder_below_one_that_may_not_be_entered_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refused)
+    with pytest.raises(RequestError, match="cannot be written: name a folder"):
+        check_writable(str(tmp_path / "closed" / "x"))

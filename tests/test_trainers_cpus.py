@@ -1,11 +1,12 @@
 """What is known of the CPUs."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from trainers.cpus import has_bfloat16, onednn_has_bfloat16, usable_cpus
+from trainers.cpus import has_bfloat16, onednn_has_bfloat16, usable_cpus, usable_memory
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,12 @@ def test_what_onednn_does_without_instructions(flags: str, known: bool, tmp_path
 
 def test_torch_says_the_same_of_this_machine() -> None:
     assert onednn_has_bfloat16() == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def test_a_containers_limit_counts_where_it_is_less_than_the_machines_memory(tmp_path: Path) -> None:
+    limits = [tmp_path / name for name in ("none", "max", "small", "large")]
+    for limit, text in zip(limits[1:], ("max\n", "1048576\n", f"{2**62}\n"), strict=True):
+        limit.write_text(text, encoding="utf-8")
+    whole = usable_memory(limits[:2])
+    assert whole == usable_memory([limits[3]]) == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert usable_memory(limits) == 2**20

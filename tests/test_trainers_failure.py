@@ -37,7 +37,7 @@ def raised(error: Exception) -> Exception:
     ("error", "kind", "status", "sentence"),
     [
         (RequestError("name another"), "request", 2, "name another"),
-        (NotWritten("the disk is full"), "request", 2, "the disk is full"),
+        (NotWritten("the disk is full"), "failed", 1, "the disk is full; the same command goes on"),
         (TrainingFailed("the loss is nan"), "failed", 1, "the loss is nan"),
         (RunFailed("it ended"), "failed", 1, "it ended"),
         (
@@ -144,9 +144,19 @@ def test_a_process_that_others_started_tells_what_failed(tmp_path: Path) -> None
 
 def test_its_own_sentence_stays_and_is_told(tmp_path: Path) -> None:
     world = Together(0, 2, "a")
-    with pytest.raises(NotWritten, match="no room"), one_end.one_end(tmp_path, world):
-        raise NotWritten("no room")
-    assert Notice(tmp_path, "a").found() == Failure("request", "no room", 0, socket.gethostname())
+    with pytest.raises(RequestError, match="no such class"), one_end.one_end(tmp_path, world):
+        raise RequestError("no such class")
+    assert Notice(tmp_path, "a").found() == Failure("request", "no such class", 0, socket.gethostname())
+
+
+@pytest.mark.parametrize("world", [World(), Together(0, 2, "a")])
+def test_a_disk_that_refuses_is_no_wrong_request_however_it_says_so(world: World, tmp_path: Path) -> None:
+    for error in (NotWritten("no room"), OSError(errno.ENOSPC, "no room")):
+        with (
+            pytest.raises(TrainingFailed, match=r"no room.*the same command goes on"),
+            one_end.one_end(tmp_path, world),
+        ):
+            raise error
 
 
 def test_what_another_has_told_is_raised_instead(tmp_path: Path) -> None:

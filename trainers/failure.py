@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from search_spaces.errors import RequestError, RunFailed, TrainingFailed
+from search_spaces.errors import NotWritten, RequestError, RunFailed, TrainingFailed
 from search_spaces.files import write_files
 
 FAILURE = "failure.json"
@@ -35,6 +35,8 @@ class Failure:
     def of(cls, error: Exception, rank: int = 0) -> "Failure":
         """Return what an error says."""
         host = socket.gethostname()
+        if isinstance(error, NotWritten):  # what was asked for was right: the disk is full, say
+            return cls("failed", f"{error}; the same command goes on", rank, host)
         if isinstance(error, RequestError):
             return cls("request", str(error), rank, host)
         if isinstance(error, RunFailed):

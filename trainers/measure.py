@@ -7,7 +7,6 @@ memory layout and number format that ``Precision`` says.
 import contextlib
 import gc
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
+from trainers.cpus import usable_memory
 from trainers.network import Network, build
 from trainers.precision import Precision
 from trainers.recipe import Recipe
@@ -110,10 +110,10 @@ def settle(device: torch.device) -> None:
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Return how much memory a device has."""
+    """Return how much memory a device has: of a CPU, what this process may use of the machine's."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return usable_memory()
 
 
 def smallest_gpu_bytes() -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from torch import distributed
 
-from search_spaces.errors import RequestError, RunFailed
+from search_spaces.errors import NotWritten, RequestError, RunFailed
 from trainers.failure import Failure, Notice
 from trainers.world import Lost, World
 
@@ -30,7 +30,8 @@ def one_end(folder: Path, world: World) -> Iterator[None]:
     """Tell the other processes of an error in the block, and raise in its place what another has told.
 
     Raises TrainingFailed or RequestError, the same in all processes; Lost where a process has gone without a word. A
-    process that is alone, with nobody to tell, raises its own errors, but for an OSError, which becomes TrainingFailed.
+    process that is alone, with nobody to tell, raises its own errors, but for those of a disk that refuses (OSError,
+    NotWritten), which become TrainingFailed.
     """
     alone = world.size == 1 and not world.attempt
     notice = Notice(folder, world.attempt or world.all(secrets.token_hex(8))[0])
@@ -44,11 +45,12 @@ def one_end(folder: Path, world: World) -> Iterator[None]:
                 raise
             raise failure.error from error
         except Exception as error:
-            if alone and not isinstance(error, OSError):
+            refused = isinstance(error, OSError | NotWritten)
+            if alone and not refused:
                 raise
             own = Failure.of(error, world.rank)
             failure = own if alone else notice.tell(own)
-            if failure is own and isinstance(error, (RequestError, RunFailed)):
+            if failure is own and not refused and isinstance(error, RequestError | RunFailed):
                 raise
             raise failure.error from error
 

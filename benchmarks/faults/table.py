@@ -39,7 +39,7 @@ class Row:
     @property
     def passed(self) -> bool:
         return (
-            self.survived == self.tried
+            0 < self.tried == self.survived
             and self.trials_lost == self.trained_twice == self.processes_left == 0
             and self.epochs_repeated <= self.epochs_allowed
         )
@@ -55,7 +55,7 @@ class Row:
         self.notes += [note for note in notes if note not in self.notes][: max(0, MOST_NOTES - len(self.notes))]
 
     def as_data(self) -> dict[str, Any]:
-        return {**asdict(self), "seconds": round(self.seconds, 1), "passed": self.passed}
+        return {**asdict(self), "seconds": round(self.seconds, 1), "passed": None if self.skipped else self.passed}
 
     @property
     def sentence(self) -> str:

@@ -92,7 +92,7 @@ def _trainer(job: TrainingJob, workers: int, attempt: str, scratch: str) -> Torc
 def _pass_on(folder: Path, watch: Watch) -> None:
     """Tell the workers that they are to end, and the watch what they warn of."""
     if watch.stopping:
-        (folder / STOP).touch()
+        write_files(folder, {STOP: b""})
     if (warning := folder / WARNING).exists():
         watch.warn(warning.read_text(encoding="utf-8"))
         warning.unlink()
