@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,6 +13,13 @@ from contextlib import AbstractContextManager, contextmanager
 import sqlalchemy as sa
 
 from results.outcome import LedgerError
+
+_POOL = logging.getLogger("sqlalchemy.pool.impl.QueuePool")
+
+
+def _no_mistake(record: logging.LogRecord) -> bool:
+    """Leave out Ctrl-C while a connection is closed: it is raised all the same, and its traceback helps nobody."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], KeyboardInterrupt)
 
 
 class Database(ABC):
@@ -21,6 +29,7 @@ class Database(ABC):
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        _POOL.addFilter(_no_mistake)  # added once, however often it is asked for
 
     @abstractmethod
     def prepare(self) -> None:

@@ -1,6 +1,7 @@
 """The ledger, in a file and on a server: what is recorded, read back, refused; whole and durable."""
 
 import json
+import logging
 import math
 import signal
 import subprocess
@@ -531,3 +532,13 @@ def test_importing_results_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_while_a_connection_closes_is_not_logged(ledger, caplog):
+    """A second Ctrl-C may come when a search has stopped already and closes its ledger; it is raised all the same."""
+    pool = logging.getLogger(f"sqlalchemy.pool.impl.{type(ledger._database._engine.pool).__name__}")
+    pool.error("Exception closing connection %r", 1, exc_info=KeyboardInterrupt())
+    assert caplog.text == ""
+    pool.error("Exception closing connection %r", 2, exc_info=SystemError("of another kind"))
+    pool.error("Exception closing connection %r", 3)
+    assert caplog.text.count("Exception closing connection") == 2

@@ -149,6 +149,6 @@ def _check(how: str, judge: Judge, toy: Toy, driver: Driver, terminal: _Terminal
     elif toy.state() not in ("stopped", *(("running",) if how == TWICE else ())):  # no time to say so: readers see it
         judge.wrong.append(f"{how}: the study is {toy.state()}")
     if b"Traceback" in terminal.shown:
-        judge.wrong.append(f"{how}: a traceback")
+        judge.wrong.append(f"{how}: a traceback: {terminal.shown.decode(errors='replace')[-1500:]}")
     terminal.close()
     judge.struck()
