@@ -141,10 +141,10 @@ class Shown(Progress):
 
     def _look_at_rungs(self) -> None:
         """Tell how the rungs agree, whenever a quarter more trials than the last time have reached the top."""
-        from results.agreement import agreements, told
+        from results.agreement import agreements, as_sentence
 
         complete = [trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETE]
-        if len(complete) < AGAIN * self._agreed_of or not (found := told(agreements(complete, self._epochs))):
+        if len(complete) < AGAIN * self._agreed_of or not (found := as_sentence(agreements(complete, self._epochs))):
             return
         self._agreed, self._agreed_of = found, len(complete)
         if self._live is None:

@@ -268,7 +268,7 @@ def pareto_data(study: Study) -> dict[str, Any]:
 
 def front_blocks(study: Study, width: int, encoding: str) -> "list[RenderableType]":
     """The front as a table and a plot, for a terminal of so many letters that writes the encoding."""
-    from results.agreement import told
+    from results.agreement import as_sentence
     from results.pareto import comparable
     from results.table import front_plot, front_table
 
@@ -281,7 +281,7 @@ def front_blocks(study: Study, width: int, encoding: str) -> "list[RenderableTyp
         blocks.append(plot)
     if control := study.control():
         blocks.append(control.sentence)
-    if agreed := told(study.agreements()):
+    if agreed := as_sentence(study.agreements()):
         blocks.append(agreed)
     return blocks
 

@@ -104,7 +104,7 @@ def _taus(points: Floats, counts: Floats) -> list[float]:
     return list(map(float, np.divide(agree, ordered, out=np.zeros_like(agree), where=ordered > 0)))
 
 
-def told(found: Sequence[Agreement]) -> str:
+def as_sentence(found: Sequence[Agreement]) -> str:
     """Say how the rungs agree with the top one, in a sentence; empty where there is no figure."""
     if not found:
         return ""

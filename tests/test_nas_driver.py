@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nas.candidate import CHECKPOINTS, RESULT, Job, Report
@@ -346,3 +348,31 @@ def test_a_file_in_place_of_the_studys_folder_is_refused(tmp_path: Path) -> None
     (tmp_path / "s").write_text("a file")
     with pytest.raises(RequestError, match="cannot be used"):
         run(_config(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"),
+    [
+        (math.nan, Outcome.DIVERGED),
+        (-math.inf, Outcome.DIVERGED),
+        (np.float32("nan"), Outcome.DIVERGED),
+        pytest.param(10**400, Outcome.DIVERGED, id="beyond all floats"),
+        ("0.5", Outcome.BROKEN),
+        (None, Outcome.BROKEN),
+    ],
+)
+def test_a_value_that_is_no_finite_number_ends_its_trial_alone(value: Any, outcome: Outcome, tmp_path: Path) -> None:
+    class Odd:
+        def __init__(self, job: Job) -> None:
+            self.job = job
+
+        def step(self) -> Report:
+            error = value if self.job.number == 1 else 0.5
+            return Report(self.job.number, 1, 1, {"error": error}, 1.0, (({"error": error}, 1.0),), Outcome.COMPLETE)
+
+    study = run(_config(seeds=[], recipe={"epochs": 1}, trials=3), tmp_path, executor=InlineExecutor(), make=Odd)
+    assert study.trial(1).outcome is outcome
+    assert "which is no finite number" in study.trial(1).reason
+    assert study.trial(1).number not in {trial.number for trial in study.front().members}
+    assert {trial.outcome for trial in study.trials if trial.number != 1} <= {Outcome.COMPLETE, Outcome.SCREENED}
+    assert study.done == 3

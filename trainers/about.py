@@ -31,7 +31,7 @@ LEVELS = 6  # of what is written; nesting without an end would end the reader
 
 
 class Known(BaseModel):
-    """A part of what is known. What a later release writes besides is left alone."""
+    """A part of what is known. Fields that a later release writes here besides are left alone; within ``on`` not."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -88,7 +88,10 @@ def read_about(data: Mapping[str, Any], file: str) -> About:
             raise RequestError(f"{file}: what stands beside the tensors is nested deeper than {LEVELS} levels")
         return validate(About, Document(known, file, {}), "what stands beside the tensors")
     except RequestError as error:
-        raise RequestError(f"{error}; write these weights anew with 'nas train' or 'nas import-weights'") from None
+        raise RequestError(
+            f"{error}; write these weights anew with 'nas train' or 'nas import-weights', or "
+            "use the release that wrote them"
+        ) from None
 
 
 def _deeper(value: Any, levels: int) -> bool:
