@@ -2,7 +2,7 @@
 
 import gc
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,18 @@ from nas.samplers.named import named_sampler
 from nas.samplers.options import SAMPLERS
 from search_spaces.genes import Gene, Genes
 from search_spaces.space import space
+from trainers import measure
+
+# Of gp's: a minute each where nothing else runs, and several beside other work.
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tests run side by side: more threads than cores wait for one another."""
+    with measure.threads(1):
+        yield
+
 
 OBJECTIVES = ("error", "macs", "params")
 SMALL: dict[str, dict[str, int]] = {  # so that models, generations and walks come after a few trials
