@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.faults",
         description="Try the faults that a search must survive, and write what came of them. Exit status 1 where one "
-        "was not survived. The whole takes about 25 minutes on 2 quiet cores.",
+        "was not survived. The whole takes the better part of an hour on 2 cores.",
         epilog="IDs: " + ", ".join(trial.id for trial in ROWS),
     )
     parser.add_argument("--only", action="append", default=[], metavar="ID", help="only this row; repeatable")
