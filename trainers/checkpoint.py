@@ -63,9 +63,9 @@ def write(path: Path, tensors: Mapping[str, Tensor], data: Mapping[str, Any]) ->
     ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     metadata = {"format": FORMAT, "sha256": _BLANK, "data": json.dumps(data, allow_nan=False)}
     content = format_tensors(ready, metadata)
-    if len(content) > MAX_BYTES or _header_length(content[:8]) > MAX_HEADER:
+    if len(content) > MAX_BYTES or header_length(content) > MAX_HEADER:
         raise RequestError(
-            f"{path} would hold {len(content):,} bytes, {_header_length(content[:8]):,} of them names and history: up "
+            f"{path} would hold {len(content):,} bytes, {header_length(content):,} of them names and history: up "
             f"to {MAX_BYTES:,} and {MAX_HEADER:,} can be read again; train a smaller network, or for fewer epochs"
         )
     digest = hashlib.sha256(content).hexdigest()
@@ -98,7 +98,7 @@ def _read(path: Path, file: BinaryIO) -> Checkpoint:
         raise CheckpointError(f"the checkpoint {path} holds {size:,} bytes: up to {MAX_BYTES:,} are read, give another")
     try:
         begin = file.read(8)
-        if (length := _header_length(begin)) > min(MAX_HEADER, size):
+        if (length := header_length(begin)) > min(MAX_HEADER, size):
             raise ValueError("too long")
         begin += file.read(length)
         metadata = dict(json.loads(begin[8:])["__metadata__"])
@@ -118,8 +118,9 @@ def _read(path: Path, file: BinaryIO) -> Checkpoint:
         raise CheckpointError(f"the checkpoint {path} is damaged: what it holds cannot be read; give another") from None
 
 
-def _header_length(start: bytes) -> int:
-    (length,) = struct.unpack("<Q", start)
+def header_length(content: bytes) -> int:
+    """Bytes of the header of a safetensors file, as its first eight say; struct.error where there are fewer."""
+    (length,) = struct.unpack("<Q", content[:8])
     return int(length)
 
 

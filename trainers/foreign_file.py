@@ -10,7 +10,6 @@ import json
 import os
 import pickletools
 import re
-import struct
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
 from search_spaces.errors import RequestError
+from trainers.checkpoint import header_length
 
 MAX_BYTES = 2**30  # ten times Inception-v3 in float32: room for a checkpoint with its optimiser's state
 MAX_HEADER = 2**21  # names and shapes of all tensors; Inception-v3 takes 60 to 110 KB
@@ -98,12 +98,7 @@ def _content(path: Path) -> bytes:
 
 def _is_safe(content: bytes) -> bool:
     """Whether this is a safetensors file: a length comes first, which as a beginning of torch.save would be huge."""
-    return len(content) >= 8 and _header_length(content) <= MAX_HEADER
-
-
-def _header_length(content: bytes) -> int:
-    (length,) = struct.unpack("<Q", content[:8])
-    return int(length)
+    return len(content) >= 8 and header_length(content) <= MAX_HEADER
 
 
 def _parse(path: Path, content: bytes) -> tuple[Any, dict[str, str]]:
@@ -119,7 +114,7 @@ def _parse(path: Path, content: bytes) -> tuple[Any, dict[str, str]]:
 
 def _notes(content: bytes) -> dict[str, str]:
     """The texts in the header of a safetensors file."""
-    notes = json.loads(content[8 : 8 + _header_length(content)]).get("__metadata__") or {}
+    notes = json.loads(content[8 : 8 + header_length(content)]).get("__metadata__") or {}
     return {str(name): str(text) for name, text in notes.items()}
 
 
