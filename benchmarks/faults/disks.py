@@ -167,13 +167,7 @@ def _damage(
             elif bit is not None:
                 content[int(bit[0] * len(content))] ^= 1 << bit[1]
             path.write_bytes(content)
-        judge = Judge(row, bench, toy, at_once=1 if newest_only else 2)
-        judge.struck()
-        driver = toy.start(bench.warm)
-        judge.ended(driver, driver.wait())
-        if judge.wrong:
-            row.note(f"(cut at {part}/{CUTS}, bit {bit})")
-        shutil.rmtree(toy.folder)
+        Judge(row, bench, toy, at_once=1 if newest_only else 2).resumed(f"cut at {part}/{CUTS}, bit {bit}")
 
 
 # -------------------------------------------------------------------------------------------------------------- values

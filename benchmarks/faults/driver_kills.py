@@ -7,9 +7,8 @@ import subprocess
 import time
 
 from benchmarks.faults.inside import POINTS
-from benchmarks.faults.processes import Driver
 from benchmarks.faults.table import Row
-from benchmarks.faults.toy import Bench, Judge, Toy
+from benchmarks.faults.toy import Bench, Judge
 
 VARIANTS = ("genetic", "rungs")
 SYSTEM_CALLS = ("fsync", "fdatasync", "pwrite64", "rename", "unlink")  # of SQLite and of writing files
@@ -52,17 +51,7 @@ def at_points(row: Row, bench: Bench, count: int) -> None:
         else:
             row.enter(1, [f"{point}: never passed ({status})"])
             continue
-        _resume(row, bench, toy, driver, point)
-
-
-def _resume(row: Row, bench: Bench, toy: Toy, driver: Driver, where: str) -> None:
-    judge = Judge(row, bench, toy)
-    judge.struck(driver)
-    again = toy.start(bench.warm)
-    judge.ended(again, again.wait())
-    if judge.wrong:
-        row.note(f"({where})")
-    shutil.rmtree(toy.folder)
+        Judge(row, bench, toy).resumed(point, driver)
 
 
 def at_system_calls(row: Row, bench: Bench, count: int) -> None:
@@ -92,7 +81,7 @@ def at_system_calls(row: Row, bench: Bench, count: int) -> None:
         if status is not None:
             row.enter(1, [f"{call} is never called"])
             continue
-        _resume(row, bench, toy, driver, f"{call} {nth}")
+        Judge(row, bench, toy).resumed(f"{call} {nth}", driver)
 
 
 def _attached(pid: int) -> None:

@@ -220,6 +220,15 @@ class Judge:
             self.wrong.append(f"left after 5 s: {', '.join(left)}")
         self.look()
 
+    def resumed(self, where: str, killed: Driver | None = None) -> None:
+        """A fault has struck ``where``: go on to the end, enter what it came to, and remove the toy."""
+        self.struck(killed)
+        again = self.toy.start(self.bench.warm)
+        self.ended(again, again.wait())
+        if self.wrong:
+            self.row.note(f"({where})")
+        shutil.rmtree(self.toy.folder)
+
     def look(self) -> None:
         """What was recorded must be there, unchanged."""
         now = self.toy.finished()
