@@ -22,11 +22,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from nas.candidate import Job, Report
 from nas.config import ExecutorConfig, read_search
 from nas.doctor import hardware
 from nas.driver import run
 from nas.executors.ray_tune import RayTuneExecutor
+from nas.job import Job, Report
 from nas.study import Study
 from results.outcome import Outcome
 

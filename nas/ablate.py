@@ -14,8 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from nas.candidate import Candidate, Worker
+from nas.candidate import Candidate
 from nas.config import SearchConfig
+from nas.job import Worker
 from nas.progress import Progress
 from nas.runs import Runs
 from results.ablation import Ablation, as_data, compare, read_arm

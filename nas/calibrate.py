@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.candidate import Candidate, Worker
+from nas.candidate import Candidate
 from nas.config import LETTERS, RungConfig, RungsConfig, SearchConfig
+from nas.job import Worker
 from nas.progress import Progress
 from nas.rungs import Rung, rungs_of, seconds_before
 from nas.runs import Runs

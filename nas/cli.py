@@ -8,8 +8,10 @@ import click
 
 from nas import __version__
 from nas.cli_architectures import audit, cost, explain_space, export, import_weights, sample, seeds, show, spaces
-from nas.cli_studies import ablate, calibrate, doctor, pareto, report, search, status, studies, to_optuna
+from nas.cli_dashboard import dashboard
+from nas.cli_studies import ablate, calibrate, doctor, pareto, report, search, statistics, status, studies, to_optuna
 from nas.cli_training import evaluate, ladder, measure, train
+from results.plain_text import plain_lines
 from search_spaces.errors import RequestError, RunFailed, nearest
 
 
@@ -64,7 +66,9 @@ IN_ORDER_OF_USE = (
     studies,
     status,
     pareto,
+    statistics,
     report,
+    dashboard,
     to_optuna,
     train,
     ladder,
@@ -81,7 +85,7 @@ for command in IN_ORDER_OF_USE:
 
 
 def _end(sentence: str, status: int) -> NoReturn:
-    click.echo(f"nas: {sentence}", err=True)
+    click.echo(f"nas: {plain_lines(sentence)}", err=True)  # it may quote a study, whose text may hold anything
     sys.exit(status)
 
 

@@ -1,6 +1,7 @@
 """What the commands share: options, and how answers are printed."""
 
 import json
+import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import wraps
 from pathlib import Path
@@ -54,7 +55,10 @@ def console(*, error: bool = False) -> "Console":
     """Return what prints for people: on standard output, or on standard error."""
     from rich.console import Console
 
-    return Console(stderr=error, highlight=False)
+    from nas.terminal import Lasting
+
+    stream: Any = Lasting(sys.stderr if error else sys.stdout)
+    return Console(file=stream, highlight=False)
 
 
 def print_json(data: Any) -> None:

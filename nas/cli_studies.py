@@ -1,12 +1,15 @@
 """Commands that run searches and read what they found."""
 
+import gc
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
-from nas.cli_options import JSON, RUNS, console, print_json
+from nas.cli_options import JSON, RUNS, console, files_in, print_json, tell_replaced
 from nas.runs import Runs
+from results.plain_text import plain
 
 
 @click.command()
@@ -45,9 +48,10 @@ def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
     with working(terminal, f"starting the search of study {config.study}") as started:
         from nas.driver import run  # brings torch
 
-        study = run(config, runs, progress=Shown(terminal, started))
+        typed = shlex.join(["nas", "search", str(file), *(word for each in settings for word in ("--set", each))])
+        study = run(config, runs, progress=Shown(terminal, started), command=typed)
     for block in views.after_search(study, terminal):
-        console().print(block, soft_wrap=isinstance(block, str))
+        console().print(block, soft_wrap=isinstance(block, str), markup=False)
     if study.record.state != "complete":
         sys.exit(130)
 
@@ -99,7 +103,7 @@ def ablate(
     planned = plan(config, principle, repeats)
 
     def tell(sentence: str) -> None:
-        terminal.print(sentence, markup=False, soft_wrap=True)
+        terminal.print(plain(sentence), markup=False, soft_wrap=True)
 
     with working(terminal, f"starting the ablation of {principle}") as started:
         found = answer(planned, runs, output, progress=lambda: Shown(terminal, started), tell=tell)
@@ -155,7 +159,7 @@ def calibrate(file: Path, trials: int, threshold: float, settings: tuple[str, ..
         print_json(found.as_data())
         return
     for line in found.lines():
-        click.echo(line)
+        click.echo(plain(line))
 
 
 @click.command()
@@ -173,7 +177,7 @@ def studies(as_json: bool, runs: Runs) -> None:
         click.echo(f"no studies in {str(runs.folder)!r}", err=True)
     for row in rows:
         state = views.state_text(row["state"], row["searched_by"])
-        click.echo(f"{row['name']}  {state}, {row['trials']} trials, {row['front_size']} on the front")
+        click.echo(f"{plain(row['name'])}  {state}, {row['trials']} trials, {row['front_size']} on the front")
 
 
 @click.command()
@@ -207,7 +211,72 @@ def pareto(study: str, as_json: bool, runs: Runs) -> None:
     else:
         terminal = console()
         for block in views.front_blocks(opened, terminal.width, terminal.encoding):
-            terminal.print(block)
+            terminal.print(block, markup=False)
+
+
+@click.command()
+@click.argument("study")
+@click.option(
+    "--reference",
+    "reference",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Value of an objective up to which hypervolumes count; repeatable. A tenth beyond the worst if not.",
+)
+@click.option(
+    "--importance",
+    default="ped-anova",
+    show_default=True,
+    metavar="ped-anova|fanova",
+    help="How the importance of genes is computed; fanova is slow.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write each statistic as NAME.csv and NAME.json (data and plotly figures) into it.",
+)
+@JSON
+@RUNS
+def statistics(
+    study: str, reference: tuple[str, ...], importance: str, output: Path | None, as_json: bool, runs: Runs
+) -> None:
+    """Say what a study's trials amount to, in figures.
+
+    Hypervolume and how it grew, the knee of the front, what a percent of error costs in MACs, which genes matter, the
+    errors of each arm at equal MACs, and how well the rungs agree. What there are too few trials for is said.
+
+    \b
+    Examples:
+      nas statistics digits
+      nas statistics digits --reference error=0.5 --reference macs=6e9
+      nas statistics digits --json
+      nas statistics digits -o digits-statistics     front.csv, front.json, hypervolume.csv, ...
+    """
+    from nas.statistics_view import LARGE, parse_reference, statistics_files
+    from nas.study import Study
+    from nas.waiting import working
+
+    point, opened = parse_reference(reference), Study.open(study, runs)
+    slow = importance == "fanova" or len(opened.trials) > LARGE
+    with working(console(error=True), f"looking at {len(opened.trials):,} trials", slow=slow):
+        found = opened.statistics(point, importance=importance)
+    if output is not None:
+        before = files_in(output)
+        written = statistics_files(found, output)
+        tell_replaced(written, before)
+    if as_json:
+        print_json(found.as_data())
+    elif output is not None:
+        for path in written:
+            click.echo(str(path))
+    else:
+        from results.statistics_table import statistics_blocks
+
+        terminal = console()
+        for block in statistics_blocks(found, terminal.width):
+            terminal.print(block, markup=False)
 
 
 @click.command()
@@ -219,21 +288,31 @@ def pareto(study: str, as_json: bool, runs: Runs) -> None:
     metavar="FILE.html",
     help="Where to write it; runs/STUDY/report.html if not.",
 )
+@click.option(
+    "--published/--no-published",
+    default=None,
+    help="Lay the papers' printed results over the front; where the data are called imagenet if neither.",
+)
 @RUNS
-def report(study: str, output: Path | None, runs: Runs) -> None:
-    """Write a study as one self-contained HTML file.
+def report(study: str, output: Path | None, published: bool | None, runs: Runs) -> None:
+    """Write a study as one self-contained HTML file, which opens without a network.
+
+    The front, its statistics and audit, drawings of its architectures beside Inception-v3, how the trials ended, and
+    what it takes to repeat the study. What is missing or damaged is said in its place.
 
     \b
     Examples:
       nas report digits
       nas report digits -o digits.html
+      nas report imagenet --published
     """
     from nas.conclude import write_study_report
     from nas.study import Study
 
     opened = Study.open(study, runs)
+    gc.freeze()  # the trials stay to the end: not looked through again, which would take a second for 10,000
     output = output or opened.folder / "report.html"
-    write_study_report(opened, output)
+    write_study_report(opened, output, published=published)
     click.echo(str(output))
 
 
@@ -262,7 +341,7 @@ def to_optuna(study: str, url: str, name: str | None, runs: Runs) -> None:
     with show_bar(console(error=True), study, "trials written") as progress:
         written = write_to_optuna(opened, url, name, progress=progress)
     counts = ", ".join(f"{count} {state.lower()}" for state, count in written.states.items()) or "no trials"
-    click.echo(f"study {written.name} written: {counts}")
+    click.echo(f"study {plain(written.name)} written: {counts}")
 
 
 @click.command()

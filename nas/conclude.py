@@ -1,15 +1,17 @@
 """What a finished search leaves for its user: the report, and the best architecture as YAML and as plain PyTorch."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.candidate import CHANGED, WEIGHTS
-from nas.config import SearchConfig
+from nas.candidate import CHANGED
+from nas.config import COMMAND, RESOLVED, SPACE_DIGEST, SearchConfig
+from nas.job import WEIGHTS
 from nas.storage import at, folder_at
-from nas.study import Found, Study
+from nas.study import Found, Study, data_sentence
 from results.outcome import Outcome, TrialRecord
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data
@@ -23,7 +25,14 @@ from trainers.about import About
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from results.importance import Importance
+    from results.report_audit import AuditedBy
+
+logger = logging.getLogger("nas.conclude")
+
 MOST_CLASSES = 100  # named in an exported file
+# Counted costs whose genes are those that matter for MACs, nearly: the report goes without, as each takes a second.
+_LIKE_MACS = ("params", "activation_bytes", "peak_memory_bytes")
 PROXY_NOTE = "these are proxy weights, trained briefly on small pictures with narrow filters: train in full before use"
 
 
@@ -160,6 +169,8 @@ class Conclusion:
 
 def conclude(study: Study) -> Conclusion:
     """Write the report and the best architecture beside the study; score the best on the test part, once."""
+    report = study.folder / "report.html"
+    write_study_report(study, report)  # first: it needs no weights, which may be damaged
     folder = study.folder / "best"
     best = study.best()
     found = Found(from_data(best.architecture).named(best.seed or f"{study.name}-{best.number}"), study, best)
@@ -180,25 +191,58 @@ def conclude(study: Study) -> Conclusion:
             "files": [file.name for file in files],
         }
         write_files(folder, {result.name: json.dumps(content, indent=1).encode()})
-    report = study.folder / "report.html"
-    write_study_report(study, report)
     return Conclusion(best, error, (report, *files))
 
 
-def write_study_report(study: Study, path: Path) -> None:
-    """Write the report of a study as one HTML file."""
-    from results.report import write_report
+def write_study_report(study: Study, path: Path, *, published: bool | None = None) -> None:
+    """Write the report of a study as one HTML file.
 
-    config = settings(study)
-    write_report(
-        study.record,
-        study.trials,
-        path,
-        command=f"nas search {study.name}.yaml",  # the page holds the file
-        resolution=config.target.resolution,
-        classes=config.target.classes or 1000,
-        channels=config.target.channels,
+    ``published``: whether published results are laid over the front; by default where the target is ImageNet.
+    """
+    from nas.views import state_text
+    from results.report import Background, write_report
+
+    search = study.record.search
+    background = Background(
+        command=search.get(COMMAND) or "",
+        search={key: value for key, value in search.items() if key not in RESOLVED},
+        facts=_facts(study),
+        state=state_text(study.record.state, study.searched_by),
+        importances=_importances(study),
+        audited_by=_audited_by(study),
+        published=published,
     )
+    write_report(study.record, study.trials, path, background)
+
+
+def _facts(study: Study) -> dict[str, str]:
+    """What else belongs to repeating a study."""
+    told = data_sentence(study.record.search)
+    facts = {"data": told.removeprefix("data ")} if told else {}
+    digest = study.record.search.get(SPACE_DIGEST)
+    return facts | ({"space digest": digest} if digest else {})
+
+
+def _importances(study: Study) -> "Sequence[Importance]":
+    """The importance of the genes; where it cannot be computed, nothing, and the report goes without."""
+    try:
+        return study.importances(but=_LIKE_MACS)
+    except (RequestError, ValueError, TypeError) as error:  # genes that a damaged row holds may be anything
+        logger.warning("the importance of genes is missing from the report of study %r: %s", study.name, error)
+        return ()
+
+
+def _audited_by(study: Study) -> "AuditedBy":
+    """The thresholds of the study's space; the project's own where its file cannot be read any more."""
+    from results.report_audit import OWN, AuditedBy
+
+    try:
+        space = study.space()
+    except RequestError as error:
+        return AuditedBy(OWN.thresholds, f"{OWN.whose}: {error}")
+    known = SPACE_DIGEST in study.record.search
+    changed = ", which has changed since" if known and not study.has_its_space else ""
+    return AuditedBy(space.thresholds, f"the thresholds of the space {space.name!r}{changed}")
 
 
 def _read_result(path: Path) -> dict[str, Any] | None:

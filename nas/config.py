@@ -38,8 +38,10 @@ Name = Annotated[str, AfterValidator(check_name)]
 
 # What may change between two runs of one study: how much and where, never what is measured.
 DATA_SPLIT = "data_split"  # stored beside the file's keys: how many pictures are in which part; the data digest binds
-MAY_DIFFER = ("trials", "executor", "ray", "quota_gb", DATA_SPLIT)
+COMMAND = "command"  # as well: what was typed to run the study the last time; absent where it was not a command
+MAY_DIFFER = ("trials", "executor", "ray", "quota_gb", DATA_SPLIT, COMMAND)
 SPACE_DIGEST = "space_digest"  # as well: what stands in the space's file must not change either
+RESOLVED = (DATA_SPLIT, COMMAND, SPACE_DIGEST)  # what a stored search file has and one that is written has not
 
 
 class Strict(BaseModel):
@@ -135,6 +137,8 @@ class ScreenConfig(Strict):
     """Before any training, ``keep`` of each ``of`` proposals of the sampler are chosen by a score that needs none.
 
     ``params`` and ``macs`` (more is taken for better) are controls: a score that does no better is not worth its time.
+    The outcome ``screened`` is that of the proposals that are not chosen, and, with or without this, of all that break
+    a limit or principle.
     """
 
     score: Literal["synflow", "naswot", "gradient_norm", "params", "macs"]
@@ -289,7 +293,7 @@ class SearchConfig(Strict):
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> "SearchConfig":
         """Read what ``as_data`` gave or a ledger keeps, or the content of a search file."""
-        known = {key: value for key, value in data.items() if key not in (SPACE_DIGEST, DATA_SPLIT)}
+        known = {key: value for key, value in data.items() if key not in RESOLVED}
         if "sampler" in known:
             known["sampler"] = of_earlier_release(known["sampler"])
         return validate(SearchConfig, Document(known, "search", {}), "a search file")

@@ -37,6 +37,13 @@ def hardware() -> dict[str, str]:
     return {"processor": _processor(), "CPUs": str(usable_cpus()), "memory": f"{usable_memory() / 1024**3:.0f} GiB"}
 
 
+def hardware_text() -> str:
+    """Everything that a training may run on, in a line: processor, CPUs, memory, GPUs."""
+    found, names = hardware(), [gpu["name"] for gpu in gpus()]
+    told = [f"{names.count(name)} x {name}" for name in dict.fromkeys(names)]
+    return ", ".join((found["processor"], f"{found['CPUs']} CPUs", found["memory"], *(told or ["no GPU"])))
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

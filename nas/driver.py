@@ -6,24 +6,19 @@ learns of it. All state is the ledger's: a driver that starts on an old study re
 and goes on.
 """
 
-import itertools
 import logging
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from importlib.metadata import version
-from math import isfinite
-from numbers import Real
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from nas.candidate import CHECKPOINTS, Candidate, Job, Report, Worker, left_behind
-from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
-from nas.doctor import hardware, warn_of_emulation
+from nas.candidate import Candidate
+from nas.config import SearchConfig
+from nas.doctor import warn_of_emulation
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
+from nas.job import CHECKPOINTS, Job, Report, Worker, left_behind
 from nas.knowledge import Knowledge
 from nas.measuring import Measuring
+from nas.odd_values import checked
 from nas.preselection import Preselection
 from nas.progress import Progress
 from nas.proposals import GIVE_UP, Proposals
@@ -35,10 +30,11 @@ from nas.samplers.options import SamplerConfig
 from nas.screening import Screen
 from nas.storage import check_writable, folder_at
 from nas.study import Study
+from nas.study_record import record_study
 from results.ledger import Ledger
 from results.outcome import Measurement, Outcome, StudyState, TrialRecord
 from search_spaces.architecture import Architecture
-from search_spaces.errors import RequestError, SearchFailed
+from search_spaces.errors import SearchFailed
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
 from search_spaces.space import SearchSpace, space
@@ -54,8 +50,11 @@ def run(
     executor: Executor | None = None,
     progress: Progress | None = None,
     make: type[Worker] = Candidate,
+    command: str | None = None,
 ) -> Study:
     """Run or resume the study of a search file until it is complete, or Ctrl-C; return it.
+
+    ``command``: what was typed to run it, for the study's record.
 
     Raises RequestError, before anything is written, where the request is wrong.
     """
@@ -73,7 +72,7 @@ def run(
     fidelities = [fidelity_digest(rung, config, data.digest) for rung in rungs_of(config)]
     with place.write() as ledger, ledger.hold(config.study):
         place.make_folder(config.study)
-        _create(ledger, config, searched, data, fidelities)
+        record_study(ledger, config, searched, data, fidelities, command)
         driver = Driver(config, ledger, place.folder, searched, data, seeds, progress)
         try:
             if driver.has_work:
@@ -174,7 +173,7 @@ class Driver:
     def _taken_in(self, report: Report, source: TrialRecord | None) -> tuple[bool, Report]:
         # A worker that was lost and begun anew says again what the trial has gone past.
         again = source is None and self.records.has_ended(report)
-        report = self._checked(report)
+        report = checked(report, self.config.measured)
         self.records.epochs(report)
         if report.outcome is Outcome.STOPPED:
             return again or self._at_rung(report, source), report
@@ -190,8 +189,7 @@ class Driver:
         folder.fetch()
         report = left_behind(folder.path, trial.number)
         if report is not None and not report.lacked_memory:
-            shutil.rmtree(folder.path / CHECKPOINTS, ignore_errors=True)  # the worker may have died before it could
-            folder.send()
+            folder.drop(CHECKPOINTS)  # the worker may have died before it could
             self.report(report)  # finished by a worker, not yet recorded by a driver
             return None
         reached = self.known.reached(trial)
@@ -246,21 +244,6 @@ class Driver:
             measure=self.measuring.wanted(is_seed=trial.seed is not None),
             sign=self.sign,
         )
-
-    def _checked(self, report: Report) -> Report:
-        """Return the report, as that of a trial that diverged or broke where a value is no finite number or missing."""
-        found = {**report.values, **report.measured}
-        for values in (found, *(values for values, _ in report.history)):
-            if (odd := _odd(values)) is not None:
-                outcome = Outcome.DIVERGED if isinstance(values[odd], Real) else Outcome.BROKEN
-                reason = f"the worker measured {odd} {values[odd]!r}, which is no finite number"
-                measured = {} if _odd(report.measured) else report.measured
-                history = tuple(itertools.takewhile(lambda epoch: _odd(epoch[0]) is None, report.history))
-                return replace(report, outcome=outcome, reason=reason, values={}, measured=measured, history=history)
-        missing = [name for name in ("error", *self.config.measured) if name not in found]
-        if report.outcome in (Outcome.COMPLETE, Outcome.STOPPED) and missing:
-            return replace(report, outcome=Outcome.BROKEN, reason=f"the worker measured no {missing[0]}")
-        return report
 
     def _at_rung(self, report: Report, source: TrialRecord | None) -> bool:
         """Take in a trial at the end of a rung; return whether it goes on at once."""
@@ -339,18 +322,6 @@ class Driver:
 # ------------------------------------------------------------------------------------------------------------ the parts
 
 
-def _odd(values: Mapping[str, Any]) -> str | None:
-    """The name of a value that is no finite number, if there is one: workers of one's own may say anything."""
-    return next((name for name, value in values.items() if not (isinstance(value, Real) and _is_finite(value))), None)
-
-
-def _is_finite(value: Real) -> bool:
-    try:
-        return isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
-        return False
-
-
 def make_sampler(config: SearchConfig, searched: SearchSpace, chosen: SamplerConfig | None = None) -> Sampler:
     """Return the sampler that a search file names, or another one."""
     from nas.samplers.named import named_sampler
@@ -377,35 +348,3 @@ def _check_seeds(config: SearchConfig) -> list[Architecture]:
         for rung in config.settings():
             proxy(architecture, rung.resolution, rung.width).graph(rung.resolution, aux=True)
     return seeds
-
-
-def _create(ledger: Ledger, config: SearchConfig, searched: SearchSpace, data: DataSet, fidelities: list[str]) -> None:
-    found = hardware()
-    packages = ("inception-nas", "torch", "optuna", "ray", "numpy")
-    versions = {"hardware": f"{found['processor']}, {found['CPUs']} CPUs, {found['memory']}"}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except ModuleNotFoundError:
-            versions[package] = "not installed"
-    ledger.create_study(
-        config.study,
-        {**config.as_data(), SPACE_DIGEST: searched.digest, DATA_SPLIT: data.split_facts()},
-        dict.fromkeys(config.objectives, "minimize"),
-        versions,
-        data.digest,
-        may_differ=MAY_DIFFER,
-        fidelities=fidelities,
-        resolve=_with_defaults,
-    )
-
-
-def _with_defaults(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored search file with the defaults of keys that came after it was written.
-
-    One that cannot be read any more stays as it is: the key at fault then differs from the new file's, which is told.
-    """
-    try:
-        return {**stored, **SearchConfig.from_data(stored).as_data()}
-    except RequestError:
-        return dict(stored)

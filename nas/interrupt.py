@@ -1,14 +1,14 @@
 """Ctrl-C, SIGTERM, and SIGHUP of a terminal that closes: once asks for a clean end, twice ends at once."""
 
-import os
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+from nas.terminal import leave, terminals
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-STREAMS = (0, 1, 2)  # file descriptors
 
 
 class Interrupt:
@@ -22,7 +22,7 @@ class Interrupt:
         self.stop = stop
         self.asked = False
         self._before: dict[int, Any] = {}
-        self._terminals = [stream for stream in STREAMS if os.isatty(stream)]
+        self._terminals = terminals()
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():  # elsewhere signals are the caller's business
@@ -39,19 +39,10 @@ class Interrupt:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
-            self._leave_terminal()
+            leave(self._terminals)
         if self.asked:
             if number == signal.SIGHUP:
                 return
             raise KeyboardInterrupt
         self.asked = True
         self.stop()
-
-    def _leave_terminal(self) -> None:
-        """Send to nowhere what would go to a terminal that is gone, where writing is an error."""
-        gone = [stream for stream in self._terminals if not os.isatty(stream)]
-        if gone:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            for stream in gone:
-                os.dup2(nowhere, stream)
-            os.close(nowhere)

@@ -1,4 +1,7 @@
-"""Choosing among proposals before any training, by a score that needs none."""
+"""Choosing among proposals before any training, by a score that needs none: ``screen`` of a search file.
+
+What breaks a limit or principle is not among them: screening.py has told it before.
+"""
 
 from collections.abc import Sequence
 

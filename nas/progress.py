@@ -7,11 +7,13 @@ from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from nas.candidate import Report
 from nas.config import SearchConfig
+from nas.job import Report
+from nas.live_view import Scene, live_view
 from nas.rungs import rungs_of
 from nas.waiting import show_bar
 from results.outcome import Outcome, TrialRecord
+from results.plain_text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -173,59 +175,27 @@ class Shown(Progress):
         left = rest * median(self.seconds[-32:]) / max(1, self._at_once)
         return f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left"
 
+    def _rate(self) -> str:
+        """Trials that ended under our eyes in a minute, or of slow ones in an hour; "" for fewer than two."""
+        minutes = (time.monotonic() - self._since) / 60
+        if len(self.seconds) < 2 or minutes <= 0:
+            return ""
+        rate = len(self.seconds) / minutes
+        return f", {rate:.1f} trials/min" if rate >= 1 else f", {60 * rate:.1f} trials/h"
+
     def _summary(self) -> str:
         aside = sum(trial.outcome.set_aside for trial in self.trials.values())
         skipped = f", {aside} set aside" if aside else ""
-        return f"{self._done} of {self.config.trials} done, {len(self.running)} running{skipped}, {self._left()}"
+        counted = f"{self._done} of {self.config.trials} done, {len(self.running)} running{skipped}"
+        return f"{counted}{self._rate()}, {self._left()}"
 
     # --------------------------------------------------------------------------------------------------------- showing
 
     def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
 
     def _view(self) -> "RenderableType":
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
         elapsed = time.monotonic() - self._since
-        head = Text(f"{self.config.study}  {self._summary()}, {elapsed:.0f} s passed", style="bold")
-        if self._asked:
-            head.append("  stopping after the running epochs", style="yellow")
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column in ("running", "name", "epoch", "error", "MACs"):
-            table.add_column(column, justify="left" if column == "name" else "right")
-        for number, report in sorted(self.running.items()):
-            trial = self.trials[number]
-            known = trial.measurements[-1:]  # of a trial that goes on, until it says something
-            at = report.epoch if report else known[0].epoch if known else 0
-            values = report.values if report else known[0].values if known else {}
-            of, error = self.config.recipe.epochs, f"{values['error']:.2%}" if "error" in values else "-"
-            macs = f"{trial.costs['macs'] / 1e9:.2f} G"
-            table.add_row(str(number), Text(trial.seed or trial.digest[:8]), f"{at}/{of}", error, macs)
-        bar = Table.grid()  # a bar alone would end without a line break
-        bar.add_row(ProgressBar(total=self.config.trials, completed=self._done, width=40))
-        agreed = [Text(self._agreed, style="dim"), Text()] if self._agreed else []
-        return Group(head, bar, Text(), table, Text(), *agreed, self._front_view())
-
-    def _front_view(self) -> "RenderableType":
-        from rich.text import Text
-
-        from results.pareto import front
-        from results.table import front_plot
-
-        complete = [trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETE]
-        if not complete:
-            return Text("no trial is complete yet", style="dim")
-        best = front(complete, dict.fromkeys(self.config.objectives, "minimize"))
-        seeds = [trial for trial in complete if trial.seed]
-        objectives, width = self.config.objectives, min(72, self.console.width - 2)
-        lines = [
-            f"  {trial.number:>4}  {trial.seed or trial.digest[:8]:<14} error {trial.values['error']:.2%}  "
-            f"{trial.costs['macs'] / 1e9:6.2f} G MACs  {trial.costs['params'] / 1e6:6.2f} M params"
-            for trial in best.members[:8]
-        ]
-        more = [f"  and {len(best.members) - 8} more"] if len(best.members) > 8 else []
-        plot = front_plot(best, seeds, width, 12, trials=complete) if len(objectives) > 1 else Text()
-        return Text("front\n") + Text("\n".join(lines + more) + "\n") + plot
+        head = f"{self.config.study}  {self._summary()}, {elapsed:.0f} s passed"
+        scene = Scene(self.config, self.trials, self.running, head, self._done, self._agreed, self._asked)
+        return live_view(scene, self.console)

@@ -31,16 +31,15 @@ def proxy_width(architecture: Architecture, shapes: Shapes) -> float | None:
     """Return the width multiplier of the proxy that weights are of; None where they are of no proxy.
 
     ``shapes``: of the tensors, as a built network or an exported file names them. Several multipliers round to the same
-    weights: of these a plain one. 1 where only the stem is another, for smaller pictures.
+    weights: of these a plain one. 1 where only the stem is another, for smaller pictures: with all of its convolutions
+    and fewer pools between them, so that some have another number.
     """
-    full, given = _convolutions(architecture), _of(shapes)
-    if full.keys() != given.keys():
+    full, given = _stages(_shapes(architecture)), _stages(shapes)
+    if full.keys() != given.keys() or not all(given.values()):  # a single number has no shape
         return None
     if full == given:
-        stem = {f"{node.name}.conv.weight" for node in architecture.graph() if node.unit == "stem" and node.params}
-        return (
-            None if stem == {key for key in shapes if key.startswith("stem.") and key.endswith("conv.weight")} else 1.0
-        )
+        own, its = _stem(_shapes(architecture)), _stem(shapes)
+        return 1.0 if own.keys() != its.keys() and sorted(own.values()) == sorted(its.values()) else None
     if all(given[key][0] == full[key][0] for key in full):
         return None
     widest = max(full, key=lambda key: full[key][0])
@@ -48,20 +47,26 @@ def proxy_width(architecture: Architecture, shapes: Shapes) -> float | None:
     likely = [width for width in sorted(_ROUND, key=lambda width: abs(width - middle)) if abs(width - middle) <= half]
     fine = (middle + half * step / 8 for step in range(-8, 9))
     found = (
-        width for width in (*likely, *fine) if 0 < width < 1 and _convolutions(scaled(architecture, width)) == given
+        width for width in (*likely, *fine) if 0 < width < 1 and _stages(_shapes(scaled(architecture, width))) == given
     )
     return next(found, None)
 
 
-def _convolutions(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """The shapes of the weights of all convolutions in the stages: low resolution changes the stem alone."""
+def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights of all convolutions."""
     return {
         f"{node.name}.conv.weight": (node.operation.width, node.input_shapes[0].channels, *node.operation.kernel)
         for node in architecture.graph()
-        if isinstance(node.operation, Conv) and node.unit.startswith("stage")
+        if isinstance(node.operation, Conv)
     }
 
 
-def _of(shapes: Shapes) -> dict[str, tuple[int, ...]]:
-    ours = (key for key in shapes if key.startswith("stage") and key.endswith(".conv.weight"))
-    return {key: tuple(shapes[key]) for key in ours}
+def _stages(shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """Those of the convolutions in the stages: low resolution changes the stem alone."""
+    return {key: tuple(shapes[key]) for key in shapes if key.startswith("stage") and key.endswith(".conv.weight")}
+
+
+def _stem(shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """Filters and kernels of the convolutions in the stem; the channels that they take depend on the pictures."""
+    ours = (key for key in shapes if key.startswith("stem.") and key.endswith(".conv.weight"))
+    return {key: (*shapes[key][:1], *shapes[key][2:]) for key in ours}

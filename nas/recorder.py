@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from nas.candidate import WEIGHTS, Report
 from nas.config import SearchConfig
+from nas.job import CHECKPOINTS, WEIGHTS, Report
 from nas.knowledge import Knowledge
 from nas.measuring import Measuring
 from nas.quota import to_delete
@@ -163,6 +163,8 @@ class Recorder:
     def look_after(self, report: Report) -> None:
         """Look at what a recorded end means for the rest: SearchFailed where going on would be of no use."""
         trial = self.known.trials[report.number]
+        if report.ends:  # its worker may know nothing of the end, and nobody goes on from them any more
+            folder_at(self.place(trial)).drop(CHECKPOINTS)
         if trial.outcome.final:
             self._keep_quota(trial)
         if report.ends:

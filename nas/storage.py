@@ -96,6 +96,10 @@ class Folder:
     def send(self) -> None:
         """Bring what lies in ``path`` there, and remove there what is no longer in ``path``."""
 
+    def drop(self, name: str) -> None:
+        """Remove the folder of that name in it, if there is one."""
+        shutil.rmtree(self.path / name, ignore_errors=True)
+
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -169,6 +173,14 @@ class Remote(Folder):
                 if name not in here:
                     system.delete_file(f"{root}/{name}")
             self._sent = here
+
+    def drop(self, name: str) -> None:
+        """Remove the folder of that name at the URL and in the copy."""
+        with self._reached() as (system, root):
+            for inside in self._names(system, f"{root}/{name}"):
+                system.delete_file(f"{root}/{name}/{inside}")
+        self._sent = {sent: state for sent, state in self._sent.items() if not sent.startswith(f"{name}/")}
+        super().drop(name)
 
     def remove(self) -> None:
         """Remove the files at the URL and their copy."""

@@ -1,13 +1,14 @@
 """A study as its readers see it: trials, front, and architectures by name. Nothing here writes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.runs import Runs
-from results.outcome import Outcome, StudyRecord, TrialRecord
+from results.outcome import Direction, Outcome, StudyRecord, TrialRecord
+from results.plain_text import plain
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data, from_file
 from search_spaces.errors import RequestError, nearest
@@ -17,8 +18,10 @@ from search_spaces.seeds import seed, seed_names
 if TYPE_CHECKING:
     from results.agreement import Agreement
     from results.control import Control
+    from results.importance import Importance
     from results.ledger import Ledger
     from results.pareto import Front
+    from results.statistics import Statistics
     from search_spaces.space import SearchSpace
 
 
@@ -61,7 +64,7 @@ class Study:
         return front(self.trials, self.record.objectives)
 
     def front(self) -> "Front":
-        """The trials that no other trial beats in every objective."""
+        """The complete trials within all limits that no other one beats in every objective."""
         return self._front
 
     def control(self) -> "Control | None":
@@ -79,6 +82,35 @@ class Study:
         epochs = [rung.epochs for rung in rungs_of(SearchConfig.from_data(self.record.search))]
         return agreements(self.trials, epochs) if len(epochs) > 1 else []
 
+    def statistics(
+        self, reference_point: Mapping[str, float] | None = None, *, importance: str = "ped-anova"
+    ) -> "Statistics":
+        """Everything that ``nas statistics`` tells: as data, as tables for CSV and JSON, and as plotly's figures.
+
+        ``reference_point``: of hypervolumes, for some or all objectives; by default 10 % of the range beyond the worst
+        value. ``importance``: how that of genes is computed, "ped-anova" or "fanova" (slow). What there are too few
+        trials for is missing, with a sentence that says so.
+        """
+        from results.statistics import statistics
+
+        return statistics(
+            self.record,
+            self.trials,
+            reference_point=reference_point,
+            importances=self.importances(importance),
+            agreements=self.agreements(),
+        )
+
+    def importances(self, method: str = "ped-anova", *, but: Collection[str] = ()) -> "list[Importance]":
+        """How much each gene matters for every objective and for MACs, ``but`` some; "fanova" is slow."""
+        from nas.samplers.importance import importances  # brings optuna
+        from results.importance import method_named
+
+        of: dict[str, Direction] = dict(self.record.objectives)
+        of.setdefault("macs", "minimize")
+        asked = {name: goal for name, goal in of.items() if name not in but}
+        return importances(self.trials, asked, method_named(method))
+
     def seeds(self) -> list[TrialRecord]:
         """The published networks' trials, in order."""
         return [trial for trial in self.trials if trial.seed is not None and trial.outcome is not Outcome.DUPLICATE]
@@ -87,7 +119,8 @@ class Study:
         """The trial of the front with the lowest error; the cheapest of several."""
         members = self.front().members
         if not members:
-            raise RequestError(f"study {self.name!r} has no complete trial yet: run its search first")
+            which = "complete trial that keeps its limits" if self.outcomes()["complete"] else "complete trial"
+            raise RequestError(f"study {self.name!r} has no {which} yet: run its search first")
         return min(members, key=lambda trial: (trial.values["error"], trial.costs["macs"], trial.number))
 
     def trial(self, number: int) -> TrialRecord:
@@ -133,7 +166,7 @@ class Study:
     @property
     def stopped(self) -> str:
         """What is said where a command ends before the study is complete."""
-        return f"study {self.name} stopped with {self.done} trials done; the same command goes on"
+        return f"study {plain(self.name)} stopped with {self.done} trials done; the same command goes on"
 
     def outcomes(self) -> Mapping[str, int]:
         """How many trials there are of each outcome, zeros too."""
@@ -189,7 +222,8 @@ class Found:
         trial = self.trial
         told = f", error {trial.values['error']:.2%}" if trial.values else f", {trial.reason}" if trial.reason else ""
         interrupted = trial.outcome is Outcome.RUNNING and self.study.searched_by is None
-        return f"trial {trial.number} of {self.study.name}: {'interrupted' if interrupted else trial.outcome}{told}"
+        stands = "interrupted" if interrupted else trial.outcome
+        return plain(f"trial {trial.number} of {self.study.name}: {stands}{told}")
 
 
 def find(arch: str, runs: Path | Runs) -> Found:

@@ -10,6 +10,7 @@ from nas.runs import Runs
 from nas.study import Found, Study, data_sentence, searched_by, trial_data
 from nas.waiting import working
 from results.outcome import NoLedger, Outcome
+from results.plain_text import plain
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import RequestError, ResolutionError, SearchFailed
@@ -115,12 +116,12 @@ class Audited:
 
     def text(self, width: int) -> str:
         """Return what people read above the picture."""
-        head = f"{self.architecture.name} at {self.resolution} px, by {self.whose}"
+        head = plain(f"{self.architecture.name} at {self.resolution} px, by {self.whose}")
         blocks = [filled(head, width), audit_text(self.audit, width)]
         if self.space is not None:
             name = f"the space {self.space.name!r}"
             place = f"outside {name}: {self.outside}" if self.outside else f"inside {name}"
-            blocks.append(filled(place, width))
+            blocks.append(filled(plain(place), width))
         return "\n\n".join(blocks)
 
 
@@ -157,11 +158,12 @@ def architecture_text(found: Found, resolution: int | None, classes: int, width:
     side = architecture.resolution if resolution is None else resolution
     tree = draw_text(_with_heads(architecture, side, classes), width=width)
     counted = cost_text(cost(architecture, side, classes=classes), width)
-    head = filled(f"{architecture.name} at {side} px, {classes} classes, digest {architecture.digest[:16]}", width)
+    named = plain(architecture.name)  # a trial's is made of its study's name
+    head = filled(f"{named} at {side} px, {classes} classes, digest {architecture.digest[:16]}", width)
     try:
         thresholds = found.study.space().thresholds if found.study else None
     except RequestError as error:
-        return "\n\n".join((head, tree.rstrip(), counted, f"not audited: {error}"))
+        return "\n\n".join((head, tree.rstrip(), counted, plain(f"not audited: {error}")))
     return "\n\n".join((head, tree.rstrip(), counted, audit_text(audit(architecture, side, thresholds), width)))
 
 
@@ -231,17 +233,17 @@ def study_rows(runs: Runs) -> list[dict[str, Any]]:
 def state_text(state: str, driver: str | None) -> str:
     """A study's state for people; ``driver``: who searches it at this moment. Without one nothing is running."""
     if driver is not None:
-        return f"running ({driver})"
-    return "interrupted" if state == "running" else state
+        return f"running ({plain(driver)})"
+    return "interrupted" if state == "running" else plain(state)
 
 
 def status_lines(study: str, runs: Runs) -> Iterator[str]:
     """How a study stands: its state, its data, and its trials by outcome."""
     with runs.read() as ledger:  # counts there: a large study need not be read for that
         record, counts, driver = ledger.study(study), ledger.count_outcomes(study), searched_by(ledger, study)
-    yield f"{study}: {state_text(record.state, driver)}, {sum(counts.values())} trials"
+    yield f"{plain(study)}: {state_text(record.state, driver)}, {sum(counts.values())} trials"
     if sentence := data_sentence(record.search):
-        yield sentence
+        yield plain(sentence)
     for outcome in Outcome:
         if not (count := counts[str(outcome)]):
             continue
@@ -295,6 +297,11 @@ def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]"
 
     if not study.front().members:
         write_study_report(study, study.folder / "report.html")
+        if study.outcomes()["complete"]:
+            raise SearchFailed(
+                f"every complete trial of study {study.name!r} breaks a limit: see {study.folder / 'report.html'}, "
+                "allow more or ask for more trials, and search under another study name"
+            )
         reasons = ", ".join(sorted({trial.reason for trial in study.trials if trial.outcome.trained})[:3])
         raise SearchFailed(
             f"no trial of study {study.name!r} was trained to its end ({reasons}): see {study.folder / 'report.html'}, "
@@ -305,17 +312,18 @@ def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]"
     aside = f"{counts['screened']} screened and {counts['duplicate']} known already, which cost no training"
     taken = f", {study.taken_over} taken over from other studies" if study.taken_over else ""
     stopped = f", {counts['stopped']} of them stopped at a rung" if counts["stopped"] else ""
-    yield f"study {study.name} is complete: {study.done - study.taken_over} trials trained{taken}{stopped}; {aside}"
+    trained = f"{study.done - study.taken_over} trials trained{taken}{stopped}"
+    yield f"study {plain(study.name)} is complete: {trained}; {aside}"
     with working(console, "scoring the best trial on the test part, writing the report"):
         conclusion = conclude(study)
     best = conclusion.best
     yield (
-        f"best: trial {best.number} ({best.seed or best.digest[:12]}), error {best.values['error']:.2%} on validation, "
-        f"{conclusion.test_error:.2%} on the test part"
+        f"best: trial {best.number} ({plain(best.seed or best.digest[:12])}), "
+        f"error {best.values['error']:.2%} on validation, {conclusion.test_error:.2%} on the test part"
     )
     yield PROXY_NOTE
     for path in conclusion.files:
-        yield f"  {path}"
+        yield f"  {plain(str(path))}"
 
 
 def doctor_text(found: dict[str, Any]) -> str:

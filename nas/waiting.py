@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from results.plain_text import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,6 +27,7 @@ def show_bar(
 
     columns = BarColumn(), MofNCompleteColumn(), TextColumn(done), TimeRemainingColumn()
     bar = Progress(TextColumn("{task.description}", markup=False), *columns, console=console, transient=True)
+    name = plain(name)  # of data, or of a study
     task, quarters, last = bar.add_task(name, total=None), 0, time.monotonic()
 
     def tell(count: int, total: int) -> None:
@@ -54,9 +57,9 @@ def working(console: "Console", sentence: str, *, slow: bool = True) -> Iterator
     from rich.text import Text
 
     if slow and console.is_terminal:
-        with console.status(Text(sentence)) as status:
+        with console.status(Text(plain(sentence))) as status:
             yield status.stop
         return
     if slow:
-        console.print(f"{sentence} ...", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{plain(sentence)} ...", markup=False, highlight=False, soft_wrap=True)
     yield lambda: None

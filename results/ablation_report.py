@@ -51,7 +51,7 @@ def ablation_html(ablation: Ablation, *, facts: Mapping[str, Any], search: Mappi
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="referrer", content="no-referrer"),
         element("title", f"{title} - inception-nas"),
-        element("style", asset("report.css"), asset("ablation.css")),
+        element("style", asset("palette.css"), asset("report.css"), asset("ablation.css")),
     )
     return "<!DOCTYPE html>\n" + element("html", head, element("body", body), lang="en") + "\n"
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from results.blocks import Block, quantity, short_text, strided
+from results.marked import Marked
 from results.markup import Markup, element, join
 from results.series import Parallel, Series, block_series
 from results.strokes import Layer, points, px, rect
@@ -15,6 +16,9 @@ OP_HEIGHT = 22
 _BOLD, _WORD = 8.4, 7.0  # one letter of a block's name, and of its figures: a wide font's, on average
 _OP_WIDTH, _ROW_GAP, _COLUMN_GAP, _THIN_JOIN, _JOIN = 80, 10, 8, 6, 18
 _TITLE, _PADDING, _SIDE = 24, 8, 12
+
+
+_NOTHING = Marked()
 
 
 class Size(NamedTuple):
@@ -40,23 +44,32 @@ def block_size(block: Block, macs: int) -> Size:
     return Size(max(inner.width, least) + 2 * _SIDE, _TITLE + inner.height + _PADDING)
 
 
-def draw_block(sheet: Layer, block: Block, axis: float, top: float, macs: int) -> list[GridChange]:
+def draw_block(
+    sheet: Layer, block: Block, axis: float, top: float, macs: int, marked: Marked = _NOTHING
+) -> list[GridChange]:
     """Draw a block whose data enter at (axis, top) and leave below; return where the grid changes on the way."""
     layer, size, parts = Layer(), block_size(block, macs), block_series(block)
     end, bottom = top + size.height - _PADDING, top + size.height
     layer.flow((axis, top), (axis, top + _TITLE))
-    _draw_series(layer, parts, axis, top + _TITLE, 0)
+    _draw_series(layer, parts, axis, top + _TITLE, 0, marked)
     if block.kind not in ("head", "aux"):
         layer.flow((axis, end), (axis, bottom))
     group = Layer()
     _frame(group, block, axis - size.width / 2, top, size, macs)
     group.put(layer, "inside")
-    sheet.put(group, f"block {block.kind}")
+    sheet.put(group, f"block {block.kind}" + (" differs" if block.units[0] in marked.blocks else ""))
     return _grid_changes(parts, block.input_shape, top + _TITLE)
 
 
 def draw_op(
-    layer: Layer, node: Node, x: float, top: float, width: float | None = None, height: int = OP_HEIGHT
+    layer: Layer,
+    node: Node,
+    x: float,
+    top: float,
+    width: float | None = None,
+    height: int = OP_HEIGHT,
+    *,
+    differs: bool = False,
 ) -> None:
     """Draw one operation in a box whose upper side is centred on (x, top)."""
     operation = node.operation
@@ -67,10 +80,11 @@ def draw_op(
     else:
         shape = rect(x - width / 2, top, width, height, "shape", rx=4)
     tip = f"{node.name}: {operation.text()}; gives {node.shape}; {node.macs:,} MACs, {node.params:,} parameters"
+    tip += "; differs" if differs else ""
     parts: list[Markup] = [element("title", tip), shape]
     if height > _THIN_JOIN:
         parts.append(element("text", _label(operation), class_="middle", x=px(x), y=px(top + height / 2 + 4.2)))
-    kinds = f"op {_kind(operation)}" + (" strided" if strided(operation) else "")
+    kinds = f"op {_kind(operation)}" + (" strided" if strided(operation) else "") + (" differs" if differs else "")
     layer.shapes.append(element("g", *parts, class_=kinds, data_node=node.name))
 
 
@@ -103,20 +117,20 @@ def _join_height(level: int) -> int:
 # ------------------------------------------------------------------------------------------------------------ drawing
 
 
-def _draw_series(layer: Layer, parts: Series, x: float, top: float, level: int) -> None:
+def _draw_series(layer: Layer, parts: Series, x: float, top: float, level: int, marked: Marked) -> None:
     """Draw the parts below each other from ``top`` on, with the lines between them."""
     for i, part in enumerate(parts):
         if i:
             layer.flow((x, top - _ROW_GAP), (x, top))
         size = _part_size(part, level)
         if isinstance(part, Parallel):
-            _draw_parallel(layer, part, x, top, level)
+            _draw_parallel(layer, part, x, top, level, marked)
         else:
-            draw_op(layer, part, x, top)
+            draw_op(layer, part, x, top, differs=part.name in marked.nodes)
         top += size.height + _ROW_GAP
 
 
-def _draw_parallel(layer: Layer, part: Parallel, x: float, top: float, level: int) -> None:
+def _draw_parallel(layer: Layer, part: Parallel, x: float, top: float, level: int, marked: Marked) -> None:
     whole, at = _part_size(part, level), x - _part_size(part, level).width / 2
     end = top + whole.height - _join_height(level)
     centres = []
@@ -124,12 +138,13 @@ def _draw_parallel(layer: Layer, part: Parallel, x: float, top: float, level: in
         size = _series_size(tower, level + 1)
         centre, first = at + size.width / 2, end - _ROW_GAP - size.height  # towers end side by side, above their join
         layer.flow((centre, top), (centre, first))
-        _draw_series(layer, tower, centre, first, level + 1)
+        _draw_series(layer, tower, centre, first, level + 1, marked)
         layer.flow((centre, end - _ROW_GAP), (centre, end))
         centres.append(centre)
         at += size.width + _COLUMN_GAP
     layer.flow((min(x, centres[0]), top), (max(x, centres[-1]), top))
-    draw_op(layer, part.join, x, end, whole.width, _join_height(level))
+    differs = part.join.name in marked.nodes
+    draw_op(layer, part.join, x, end, whole.width, _join_height(level), differs=differs)
 
 
 def _frame(layer: Layer, block: Block, left: float, top: float, size: Size, macs: int) -> None:

@@ -1,6 +1,6 @@
 """How a graph falls into the parts that people draw: stem, modules of parallel towers, reductions, heads."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -72,14 +72,18 @@ def blocks(graph: Graph) -> list[Block]:
     return [Block((unit,), _kind(unit), tuple(nodes), nodes[0].inputs[0]) for unit, nodes in units.items()]
 
 
-def folded(every: Iterable[Block]) -> list[Block]:
-    """Join runs of modules that look the same. A module with an auxiliary head ends its run, so that it can be seen."""
+def folded(every: Iterable[Block], apart: Callable[[Block], object] = lambda block: None) -> list[Block]:
+    """Join runs of modules that look the same. A module with an auxiliary head ends its run, so that it can be seen.
+
+    ``apart``: what else must be equal of modules of a run.
+    """
     every = list(every)
+    looks = {block.units: (block.appearance, apart(block)) for block in every}
     watched = {block.source for block in every if block.kind == "aux"}
     runs: list[Block] = []
     for block in every:
         last = runs[-1] if runs else None
-        same = last is not None and block.kind == "module" and last.appearance == block.appearance
+        same = last is not None and block.kind == "module" and looks[last.units[:1]] == looks[block.units]
         if (
             last is not None
             and same

@@ -7,7 +7,7 @@ the difference. Without the cut, draws of the larger arm would repeat fewer of i
 one. A trial without a final value (stopped at a rung, diverged) has used its budget and adds nothing.
 
 So what is compared is what so many trials of each are worth. That the sampler's learned from all trials before them is
-not charged to them; `growth`, which takes the arms in the order of their trials, shows that.
+not charged to them; `results.growth`, which takes the arms in the order of their trials, shows that.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -147,20 +147,3 @@ def _resampled(
     cut = generator.permuted(everywhere, axis=1)[:, :budget]
     chosen = np.take_along_axis(cut, generator.integers(0, budget, (RESAMPLES, budget)), axis=1)
     return [hypervolume(points[places], worst, directions) for places in chosen]
-
-
-def growth(
-    trials: Iterable[TrialRecord], objectives: Mapping[str, Direction], reference_point: Mapping[str, float]
-) -> dict[str, list[float]]:
-    """Return, for each arm, the hypervolume after its first, second, ... trial in the order of their numbers."""
-    trials, names, directions = list(trials), list(objectives), list(objectives.values())
-    reference = [reference_point[name] for name in names] if reference_point else []
-    grown: dict[str, list[float]] = {}
-    for origin in ("sampler", "random"):
-        kept, sizes = np.empty((0, len(names))), list[float]()
-        for trial in arm(trials, origin):
-            if reference and comparable([trial], names):
-                kept = np.vstack([kept, [trial.values[name] for name in names]])
-            sizes.append(hypervolume(kept, reference, directions) if len(kept) else 0.0)
-        grown[origin] = sizes
-    return grown

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from results.block_drawing import LETTER, OP_HEIGHT, GridChange, block_size, draw_block, draw_op
 from results.blocks import Block, blocks, folded, grid_text
+from results.marked import Marked
 from results.markup import Markup, asset, element, join, with_literals
 from results.strokes import Layer, points, px, rect
 from results.tree import totals
@@ -19,26 +20,31 @@ _PORTRAIT = 1.35  # a page is at most this much higher than wide: a sheet of pap
 _EARLY = 0.8  # a column ends early, from this share of its height on, if the next grid begins there
 _LABEL_EVERY = 320  # a tall band repeats its grid, so that one is in sight wherever the page is scrolled to
 
+_DIFFERS = "differs"  # the legend of what is marked
 _LEGEND = (("point", "1x1"), ("square", "nxn"), ("asymmetric", "1xn nx1"), ("pool", "pool"), ("join", "other"))
 
 
-def draw_svg(graph: Graph, *, title: str = "", columns: int | None = 1) -> str:
+def draw_svg(graph: Graph, *, title: str = "", columns: int | None = 1, marked: Marked | None = None) -> str:
     """Return a standalone SVG of the graph, input at the top; modules that look the same in a row are drawn once.
+
+    What is ``marked`` has a heavy outline, and the legend says that it differs (from whatever stands beside it).
 
     A long network goes on at the top of the next of ``columns``; with None there are as many as make a page that is
     not much higher than wide. The picture follows the reader's light or dark setting and can also be put into an HTML
     page as it is.
     """
-    every = folded(blocks(graph))
+    marked = marked or Marked()
+    every = folded(blocks(graph), marked.within)
     main = [block for block in every if block.kind != "aux"]
     macs = sum(block.macs for block in main)
     page = _layout(main, [block for block in every if block.kind == "aux"], macs, columns)
     sheet = Layer()
     for column in page:
-        _draw_column(sheet, graph, column, macs)
+        _draw_column(sheet, graph, column, macs, marked)
     for column, following in pairwise(page):
         _draw_passage(sheet, column, following)
-    width = max(page[-1].right + _MARGIN, _MIN_WIDTH)
+    heading, least = _heading(graph, title, every, marked)
+    width = max(page[-1].right + _MARGIN, _MIN_WIDTH, least)
     height = max(column.lowest for column in page) + _MARGIN
     return element(
         "svg",
@@ -47,7 +53,7 @@ def draw_svg(graph: Graph, *, title: str = "", columns: int | None = 1) -> str:
         _bands(page),
         *sheet.lines,
         *sheet.shapes,
-        _heading(graph, title, every),
+        heading,
         xmlns="http://www.w3.org/2000/svg",
         class_="nas-drawing",
         role="img",
@@ -172,7 +178,7 @@ def _heads(heads: Sequence[Block], levels: Mapping[str, float], left: float, mac
 # ------------------------------------------------------------------------------------------------------------ drawing
 
 
-def _draw_column(sheet: Layer, graph: Graph, column: _Column, macs: int) -> None:
+def _draw_column(sheet: Layer, graph: Graph, column: _Column, macs: int, marked: Marked) -> None:
     """Draw blocks, heads and the lines between them, and note the grids on the way."""
     if column.tops[0] > _HEADER + _GAP:
         draw_op(sheet, graph.input, column.axis, _HEADER + 10)
@@ -181,7 +187,7 @@ def _draw_column(sheet: Layer, graph: Graph, column: _Column, macs: int) -> None
         column.grids.append(GridChange(_HEADER, column.blocks[0].input_shape))
     for block, top in zip(column.blocks, column.tops, strict=True):
         sheet.arrow((column.axis, top - _GAP), (column.axis, top))
-        column.grids += draw_block(sheet, block, column.axis, top, macs)
+        column.grids += draw_block(sheet, block, column.axis, top, macs, marked)
         if block.kind != "head":
             tip = f"{block.shape} leave {block.label}"
             sheet.text(
@@ -189,7 +195,7 @@ def _draw_column(sheet: Layer, graph: Graph, column: _Column, macs: int) -> None
             )
     for head in column.heads:
         sheet.arrow((column.axis, head.level), (head.x, head.level), (head.x, head.top))
-        draw_block(sheet, head.block, head.x, head.top, macs)
+        draw_block(sheet, head.block, head.x, head.top, macs, marked)
 
 
 def _draw_passage(sheet: Layer, column: _Column, following: _Column) -> None:
@@ -225,7 +231,8 @@ def _bands(page: Sequence[_Column]) -> Markup:
     return join(*parts)
 
 
-def _heading(graph: Graph, title: str, every: Sequence[Block]) -> Markup:
+def _heading(graph: Graph, title: str, every: Sequence[Block], marked: Marked) -> tuple[Markup, float]:
+    """Title, figures and legend, and the width that they take."""
     layer = Layer()
     layer.text(_MARGIN, 28, "heading", textwrap.shorten(title, 44, placeholder="...") or "Architecture", tip=title)
     main = [block for block in every if block.kind != "aux"]
@@ -239,4 +246,9 @@ def _heading(graph: Graph, title: str, every: Sequence[Block]) -> Markup:
     shape = element("polygon", class_="shape", points=points((x, 58), (x + 24, 58), (x + 18, 72), (x + 6, 72)))
     word = element("text", "stride > 1", x=px(x + 30), y=69.5)
     layer.shapes.append(element("g", shape, word, class_="key join strided"))
-    return join(*layer.shapes)
+    x += 30 + len("stride > 1") * LETTER + _MARGIN
+    if marked:
+        word = element("text", _DIFFERS, x=px(x + 24), y=69.5)
+        layer.shapes.append(element("g", rect(x, 58, 18, 14, "shape", rx=3), word, class_="key differs"))
+        x += 24 + len(_DIFFERS) * LETTER + _MARGIN
+    return join(*layer.shapes), x

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from results.blocks import quantity
 from results.markup import Markup
 from results.outcome import TrialRecord
-from results.pareto import Front, comparable
+from results.pareto import Front, measured
 
 MEASURED = ("latency_ms", "measured_memory_bytes")  # costs that stand among a trial's values
 COSTS = ("macs", "params", "macs_with_aux", "params_with_aux", "activation_bytes", "peak_memory_bytes", *MEASURED)
@@ -61,25 +61,35 @@ def quality_against_cost(trials: Iterable[TrialRecord], front: Front) -> dict[st
 
     The line joins the members of the front that are best in these two alone: with more objectives than these, others
     belong to the front as well and are marked without it.
+
+    Colours, by ``meta``: "trials" (the sampler's), "random" (the control arm), "infeasible" (complete, but a limit or
+    principle is broken: published networks at most), "front", "seeds" and "reference" (Inception-v3, within the limits
+    or not: it is what everything is compared with).
     """
     if not front.objectives:
         return None
     axes = _Axes(thrift(front.objectives), quality(front.objectives))
-    drawn = [trial for trial in comparable(trials, front.objectives) if spent(trial, axes.x) is not None]
+    drawn = [trial for trial in measured(trials, front.objectives) if spent(trial, axes.x) is not None]
     if not drawn:
         return None
     members = {trial.number for trial in front.members}
-    seeds = [trial for trial in drawn if trial.seed is not None]
-    others = [trial for trial in drawn if trial.number not in members and trial.seed is None]
+    reference = [trial for trial in drawn if trial.seed == REFERENCE]
+    beyond = [trial for trial in drawn if not trial.feasible and trial not in reference]
+    seeds = [trial for trial in drawn if trial.seed is not None and trial.feasible and trial not in reference]
+    others = [trial for trial in drawn if trial.number not in members and trial.seed is None and trial.feasible]
+    control = [trial for trial in others if trial.origin == "random"]
+    searched = [trial for trial in others if trial.origin != "random"]
     best = [trial for trial in drawn if trial.number in members]
     line = _outer(best, axes, minimise=front.objectives[axes.y] == "minimize")
-    reference = [trial for trial in seeds if trial.seed == REFERENCE]
+    ring = {"symbol": "circle-open", "size": 8, "line": {"width": 2}}
     traces = [
-        _points(others, axes, front, "trials", "complete trials", {"symbol": "circle", "size": 7}),
+        _labelled(beyond, axes, front, "infeasible", 10),
+        _points(searched, axes, front, "trials", "complete trials", {"symbol": "circle", "size": 7}),
+        _points(control, axes, front, "random", "random (control)", ring),
         _line(line, axes),
         _points(best, axes, front, "front", "front", {"symbol": "diamond", "size": 11}),
-        _rings([trial for trial in seeds if trial.number in members], axes),
-        _labelled([trial for trial in seeds if trial not in reference], axes, front, "seeds", 13),
+        _rings([trial for trial in best if trial.seed is not None], axes),
+        _labelled(seeds, axes, front, "seeds", 13),
         _labelled(reference, axes, front, "reference", 18),
     ]
     return {"data": [trace for trace in traces if trace["x"]], "layout": _layout(axes, _place(drawn, axes))}
@@ -143,9 +153,9 @@ def _points(
 
 
 def _labelled(trials: Sequence[TrialRecord], axes: _Axes, front: Front, meta: str, size: int) -> dict[str, Any]:
-    label = "Inception-v3" if meta == "reference" else "other seeds"
+    label = {"reference": "Inception-v3", "infeasible": "break a limit"}.get(meta, "other seeds")
     trace = _points(trials, axes, front, meta, label, {"symbol": "star", "size": size})
-    words = [_plain(trial.seed or "") for trial in trials]
+    words = [chart_text(trial.seed or "") for trial in trials]
     # The stairs of the front come to a point from its worse side: the label goes to the other.
     below = "bottom center" if front.objectives[axes.y] == "minimize" else "top center"
     return trace | {"mode": "markers+text", "text": words, "textposition": below, "cliponaxis": False}
@@ -156,30 +166,21 @@ def _hover(trial: TrialRecord, front: Front) -> str:
     counted = [name for name in ("macs", "params") if name in trial.costs]
     values = [f"{spoken(name)} {shown(name, trial.values[name])}" for name in front.objectives if name not in counted]
     costs = [f"{spoken(name)} {quantity(trial.costs[name])}" for name in counted]
-    return "<br>".join(_plain(line) for line in (who, *values, *costs, f"digest {trial.digest[:12]}"))
+    broken = ", ".join(name.partition(":")[2] or name for name, size in trial.violations.items() if size > 0)
+    limits = [f"breaks {broken}"] if broken else []
+    return "<br>".join(chart_text(line) for line in (who, *values, *costs, *limits, f"digest {trial.digest[:12]}"))
 
 
-def _plain(text: str) -> str:
-    """The text for plotly, which reads a few HTML tags and entities in labels; cut where it would leave the chart."""
+def chart_text(text: str) -> str:
+    """Return text for plotly, which reads some HTML tags and entities in labels; cut where it would leave the chart."""
     return html.escape(text if len(text) <= _LETTERS else text[: _LETTERS - 3] + "...", quote=False)
 
 
-def _layout(axes: _Axes, points: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def framed(x: Mapping[str, Any], y: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the layout of a chart with these axes."""
     return {
-        "xaxis": {
-            "title": {"text": f"{spoken(axes.x)} of the target", "standoff": 10},
-            "tickformat": "" if axes.x.endswith("_ms") else "~s",
-            "ticksuffix": _suffix(axes.x),
-            "range": _range(points["x"], 0.12),
-            "zeroline": False,
-        },
-        "yaxis": {
-            "title": {"text": _plain(spoken(axes.y))},
-            "ticksuffix": _suffix(axes.y),
-            "range": _range(points["y"], 0.12),
-            "automargin": True,
-            "zeroline": False,
-        },
+        "xaxis": {"zeroline": False, **x},
+        "yaxis": {"automargin": True, "zeroline": False, **y},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "margin": {"l": 64, "r": 24, "t": 48, "b": 64},
         "hovermode": "closest",
@@ -187,8 +188,24 @@ def _layout(axes: _Axes, points: Mapping[str, Sequence[float]]) -> dict[str, Any
     }
 
 
-def _suffix(name: str) -> str:
-    """The unit after a number of an axis; a prefix of bytes comes before it."""
+def _layout(axes: _Axes, points: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    return framed(
+        {
+            "title": {"text": f"{spoken(axes.x)} of the target", "standoff": 10},
+            "tickformat": "" if axes.x.endswith("_ms") else "~s",
+            "ticksuffix": suffix(axes.x),
+            "range": _range(points["x"], 0.12),
+        },
+        {
+            "title": {"text": chart_text(spoken(axes.y))},
+            "ticksuffix": suffix(axes.y),
+            "range": _range(points["y"], 0.12),
+        },
+    )
+
+
+def suffix(name: str) -> str:
+    """Return the unit after a number of an axis; a prefix of bytes comes before it."""
     if is_fraction(name):
         return " %"
     return " ms" if name.endswith("_ms") else "B" if name.endswith("_bytes") else ""

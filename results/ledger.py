@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, get_args
 
 import sqlalchemy as sa
@@ -20,8 +19,9 @@ import sqlalchemy as sa
 from results import ledger_lease
 from results.ledger_database import Database
 from results.ledger_place import open_database
-from results.ledger_rows import find_study, here, no_trial, read_trials, study_id, study_row, trial_row
-from results.ledger_tables import SCHEMA_VERSION, TABLES, columns_of, migrate, version_table
+from results.ledger_reading import Reading
+from results.ledger_rows import find_study, here, study_id, study_row, trial_row
+from results.ledger_tables import SCHEMA_VERSION, TABLES, migrate, schema_version, version_table
 from results.ledger_tables import measurements as _measurements
 from results.ledger_tables import studies as _studies
 from results.ledger_tables import trials as _trials
@@ -54,17 +54,15 @@ from results.process import Process
 __all__ = ["Known", "Ledger", "LedgerError", "Measurement", "Outcome", "StudyMismatch", "StudyRecord", "TrialRecord"]
 
 
-class Ledger:
-    """A ledger. Open it with `Ledger.open`; close it with `close()` or use it as a context manager."""
+class Ledger(Reading):
+    """A ledger. Open it with `Ledger.open`; close it with `close()` or use it as a context manager.
+
+    Here is what the driver of a study does; what everybody may ask is in `Reading`.
+    """
 
     def __init__(self, database: Database, *, read_only: bool) -> None:
-        self.name = database.name
-        self.read_only = read_only
-        self._database = database
-        self._closed = False
-        self._version = SCHEMA_VERSION
+        super().__init__(database, read_only=read_only)
         self._held: dict[str, int] = {}  # study -> epoch
-        self._shared: tuple[str, sa.Connection] | None = None  # the transaction of `together`, with its study
 
     @classmethod
     def open(cls, place: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
@@ -86,7 +84,7 @@ class Ledger:
     def _prepare(self, create: bool) -> None:
         """Check what is there before anything in it is touched; then make the tables if they are to be made."""
         with self._reading() as connection:
-            version = _schema_version(connection, self.name)
+            version = schema_version(connection, self.name)
         if version is None and not create:
             raise NoLedger(f"{self.name} is empty, not a ledger: run `nas search FILE.yaml` to start one")
         if self.read_only:
@@ -95,25 +93,12 @@ class Ledger:
         self._database.prepare()
         with self._database.writing("") as connection:
             # Asked again under the lock: another driver may have been faster.
-            version = _schema_version(connection, self.name)
+            version = schema_version(connection, self.name)
             if version is None:
                 TABLES.create_all(connection)
                 connection.execute(version_table.insert().values(version=SCHEMA_VERSION))
             else:  # even where there is nothing to do, it shows now that writing is not allowed
                 migrate(connection, version)
-
-    def close(self) -> None:
-        """Close all connections; the ledger cannot be used any more. Closing twice is fine."""
-        self._closed = True
-        self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @contextmanager
     def hold(
@@ -183,18 +168,6 @@ class Ledger:
                     connection.execute(_studies.update().where(_studies.c.id == row.id).values(changed))
             return study_from_columns(study_row(connection, name, SCHEMA_VERSION)._mapping)
 
-    def study(self, name: str) -> StudyRecord:
-        """The study of this name; LedgerError with the nearest names if there is none."""
-        with self._reading() as connection:
-            return study_from_columns(study_row(connection, name, self._version)._mapping)
-
-    def studies(self) -> list[StudyRecord]:
-        """All studies, oldest first."""
-        with self._reading() as connection:
-            query = sa.select(*columns_of(_studies, self._version)).order_by(_studies.c.id)
-            rows = connection.execute(query).mappings()
-            return [study_from_columns(row) for row in rows]
-
     def set_state(self, name: str, state: StudyState) -> None:
         """Record that the study runs, was stopped, or is complete."""
         if state not in get_args(StudyState):
@@ -203,7 +176,7 @@ class Ledger:
             key = study_id(connection, name)
             connection.execute(_studies.update().where(_studies.c.id == key).values(state=state))
 
-    # Trials: what the driver writes
+    # Trials
 
     def start_trial(self, trial: TrialRecord) -> None:
         """Record a trial that starts (RUNNING), or one that is SCREENED or DUPLICATE and therefore never will.
@@ -316,67 +289,6 @@ class Ledger:
             end = {"outcome": Outcome.RUNNING.value, "finished_at": None, "reason": ""}
             connection.execute(_trials.update().where(here(trial.study_id, number)).values(end))
 
-    # Trials: what everybody reads
-
-    def trials(self, study: str, outcome: Outcome | None = None) -> list[TrialRecord]:
-        """The trials of a study (of one outcome, if given), by number; one consistent moment of the ledger."""
-        with self._reading() as connection:
-            where = _trials.c.study_id == study_id(connection, study)
-            if outcome is not None:
-                where &= _trials.c.outcome == outcome.value
-            return read_trials(connection, study, where, self._version)
-
-    def trial(self, study: str, number: int) -> TrialRecord:
-        """One trial; LedgerError if the study has no trial of this number."""
-        with self._reading() as connection:
-            found = read_trials(connection, study, here(study_id(connection, study), number), self._version)
-            if not found:
-                raise no_trial(study, number)
-            return found[0]
-
-    def known(self, digest: str, fidelity: str, *, besides: str = "") -> list[Known]:
-        """The trials of an architecture in all studies that have a fidelity among theirs, the oldest study first.
-
-        Those of the study ``besides`` are left out.
-        """
-        with self._reading() as connection:
-            if self._version < 2:  # no study there has a fidelity
-                return []
-            columns = (_studies.c.id, _studies.c.name, _studies.c.fidelities, _trials.c.number)
-            there = (_trials.c.digest == digest) & (_studies.c.name != besides)
-            query = sa.select(*columns).join_from(_trials, _studies).where(there)
-            found = []
-            for key, name, fidelities, number in connection.execute(query.order_by(_studies.c.id, _trials.c.number)):
-                rungs = json.loads(fidelities or "[]")
-                if fidelity in rungs:  # each by its key: by the digest, measurements would be searched from end to end
-                    (trial,) = read_trials(connection, name, here(key, number), self._version)
-                    found.append(Known(trial, rungs.index(fidelity)))
-            return found
-
-    def lent(self, study: str) -> frozenset[int]:
-        """The numbers of a study's trials whose files trials of other studies point to."""
-        own, other = _trials, _trials.alias()
-        with self._reading() as connection:
-            if self._version < 2:  # nothing was taken over yet
-                return frozenset()
-            key = study_id(connection, study)
-            theirs = other.c.reused.is_not(None) & (other.c.study_id != key)
-            query = sa.select(own.c.number).where(own.c.study_id == key, own.c.artifact == other.c.artifact, theirs)
-            return frozenset(connection.scalars(query.distinct()))
-
-    def count_outcomes(self, study: str) -> dict[str, int]:
-        """Outcome -> number of trials, for all outcomes, zeros included."""
-        with self._reading() as connection:
-            where = _trials.c.study_id == study_id(connection, study)
-            query = sa.select(_trials.c.outcome, sa.func.count()).where(where).group_by(_trials.c.outcome)
-            counted = {row[0]: row[1] for row in connection.execute(query)}
-        return {outcome.value: counted.get(outcome.value, 0) for outcome in Outcome}
-
-    def holder(self, study: str) -> Process | None:
-        """The process that holds a study, if it is alive as far as this one can tell; None if nobody does."""
-        with self._reading() as connection:
-            return ledger_lease.holder(connection, study) if self._version > 1 else None  # 1 had no leases
-
     @contextmanager
     def together(self, study: str) -> Iterator[None]:
         """Make one transaction of all calls within: durable at the end, or, after an error, none of them.
@@ -389,17 +301,6 @@ class Ledger:
                 yield
             finally:
                 self._shared = None
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        self._check_open()
-        if self._shared is not None:
-            yield self._shared[1]
-            return
-        with self._database.reading() as connection:
-            if self._version < SCHEMA_VERSION:  # a driver may have brought it up to date since
-                self._version = _schema_version(connection, self.name) or SCHEMA_VERSION
-            yield connection
 
     @contextmanager
     def _writing(self, study: str) -> Iterator[sa.Connection]:
@@ -416,23 +317,3 @@ class Ledger:
         self._check_open()
         if self.read_only:
             raise LedgerError(f"the ledger {self.name} was opened for reading only: open it without read_only to write")
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise LedgerError(f"the ledger {self.name} was closed: open it again")
-
-
-def _schema_version(connection: sa.Connection, name: str) -> int | None:
-    """The version of the ledger, None where there is nothing; LedgerError if this program cannot use it."""
-    tables = sa.inspect(connection).get_table_names()
-    if not tables:
-        return None
-    if version_table.name not in tables:
-        raise LedgerError(f"{name} is a database but not a ledger: choose another")
-    version = connection.execute(sa.select(version_table.c.version)).scalar_one()
-    if version > SCHEMA_VERSION:
-        raise LedgerError(
-            f"the ledger {name} is of version {version}, and this program reads versions up to {SCHEMA_VERSION}: "
-            "update inception-nas"
-        )
-    return int(version)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 
 from results.ledger_tables import columns_of, measurements, studies, trials
-from results.outcome import LedgerError, Measurement, TrialRecord, from_json, storable, trials_from_columns
+from results.outcome import LedgerError, Measurement, Outcome, TrialRecord, from_json, storable, trials_from_columns
 from search_spaces.errors import nearest
 
 NAMED = 5  # studies, the newest, where none has the name that is asked for
@@ -79,10 +79,42 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
+def count_measurements(connection: sa.Connection, key: int) -> int:
+    """How many measurements there are of the study with this key."""
+    query = sa.select(sa.func.count()).where(measurements.c.study_id == key)
+    return int(connection.execute(query).scalar_one())
+
+
+def read_outcomes(connection: sa.Connection, key: int) -> dict[str, int]:
+    """Outcome -> number of trials of the study with this key, for all outcomes, zeros included."""
+    query = sa.select(trials.c.outcome, sa.func.count()).where(trials.c.study_id == key).group_by(trials.c.outcome)
+    counted = {row[0]: row[1] for row in connection.execute(query)}
+    return {outcome.value: counted.get(outcome.value, 0) for outcome in Outcome}
+
+
+def read_standings(connection: sa.Connection, key: int) -> dict[int, tuple[str, int]]:
+    """Number -> outcome and count of measurements, of all trials of the study with this key."""
+    counted = sa.select(measurements.c.number, sa.func.count()).where(measurements.c.study_id == key)
+    measured = {row[0]: row[1] for row in connection.execute(counted.group_by(measurements.c.number))}
+    rows = connection.execute(sa.select(trials.c.number, trials.c.outcome).where(trials.c.study_id == key))
+    return {number: (outcome, measured.get(number, 0)) for number, outcome in rows}
+
+
+LONG = ("architecture", "genes", "traceback")  # what a summary leaves out: most of a row, and dear to decode
+
+
 def read_trials(
-    connection: sa.Connection, study: str, where: sa.ColumnElement[bool], version: int
+    connection: sa.Connection,
+    study: str,
+    where: sa.ColumnElement[bool],
+    version: int,
+    *,
+    without: Collection[str] = (),
 ) -> list[TrialRecord]:
-    """The trials that `where` (a condition on the trials' table) selects, by number, with their measurements."""
+    """The trials that `where` (a condition on the trials' table) selects, by number, with their measurements.
+
+    `without`: columns that are not read; an architecture is {} then, and the others None.
+    """
     order = (measurements.c.number, measurements.c.rung, measurements.c.epoch)
     with _no_collection():
         query = sa.select(*columns_of(measurements, version)).join_from(measurements, trials).where(where)
@@ -91,7 +123,13 @@ def read_trials(
         decoded = from_json([row[4] for row in rows])
         for (_, number, rung, epoch, _, seconds, place), values in zip(rows, decoded, strict=True):
             measured.setdefault(number, []).append(Measurement(rung, epoch, values, seconds, place))
-        query = sa.select(*columns_of(trials, version)).where(where).order_by(trials.c.number)
+        columns = [
+            sa.literal("{}" if column.name == "architecture" else None, sa.Text).label(column.name)
+            if column.name in without
+            else column
+            for column in columns_of(trials, version)
+        ]
+        query = sa.select(*columns).where(where).order_by(trials.c.number)
         rows = connection.execute(query).all()
-        columns = list(zip(*rows, strict=True)) or [()] * len(trials.c)
-        return trials_from_columns(study, dict(zip(trials.c.keys(), columns, strict=True)), measured)
+        fields = list(zip(*rows, strict=True)) or [()] * len(trials.c)
+        return trials_from_columns(study, dict(zip(trials.c.keys(), fields, strict=True)), measured)

@@ -6,6 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from results.outcome import LedgerError
+
 SCHEMA_VERSION = 2
 
 
@@ -82,6 +84,22 @@ _MIGRATIONS = {
         "PRIMARY KEY (study))",
     ),
 }
+
+
+def schema_version(connection: sa.Connection, name: str) -> int | None:
+    """The version of the ledger, None where there is nothing; LedgerError if this program cannot use it."""
+    tables = sa.inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if version_table.name not in tables:
+        raise LedgerError(f"{name} is a database but not a ledger: choose another")
+    version = connection.execute(sa.select(version_table.c.version)).scalar_one()
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"the ledger {name} is of version {version}, and this program reads versions up to {SCHEMA_VERSION}: "
+            "update inception-nas"
+        )
+    return int(version)
 
 
 def migrate(connection: sa.Connection, version: int) -> None:

@@ -78,7 +78,7 @@ _SENTENCES = {
     Outcome.RUNNING: "The trial is training, or was interrupted and goes on from its checkpoint.",
     Outcome.COMPLETE: "The trial was trained to its end and all of its objectives were measured.",
     Outcome.STOPPED: "The trial was trained to the end of a rung and is not among those that go on to the next one.",
-    Outcome.SCREENED: "The architecture breaks a limit or principle known before training, so it was not trained.",
+    Outcome.SCREENED: "The architecture breaks a limit or principle, or 'screen' chose others, so it was not trained.",
     Outcome.DUPLICATE: "The same architecture was already tried in this setting, so it was not trained again.",
     Outcome.DIVERGED: "The loss or a measured value stopped being a finite number, so the training was ended.",
     Outcome.OUT_OF_MEMORY: "The training needed more memory than its device had.",
@@ -135,7 +135,7 @@ class StudyRecord:
         search_digest: sha256 (hex) of the canonical JSON of `search`.
         objectives: name -> direction, in the order in which they are shown.
         state: running, stopped or complete.
-        versions: package -> version at the time of creation.
+        versions: package -> version at the time of creation; beside them ``hardware``, in words, and ``python``.
         data_digest: identity of the data the study trains on, or None where it is not known.
         fidelities: per rung, sha256 (hex) of all that two trainings must share to come to the same values; () where
             that is not known.
@@ -200,6 +200,11 @@ class TrialRecord:
     reused: str | None = None
     order: int = 0
 
+    @property
+    def feasible(self) -> bool:
+        """Whether every limit and principle that counts is kept. Of trained trials only seeds can break one."""
+        return all(size <= 0 for size in self.violations.values())
+
 
 @dataclass(frozen=True)
 class Known:
@@ -254,7 +259,7 @@ def trials_from_columns(
     """
     fields = {name: columns[name] for name in columns if name != "study_id"}
     for name in ("architecture", "costs", "violations", "values", "genes"):
-        fields[name] = from_json(columns[name])
+        fields[name] = _mappings(columns[name])
     fields["outcome"] = [Outcome(outcome) for outcome in columns["outcome"]]
     fields["measurements"] = [tuple(measured.get(number, ())) for number in columns["number"]]
     names = tuple(fields)
@@ -290,6 +295,21 @@ def from_json(texts: Sequence[str | None]) -> list[Any]:
     """What the JSON texts hold, None for None."""
     decoded: list[Any] = json.loads(f"[{','.join(text or 'null' for text in texts)}]")
     return decoded
+
+
+def _mappings(texts: Sequence[str | None]) -> list[Any]:
+    """`from_json` of mappings; one that is damaged is {}, which its readers tell of, and the rest are read."""
+    try:
+        return from_json(texts)
+    except ValueError:
+        return [_mapping(text) for text in texts]
+
+
+def _mapping(text: str | None) -> Any:
+    try:
+        return json.loads(text or "null")
+    except ValueError:
+        return {}
 
 
 def _plain_number(value: object) -> int | float:

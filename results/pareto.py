@@ -1,10 +1,12 @@
 """The Pareto front of a study and its hypervolume, on top of moocore.
 
 Conventions of every function here. Directions are "minimize" or "maximize" per objective. A point dominates another
-if it is at least as good in every objective and better in one. Only COMPLETE trials whose objectives are all present
-and finite take part. Equal points do not dominate each other: all of them are on the front, and together they count
-once in the hypervolume. The hypervolume is in the product of the objectives' units; a point that is not better than
-the reference point in every objective adds nothing to it.
+if it is at least as good in every objective and better in one. Only COMPLETE trials take part whose objectives are all
+present and finite and which break no limit or principle (a violation above 0, as a published network that is too dear
+has: it is trained all the same, and samplers rank it behind every trial that keeps the limits). Equal points do not
+dominate each other: all of them are on the front, and together they count once in the hypervolume. The hypervolume is
+in the product of the objectives' units; a point that is not better than the reference point in every objective adds
+nothing to it.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ _MARGIN = 0.1  # of the range, by which the default reference point is worse tha
 
 @dataclass(frozen=True)
 class Front:
-    """The complete trials that no other complete trial dominates.
+    """The complete trials that keep all limits and that no other such trial dominates.
 
     Attributes:
         objectives: name -> direction.
         members: best first in the first objective; equal there: in the next ones, then by number.
-        reference_point: objective -> value; {} if there is no complete trial and none was given.
+        reference_point: objective -> value; {} if no trial is comparable and none was given.
         hypervolume: between the members and the reference point; 0.0 without members.
     """
 
@@ -49,6 +51,7 @@ def front(
     The reference point is `default_reference_point` unless given. Raises ValueError for an unknown direction, no
     objective at all, or a reference point that is not finite or lacks an objective.
     """
+    directions = list(objectives.values())
     maximise = _maximise(objectives)
     candidates = comparable(trials, objectives)
     reference = dict(reference_point or {})
@@ -57,15 +60,20 @@ def front(
     if not candidates:
         return Front(dict(objectives), (), reference, 0.0)
     points = _points(candidates, objectives)
-    kept = np.flatnonzero(moocore.is_nondominated(points, maximise=maximise, keep_weakly=True))
+    kept = np.flatnonzero(nondominated(points, directions))
     signed = np.where(maximise, -points, points)
     ranked = sorted(kept, key=lambda index: (*signed[index], candidates[index].number))
-    size = hypervolume(points[kept], _reference(reference, objectives), list(objectives.values()))
+    size = hypervolume(points[kept], _reference(reference, objectives), directions)
     return Front(dict(objectives), tuple(candidates[index] for index in ranked), reference, size)
 
 
 def comparable(trials: Iterable[TrialRecord], objectives: Iterable[str]) -> list[TrialRecord]:
-    """The trials that can be on a front: COMPLETE, with a finite value of every objective; order kept."""
+    """The trials that can be on a front: measured, and within all limits; order kept."""
+    return [trial for trial in measured(trials, objectives) if trial.feasible]
+
+
+def measured(trials: Iterable[TrialRecord], objectives: Iterable[str]) -> list[TrialRecord]:
+    """The COMPLETE trials with a finite value of every objective, within the limits or not; order kept."""
     names = list(objectives)
     return [
         trial
@@ -84,13 +92,45 @@ def default_reference_point(trials: Iterable[TrialRecord], objectives: Mapping[s
     if not candidates:
         return {}
     points = _points(candidates, objectives)
-    reference = {}
-    for name, low, high in zip(objectives, points.min(axis=0).tolist(), points.max(axis=0).tolist(), strict=True):
-        worst, sign = (high, 1.0) if objectives[name] == "minimize" else (low, -1.0)
-        reference[name] = worst + sign * _MARGIN * (high - low)
-        if reference[name] == worst:  # constant, or of a range that rounding swallows
-            reference[name] = worst + sign * (_MARGIN * abs(worst) or 1.0)
+    return dict(zip(objectives, default_reference(points, list(objectives.values())), strict=True))
+
+
+def default_reference(points: NDArray[np.float64], directions: Sequence[Direction]) -> list[float]:
+    """The same of plain points, shape (n, m), n > 0, finite."""
+    reference = []
+    for low, high, direction in zip(points.min(axis=0).tolist(), points.max(axis=0).tolist(), directions, strict=True):
+        worst, sign = (high, 1.0) if direction == "minimize" else (low, -1.0)
+        worse = worst + sign * _MARGIN * (high - low)
+        if worse == worst:  # constant, or of a range that rounding swallows
+            worse = worst + sign * (_MARGIN * abs(worst) or 1.0)
+        reference.append(worse)
     return reference
+
+
+def nondominated(values: ArrayLike, directions: Sequence[Direction]) -> NDArray[np.bool_]:
+    """Which of some points no other one dominates, shape (n,); of equal points all or none.
+
+    Args:
+        values: points, shape (n, m), finite; n may be 0.
+        directions: m directions.
+
+    What one good point dominates is left out first, in one pass over the points: of 100,000 random ones that is nearly
+    all of them, which then need not be sorted.
+    """
+    points = np.where(_maximise(dict(enumerate(directions))), -1.0, 1.0) * np.asarray(values, dtype=float)
+    if not len(points):
+        return np.zeros(0, dtype=bool)
+    low, high = points.min(axis=0), points.max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # any point will do, a good one only saves more
+        good = points[(points @ (1.0 / np.where(high > low, high - low, 1.0))).argmin()]
+    worse, equal = np.ones(len(points), dtype=bool), np.ones(len(points), dtype=bool)
+    for column, value in zip(points.T, good, strict=True):
+        worse &= column >= value
+        equal &= column == value
+    left = np.flatnonzero(~worse | equal)
+    kept = np.zeros(len(points), dtype=bool)
+    kept[left] = moocore.is_nondominated(points[left], keep_weakly=True)
+    return kept
 
 
 def hypervolume(values: ArrayLike, reference_point: Sequence[float], directions: Sequence[Direction]) -> float:

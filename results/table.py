@@ -6,7 +6,6 @@ plain ASCII, so that they can be printed on any terminal; on narrow ones no figu
 
 from __future__ import annotations
 
-import itertools
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,8 @@ from rich.text import Text
 
 from results.narrow import narrowed, needed_width
 from results.outcome import Outcome, StudyRecord, TrialRecord
+from results.plain_text import plain
+from results.text_plot import LEAST_HEIGHT, LEAST_WIDTH, text_plot
 
 if TYPE_CHECKING:  # only the names: who shows a front need not load moocore
     from results.pareto import Front
@@ -65,7 +66,9 @@ def _front_table(
     interrupted: bool,
 ) -> Table:
     reference = _reference(front, seeds, reference_seed)
-    table = Table(title=Text(f"Front of {plain(study.name)}"), caption=Text(_caption(front, reference, reference_seed)))
+    table = Table(
+        title=Text(f"Front of {plain(study.name)}"), caption=Text(_caption(front, seeds, reference, reference_seed))
+    )
     table.add_column("number", justify="right", no_wrap=True)
     table.add_column("name", overflow="fold", min_width=12)  # inception-v3 stays whole on 80 columns
     shown = [name for name in front.objectives if name not in _COUNTED]
@@ -84,7 +87,8 @@ def _front_table(
         standing = "interrupted" if interrupted and trial.outcome is Outcome.RUNNING else trial.outcome.value
         notes = ["reference"] if is_reference else []
         if trial.number not in on_front:
-            notes.append("off the front" if trial.outcome is Outcome.COMPLETE else standing)
+            beaten = "off the front" if trial.feasible else "breaks a limit"
+            notes.append(beaten if trial.outcome is Outcome.COMPLETE else standing)
         cells = [str(trial.number), _name(trial, notes)]
         cells += [_objective(name, trial, reference) for name in shown]
         cells += [_cost(name, trial, reference) for name in _COUNTED]
@@ -111,7 +115,7 @@ def front_plot(
     A study of one objective is drawn against the trial's number. A sentence where all of them are at one place; empty
     where the plot would be too small to be read (under 36 x 6).
     """
-    if width < 36 or height < 6:
+    if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return Text()
     names = list(front.objectives)
     marks = [(faint, trial) for trial in trials]
@@ -131,32 +135,18 @@ def front_plot(
         )
         place = f"{plain(names[0])} {_amount(names[0], y)}, {plain(x_name)} {_amount(x_name, x)}"
         return Text(textwrap.fill(f"{who} at {place}: nothing to plot yet.", width))
-    x_low, x_high = _span([x for _, x, _ in points])
-    y_low, y_high = _span([y for _, _, y in points])
-    top, bottom = _amount(names[0], y_high), _amount(names[0], y_low)
-    gutter = max(len(top), len(bottom))
-    columns, rows = width - gutter - 2, height - 4
-    canvas = [[" "] * columns for _ in range(rows)]
-    for mark, x, y in points:  # the front, and then the seeds, come last and stay visible
-        canvas[_cell(y_high, y_low, y, rows)][_cell(x_low, x_high, x, columns)] = mark
-    labels = [top, *[""] * (rows - 2), bottom]
-    left, right = _amount(x_name, x_low), _amount(x_name, x_high)
     axes = f"{plain(names[0])} against {plain(x_name)}"
     legend = "* front, S seed" + (f", {faint} other trial" if any(mark == faint for mark, _, _ in points) else "")
-    head = f"{axes}: {legend}" if len(axes) + len(legend) + 2 <= width else f"{axes[:width]}\n{legend}"
-    text = Text(f"{head}\n", no_wrap=True)
-    for label, cells in zip(labels, canvas, strict=True):
-        text.append(f"{label:>{gutter}} |")
-        for mark, run in itertools.groupby("".join(cells).rstrip()):
-            text.append("".join(run), "dim" if mark == faint else None)
-        text.append("\n")
-    text.append(" " * gutter + " +" + "-" * columns + "\n")
-    return text.append((" " * (gutter + 2) + left + right.rjust(columns - len(left)))[:width])
-
-
-def plain(text: str) -> str:
-    """`text` with every control, format and other unprintable character written as its escape, such as \\x1b."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return text_plot(
+        points,  # the front, and then the seeds, come last and stay visible
+        width,
+        height,
+        heading=axes,
+        legend=legend,
+        x_text=lambda value: _amount(x_name, value),
+        y_text=lambda value: _amount(names[0], value),
+        faint=faint,
+    )
 
 
 # Cells
@@ -168,10 +158,11 @@ def _reference(front: Front, seeds: Sequence[TrialRecord], name: str) -> TrialRe
     return min(found, key=lambda trial: (trial.outcome is not Outcome.COMPLETE, trial.number), default=None)
 
 
-def _caption(front: Front, reference: TrialRecord | None, reference_seed: str) -> str:
+def _caption(front: Front, seeds: Sequence[TrialRecord], reference: TrialRecord | None, reference_seed: str) -> str:
     sentences = []
     if not front.members:
-        sentences.append("No trial is complete yet.")
+        beyond = any(seed.outcome is Outcome.COMPLETE for seed in seeds)  # only seeds are trained beyond a limit
+        sentences.append("No complete trial keeps all limits." if beyond else "No trial is complete yet.")
     else:
         corner = ", ".join(f"{plain(name)} {_amount(name, value)}" for name, value in front.reference_point.items())
         sentences.append(f"Hypervolume {front.hypervolume:.4g} up to {corner}.")
@@ -241,18 +232,3 @@ def _place(trial: TrialRecord, names: Sequence[str]) -> tuple[float, float]:
     values: Mapping[str, float] = trial.values
     x = values.get(names[1], math.nan) if len(names) > 1 else float(trial.number)
     return x, values.get(names[0], math.nan)
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of an axis: those of the values, and a tenth beyond them where all are one."""
-    low, high = min(values), max(values)
-    room = (abs(low) / 10 or 1.0) if low == high else 0.0
-    return low - room, high + room
-
-
-def _cell(first: float, last: float, value: float, cells: int) -> int:
-    """The cell, of `cells` from `first` to `last`, in which a value lies; the middle one where there is no extent."""
-    extent = last - first
-    if extent == 0 or not math.isfinite(extent):
-        return cells // 2
-    return round((value - first) / extent * (cells - 1))

@@ -6,8 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from results.figures import COSTS, REFERENCE, is_fraction, quality, quality_against_cost, shown, thrift
+from results.importance import Importance
 from results.outcome import Outcome, StudyRecord, TrialRecord
-from results.pareto import Front, front
+from results.pareto import Front
+from results.statistics import Statistics, statistics
 from search_spaces.cost import cost
 from search_spaces.errors import RequestError
 from search_spaces.seeds import seed
@@ -21,21 +23,43 @@ class Target:
     classes: int
     channels: int
 
+    @staticmethod
+    def of(search: Mapping[str, Any]) -> "Target":
+        """Return the target of a study's search file; what the file does not name is left to the architecture."""
+        named = search.get("target") or {}
+        return Target(named.get("resolution"), named.get("classes") or 1000, named.get("channels") or 3)
+
 
 @dataclass(frozen=True)
 class StudyView:
-    """A study, all of its trials by number, and what follows from them."""
+    """A study, all of its trials by number, and what follows from them.
+
+    ``importances``: of its genes, as whoever computed them handed them over.
+    """
 
     study: StudyRecord
     trials: tuple[TrialRecord, ...]
     target: Target
+    importances: tuple[Importance, ...] = ()
+
+    @cached_property
+    def statistics(self) -> Statistics | None:
+        """What the trials amount to; None of a study without objectives."""
+        if not self.study.objectives:
+            return None
+        return statistics(self.study, self.trials, importances=self.importances)
 
     @cached_property
     def front(self) -> Front:
-        """The front of the complete trials."""
-        if not self.study.objectives:
-            return Front({}, (), {}, 0.0)
-        return front(self.trials, self.study.objectives)
+        """The front of the complete trials that keep all limits."""
+        return self.statistics.front if self.statistics else Front({}, (), {}, 0.0)
+
+    @cached_property
+    def shown(self) -> list[TrialRecord]:
+        """What is told one by one: the members of the front, then complete published networks that are not on it."""
+        members = self.front.members
+        numbers = {trial.number for trial in members}
+        return [*members, *(trial for trial in self.complete if trial.seed and trial.number not in numbers)]
 
     @cached_property
     def figure(self) -> dict[str, Any] | None:
@@ -54,7 +78,7 @@ class StudyView:
 
     @cached_property
     def complete(self) -> list[TrialRecord]:
-        """Trials with a value of that objective."""
+        """Complete trials with a value of that objective, within the limits or not."""
         return [t for t in self.trials if t.outcome is Outcome.COMPLETE and self.objective in t.values]
 
     @cached_property
@@ -90,13 +114,13 @@ class StudyView:
 
     @cached_property
     def cheapest_as_good(self) -> TrialRecord | None:
-        """The complete trial with the fewest MACs that is at least as good as the reference seed; no seed itself."""
+        """The trial within all limits with the fewest MACs that is at least as good as the reference seed; no seed."""
         goal = self.reference_value
         if goal is None or not self.reference_costs.get("macs"):
             return None
         sign = 1 if self.study.objectives[self.objective] == "minimize" else -1
         able = [t for t in self.complete if sign * t.values[self.objective] <= sign * goal and "macs" in t.costs]
-        return min((t for t in able if not t.seed), key=lambda trial: trial.costs["macs"], default=None)
+        return min((t for t in able if not t.seed and t.feasible), key=lambda trial: trial.costs["macs"], default=None)
 
 
 def ratio(trial: TrialRecord, view: StudyView, name: str) -> str:

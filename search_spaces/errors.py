@@ -45,10 +45,13 @@ class TrainingFailed(RunFailed):
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the closest allowed word, or an empty text where nothing is close.
 
-    Close is a typing error or two (``cots`` for ``cost``), or one word that begins as the other (``batch_size``).
+    Close is a typing error or two (``cots`` for ``cost``), or one word that begins as the other (``batch_size``). Of
+    words that are equally close it is the first in the order in which they are given.
     """
     words = list(allowed)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=CLOSE)
+    found = difflib.get_close_matches(word, words, n=max(1, len(words)), cutoff=CLOSE)
+    # Of equals difflib has the last one of the alphabet first.
+    close = sorted(found, key=lambda each: (-difflib.SequenceMatcher(a=each, b=word).ratio(), words.index(each)))
     if not close and len(word) >= STEM:
         close = [each for each in words if each.startswith(word) or (len(each) >= STEM and word.startswith(each))]
     return f"; did you mean {close[0]!r}?" if close else ""

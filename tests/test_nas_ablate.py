@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from nas.ablate import LEAST_TRIALS, PROBE, SPACE_FILE, Plan, ablate, answer, plan
-from nas.candidate import Job, Report
 from nas.config import SPACE_DIGEST, SearchConfig
+from nas.job import Job, Report
 from nas.progress import Progress
 from nas.runs import LEDGER
 from nas.study import Study
@@ -220,7 +220,9 @@ executor: inline
 
 UNTRAINED = """\
 import sys, time
-from nas.candidate import Candidate, Outcome, Report
+from nas.candidate import Candidate
+from nas.job import Report
+from results.outcome import Outcome
 def step(self):
     time.sleep(0.1)
     error = len(str(self.job.architecture)) % 97 / 100

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.candidate import CHECKPOINTS, RESULT, WEIGHTS, Candidate, Job, left_behind
+from nas.candidate import Candidate
+from nas.job import CHECKPOINTS, RESULT, WEIGHTS, Job, left_behind
 from nas.rungs import Rung
 from nas.storage import folder_at
 from results.outcome import Outcome

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from nas import candidate
-from nas.candidate import CHECKPOINTS, RESULT, WEIGHTS, Candidate, Job, Report, left_behind
+from nas.candidate import Candidate
 from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
+from nas.job import CHECKPOINTS, RESULT, WEIGHTS, Job, Report, left_behind
 from nas.rungs import Rung
 from nas.study import Study
 from results.outcome import Outcome

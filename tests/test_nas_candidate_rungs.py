@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.candidate import CHECKPOINTS, WEIGHTS, Candidate, Job, Report
+from nas.candidate import Candidate
+from nas.job import CHECKPOINTS, WEIGHTS, Job, Report
 from nas.rungs import Rung
 from results.outcome import Outcome
 from search_spaces.seeds import seed

@@ -120,6 +120,7 @@ def test_data_lie_beside_the_search_file_or_in_the_current_folder(
         ({"trials": True}, "trials is True"),
         ({"sampler": "nsga"}, r"search\.yaml:4: sampler is 'nsga': allowed are random, tpe, nsga2, .*'nsga[23]'\?"),
         ({"sampler": {"name": "tpe", "starup": 4}}, r"unknown key 'starup' in sampler: .*did you mean 'startup'\?"),
+        ({"sampler": "nsga"}, r"sampler is 'nsga': allowed are .*did you mean 'nsga2'\?"),  # the default one
         ({"sampler": {"name": "random", "starup": 4}}, "unknown key 'starup' in sampler: it has no options"),
         (
             {"sampler": {"name": "tpe", "population": 4}},

@@ -10,11 +10,12 @@ import pytest
 from pictures import write_folder
 from rich.console import Console
 
-from nas.candidate import Candidate, Job
+from nas.candidate import Candidate
 from nas.conclude import conclude
 from nas.config import DATA_SPLIT, MAY_DIFFER, SPACE_DIGEST, SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
+from nas.job import Job
 from nas.progress import Shown
 from nas.rungs import Rung
 from nas.runs import LEDGER

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.candidate import CHECKPOINTS, RESULT, Job, Report
 from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
+from nas.job import CHECKPOINTS, RESULT, WEIGHTS, Job, Report
 from nas.recorder import BROKEN_IN_A_ROW
 from nas.runs import LEDGER
+from nas.storage import folder_at
 from nas.study import Study
 from results.ledger import Ledger
 from results.outcome import LedgerError, Outcome
@@ -376,3 +377,35 @@ def test_a_value_that_is_no_finite_number_ends_its_trial_alone(value: Any, outco
     assert study.trial(1).number not in {trial.number for trial in study.front().members}
     assert {trial.outcome for trial in study.trials if trial.number != 1} <= {Outcome.COMPLETE, Outcome.SCREENED}
     assert study.done == 3
+
+
+@pytest.mark.parametrize("at_a_url", [False, True], ids=["path", "url"])
+def test_checkpoints_go_with_the_end_of_their_trial_whoever_ends_it(
+    at_a_url: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver ends the trials of odd values and of lost workers: their workers have removed nothing."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "here"))
+    ends = [Outcome.COMPLETE, Outcome.RUNNING, Outcome.LOST_WORKER, Outcome.BROKEN]
+    ended: dict[int, Outcome] = {}
+
+    class Untidy:
+        def __init__(self, job: Job) -> None:
+            self.number, self.store = job.number, folder_at(job.folder)
+
+        def step(self) -> Report:
+            outcome = ended.setdefault(self.number, ends[len(ended) % len(ends)])
+            self.store.fetch()
+            (self.store.path / CHECKPOINTS / "0").mkdir(parents=True)
+            for name in (f"{CHECKPOINTS}/0/epoch-000001.safetensors", WEIGHTS):
+                (self.store.path / name).write_bytes(b"x" * 10)
+            self.store.send()
+            error = math.nan if outcome is Outcome.RUNNING else 0.5
+            return Report(self.number, 1, 2, {"error": error}, 1.0, (({"error": error}, 1.0),), outcome)
+
+    storage = {"storage": f"file://{tmp_path}/there"} if at_a_url else {}
+    study = run(_config(trials=6, **storage), tmp_path, executor=InlineExecutor(), make=Untidy)
+    outcomes = {study.trial(number).outcome for number in ended}
+    assert outcomes == {Outcome.COMPLETE, Outcome.DIVERGED, Outcome.LOST_WORKER, Outcome.BROKEN}
+    trials = (tmp_path / "there" if at_a_url else tmp_path) / "s" / "trials"
+    assert not [path for path in trials.glob(f"*/{CHECKPOINTS}/**/*") if path.is_file()]
+    assert {int(path.parent.name) for path in trials.glob(f"*/{WEIGHTS}")} == set(ended)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from nas.candidate import WEIGHTS, Job, Report
 from nas.config import SearchConfig
 from nas.driver import Driver, run
 from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
+from nas.job import CHECKPOINTS, WEIGHTS, Job, Report
 from nas.study import Study
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
@@ -29,7 +29,7 @@ def _config(**changes: Any) -> SearchConfig:
 class Fake:
     """Trains nothing, through all rungs: its error falls with the epochs towards what the architecture alone decides.
 
-    ``log`` keeps every epoch as trial, training, epoch. A mark in the folder stands for the checkpoint.
+    ``log`` keeps every epoch as trial, training, epoch. A mark stands for the checkpoint.
     """
 
     log: list[tuple[int, int, int]]
@@ -50,7 +50,7 @@ class Fake:
             if self.job.rungs[self.rung]["training"] != before["training"]:
                 self.seconds += before["epochs"]
         rung = self.job.rungs[self.rung]
-        mark = self.folder / str(rung["training"])
+        mark = self.folder / CHECKPOINTS / str(rung["training"])
         mark.parent.mkdir(parents=True, exist_ok=True)
         epoch = int(mark.read_text()) if mark.exists() else 0
         if epoch < rung["epochs"]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from nas.candidate import Job, Report, Worker
 from nas.config import ExecutorConfig
 from nas.executors.contract import Executor
 from nas.executors.inline import InlineExecutor
+from nas.job import Job, Report, Worker
 from nas.rungs import Rung
 from results.outcome import Outcome
 from search_spaces.errors import RequestError

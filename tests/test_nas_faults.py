@@ -13,7 +13,8 @@ if not sys.platform.startswith("linux") or not hasattr(os, "pidfd_open"):
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.faults.processes import descendants, inheriting_orphans, kill
-from benchmarks.faults.rows import ROWS, Trial
+from benchmarks.faults.repeats import Repeat, Strike, repeats, unaccounted
+from benchmarks.faults.rows import ROWS, Attempt
 from benchmarks.faults.table import Row, Table
 from benchmarks.faults.toy import Bench
 from benchmarks.faults.warm import Warm
@@ -40,17 +41,17 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize(
-    "trial", [trial for trial in ROWS if trial.id not in IN_OTHER_TESTS], ids=lambda trial: trial.id
+    "attempt", [attempt for attempt in ROWS if attempt.id not in IN_OTHER_TESTS], ids=lambda attempt: attempt.id
 )
-def test_a_fault_is_survived(bench: Bench, trial: Trial) -> None:
-    row = Row(trial.id, trial.fault, trial.what)
-    trial.function(row, bench, trial.quick)
+def test_a_fault_is_survived(bench: Bench, attempt: Attempt) -> None:
+    row = Row(attempt.id, attempt.fault, attempt.what)
+    attempt.function(row, bench, attempt.quick)
     if row.skipped:
         pytest.skip(row.skipped)
     assert row.tried >= 1
     assert row.survived == row.tried, row.notes
     assert row.trials_lost == row.trained_twice == row.processes_left == 0, row.notes
-    assert row.epochs_repeated <= row.epochs_allowed, row.notes
+    assert row.epochs_unaccounted == 0, row.notes
     assert row.passed
 
 
@@ -71,7 +72,33 @@ def test_the_harness_sees_what_is_lost_and_trained_twice(bench: Bench) -> None:
     assert not row.passed
     assert row.trials_lost >= 2  # they were recorded anew
     assert row.trained_twice == 2
-    assert row.epochs_repeated > row.epochs_allowed
+    assert row.epochs_unaccounted == row.epochs_repeated > 0  # nothing struck
+
+
+def test_epochs_that_were_begun_again_are_found_in_the_log() -> None:
+    log = [("begin", 1, 0, 1), ("end", 1, 0, 1), ("begin", 1, 0, 2), ("begin", 1, 0, 2), ("begin", 1, 1, 2)]
+    log += [("result", 1, 1, 0), ("begin", 1, 0, 2)]
+    lines = [dict(zip(("what", "trial", "training", "epoch"), line, strict=True)) for line in log]
+    assert repeats(lines) == [(2, 3), (3, 6)]
+
+
+@pytest.mark.parametrize(
+    ("repeated", "strikes", "at_once", "left"),
+    [
+        ([(4, 6)], [(5, 5)], 1, []),
+        ([(4, 6)], [(4, 4)], 1, [(4, 6)]),  # it was begun after the fault
+        ([(4, 6)], [(7, 7)], 1, [(4, 6)]),  # it was begun again before the fault
+        ([(4, 6)], [(3, 5)], 1, []),  # begun while it struck
+        ([(3, 5), (4, 6)], [(5, 5), (9, 9)], 1, [(4, 6)]),  # the sum of two faults would allow both
+        ([(3, 5), (4, 6)], [(5, 5), (9, 9)], 2, []),
+        ([(3, 7), (4, 6)], [(5, 5), (7, 7)], 1, []),  # the first fault must take the second one
+        ([(3, 5)], [(5, 5)], 0, [(3, 5)]),
+    ],
+)
+def test_each_fault_accounts_for_what_was_under_way(
+    repeated: list[Repeat], strikes: list[Strike], at_once: int, left: list[Repeat]
+) -> None:
+    assert unaccounted(sorted(repeated, key=lambda repeat: repeat[1]), strikes, at_once) == left
 
 
 def test_the_table_is_written_with_its_conditions(tmp_path: Path) -> None:

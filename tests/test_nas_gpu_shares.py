@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from nas.candidate import Candidate, Job, Report, left_behind, predicted_bytes
+from nas.candidate import Candidate, predicted_bytes
 from nas.config import ExecutorConfig
 from nas.executors.gpu_shares import CONTEXT_BYTES, MARGIN, SHARES, larger, share_for
 from nas.executors.ray_cluster import Machine
 from nas.executors.ray_tune import RayTuneExecutor, Room, _fitting, _Jobs
+from nas.job import Job, Report, left_behind
 from nas.rungs import Rung
 from results.outcome import Outcome
 from search_spaces.errors import RequestError

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from nas import measuring
-from nas.candidate import CHECKPOINTS, RESULT, WEIGHTS, Candidate, Job, Report
+from nas.candidate import Candidate
 from nas.config import SearchConfig
 from nas.driver import Driver, run
 from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
+from nas.job import CHECKPOINTS, RESULT, WEIGHTS, Job, Report
 from nas.measuring import FILE, Measured, Measuring, Wanted, measure_target
 from nas.progress import Progress
 from nas.rungs import Rung
@@ -305,7 +306,8 @@ def test_running_out_before_the_network_is_known(job: Job, monkeypatch: pytest.M
 REAL = """
 import json, resource, sys
 from dataclasses import asdict
-from nas.candidate import Candidate, Job
+from nas.candidate import Candidate
+from nas.job import Job
 from nas.rungs import Rung
 from nas.rungs import Rung
 from search_spaces.seeds import seed

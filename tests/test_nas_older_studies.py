@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from nas.candidate import Job, Report
 from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
+from nas.job import Job, Report
 from nas.runs import LEDGER
 from results.outcome import LedgerError, Outcome
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
-from nas.candidate import Report
 from nas.config import SearchConfig
+from nas.job import Report
+from nas.live_view import error_curve
 from nas.progress import Shown
 from nas.waiting import working
 from results.outcome import Measurement, Outcome, TrialRecord
@@ -73,3 +74,79 @@ def test_a_search_with_rungs_tells_how_they_agree_as_trials_reach_the_top() -> N
     told = [line for line in out.getvalue().splitlines() if line.startswith("Order of the")]
     assert [line[:25] for line in told] == ["Order of the 5 trials tha", "Order of the 7 trials tha"]  # a quarter more
     assert "Kendall's tau with it (90 % intervals): rung 0 +0.6" in told[0]
+
+
+HOSTILE = "\x1b[2J[bold]\u202e\0"
+
+
+def _drawn(shown: Shown, width: int = 100) -> str:
+    console = Console(width=width, color_system=None, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(shown._view())
+    return captured.get()
+
+
+def _searched(trials: list[TrialRecord], **search: Any) -> Shown:
+    shown = Shown(Console(file=io.StringIO(), width=100))
+    data = {"study": "s", "data": "digits", "trials": 9, "recipe": {"epochs": 3}} | search
+    shown.begin(SearchConfig.from_data(data), trials)
+    return shown
+
+
+def _complete(number: int, error: float, **fields: Any) -> TrialRecord:
+    values, costs = {"error": error, "macs": 1e9 * number}, {"macs": 10**9 * number, "params": 7}
+    return replace(_trial(number, Outcome.COMPLETE), values=values, costs=costs, **fields)
+
+
+def test_the_view_shows_running_curves_outcomes_and_the_hypervolume() -> None:
+    trials = [_complete(1, 0.4), _complete(2, 0.2), _trial(3, Outcome.SCREENED), _trial(4, Outcome.DIVERGED)]
+    shown = _searched(trials)
+    measured = tuple(Measurement(0, epoch, {"error": error}, 1.0) for epoch, error in ((1, 0.9), (2, 0.1)))
+    running = replace(_trial(5, Outcome.RUNNING), costs={"macs": 10**9, "params": 7}, measurements=measured)
+    shown.started(running)
+    shown.reported(running, Report(5, 2, 3, {"error": 0.1}, 1.0))
+    said = _drawn(shown)
+    assert "3 of 9 done, 1 running, 1 set aside" in said
+    assert "# 2 complete 40%  > 1 running 20%  . 1 screened 20%  d 1 diverged 20%" in said
+    assert f"{'#' * 16}{'>' * 8}{'.' * 8}{'d' * 8}" in said
+    row = next(line for line in said.splitlines() if " 2/3 " in line)
+    assert "10.00%" in row
+    assert "█▁" in row
+    # the worst values and a tenth of the range: 0.02 x 1.1e9 of one point, 0.2 x 0.1e9 of the other
+    assert "front: hypervolume 4.2e+07 up to error 42.00 %, MACs 2.10 G" in said
+
+
+def test_the_rate_is_told_from_the_second_trial_on() -> None:
+    shown = _searched([])
+    shown.seconds = [3.0]
+    assert "trials/" not in shown._summary()
+    shown.seconds = [3.0] * 6
+    shown._since -= 120
+    assert ", 3.0 trials/min, " in shown._summary()
+    shown._since -= 120 * 59
+    assert ", 3.0 trials/h, " in shown._summary()
+
+
+def test_the_view_of_a_search_without_a_result() -> None:
+    assert "no trial within the limits is complete yet" in _drawn(_searched([]))
+    beyond = _complete(1, 0.1, seed="googlenet", violations={"limit:macs": 0.5})
+    assert "no trial within the limits is complete yet" in _drawn(_searched([beyond]))
+
+
+def test_nothing_in_a_study_steers_the_terminal() -> None:
+    trials = [_complete(n, 0.1 * n, seed=HOSTILE, digest=HOSTILE) for n in (1, 2)]
+    shown = _searched(trials)
+    shown.started(replace(_trial(3, Outcome.RUNNING), seed=HOSTILE, costs={"macs": 1, "params": 1}))
+    assert all(char.isprintable() or char == "\n" for char in _drawn(shown))
+    broken = replace(_trial(4, Outcome.BROKEN), seed=HOSTILE, reason=f"no\n{HOSTILE}", costs={"macs": 1, "params": 1})
+    shown.reported(broken, Report(4, 1, 3, {}, 1.0, outcome=Outcome.BROKEN))
+    (line,) = shown.console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert line.isprintable()
+    assert "[bold]" in line
+
+
+def test_a_curve_is_that_of_the_last_training() -> None:
+    steps = ((0, 0, {"latency_ms": 3.0}), (0, 1, {"error": 0.9}), (0, 2, {"error": 0.8}), (1, 1, {"error": 0.7}))
+    measured = tuple(Measurement(rung, epoch, dict(values), 1.0) for rung, epoch, values in steps)
+    assert error_curve(replace(_trial(0, Outcome.RUNNING), measurements=measured[:3])) == [0.9, 0.8]
+    assert error_curve(replace(_trial(0, Outcome.RUNNING), measurements=measured)) == [0.7]

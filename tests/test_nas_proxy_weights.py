@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from nas.conclude import export_found
 from nas.import_weights import import_weights, read_weights
@@ -14,7 +15,7 @@ from results.export.weights import key_shapes
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
 from search_spaces.proxy import proxy, scaled
-from search_spaces.seeds import seed
+from search_spaces.seeds import seed, seed_names
 from search_spaces.space import space
 from trainers import checkpoint
 
@@ -44,8 +45,41 @@ def test_other_weights_are_of_no_proxy() -> None:
     assert proxy_width(WHOLE, shapes(seed("googlenet"), 224)) is None
     assert proxy_width(scaled(WHOLE, 0.5), shapes(WHOLE, 299)) is None  # wider
     assert proxy_width(WHOLE, {}) is None
+    for part in ("stage", "stem"):
+        numbers = {key: () if key.startswith(part) else shape for key, shape in shapes(WHOLE, 299).items()}
+        assert proxy_width(WHOLE, numbers) is None
     other = space("inception").sample(random_seed=0)
     assert proxy_width(WHOLE, shapes(proxy(other, 8, 0.125), 8)) is None
+
+
+@pytest.mark.parametrize("key", ["stem.0.conv.weight", "stem.5.conv.weight", "stage1.module1.tower1.0.conv.weight"])
+def test_weights_that_lack_a_convolution_are_of_no_proxy_and_told_which_one(key: str, tmp_path: Path) -> None:
+    tensors = state(299, 1.0)
+    del tensors[key]
+    assert proxy_width(WHOLE, {name: tuple(tensor.shape) for name, tensor in tensors.items()}) is None
+    file, bare = tmp_path / "w.safetensors", tmp_path / "bare.safetensors"
+    checkpoint.write(file, tensors, {})
+    with pytest.raises(RequestError, match=f"'{key}' is missing"):
+        export_found(Found(WHOLE), "python", tmp_path, read_weights("inception-v3", WHOLE, file).tensors)
+    save_file(tensors, bare)
+    with pytest.raises(RequestError, match=rf"'{key}' \(.* is missing"):
+        import_weights("inception-v3", bare, tmp_path / "out.safetensors", tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in seed_names() if name != "inception-v4"])
+def test_only_another_stem_is_width_one(name: str) -> None:
+    of = seed(name)
+    assert proxy_width(of, shapes(proxy(of, 32, 1.0), 32)) == 1.0
+
+
+def test_weights_of_a_proxy_that_are_those_of_the_whole_fit_it() -> None:
+    """Inception-v4 has no pool in its stem that only reduces."""
+    of = seed("inception-v4")
+    given, own = shapes(proxy(of, 32, 1.0), 32), shapes(of, of.resolution)
+    assert proxy_width(of, given) is None
+    assert {key: given[key] for key in given if key.startswith("stem")} == {
+        key: own[key] for key in own if key.startswith("stem")
+    }
 
 
 def test_every_command_says_so_and_what_to_do(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nas.candidate import Job, Report
 from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
+from nas.job import Job, Report
 from nas.quota import to_delete
 from results.outcome import Measurement, Outcome, TrialRecord
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from nas.candidate import Job, Report
 from nas.config import ExecutorConfig
 from nas.executors import ray_cluster, ray_tune
 from nas.executors.ray_cluster import Machine
 from nas.executors.ray_tune import RayTuneExecutor, Room, _Jobs, _Scheduler
+from nas.job import Job, Report
 from results.outcome import Outcome
 from search_spaces.errors import RequestError, SearchFailed
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from nas.candidate import Job, Report
 from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
+from nas.job import Job, Report
 from nas.recorder import BROKEN_AT_ALL_IN_A_ROW, BROKEN_IN_A_ROW
 from nas.study import Study
 from results.outcome import Outcome

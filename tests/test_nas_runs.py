@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import nas
-from nas.candidate import Job, Report
 from nas.config import SearchConfig
 from nas.doctor import examine, warn_of_emulation
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
+from nas.job import Job, Report
 from nas.runs import LEDGER, LEDGER_VARIABLE, Runs
 from nas.study import Study
 from results.ledger import Ledger

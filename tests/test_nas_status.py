@@ -1,6 +1,8 @@
 """`nas status` and `nas studies`: a trial that nobody trains is interrupted, not running."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,20 @@ def test_a_study_that_was_stopped_is_called_so(runs: Path) -> None:
     with Ledger.open(runs / LEDGER) as ledger:
         ledger.set_state("s", "stopped")
     assert _said(runs, "status", "s").startswith("s: stopped, 3 trials\n     2  interrupted: ")
+
+
+def test_nothing_in_a_ledger_steers_the_terminal(tmp_path: Path) -> None:
+    """Names in a ledger that another program wrote, and words in a sentence that quotes them."""
+    name = "\x1b]0;title\x07[bold]\u202e"
+    with Ledger.open(tmp_path / LEDGER, create=True) as ledger:
+        ledger.create_study(name, {"trials": 4}, {"error": "minimize"}, {})
+    for command in (["studies"], ["status", name], ["pareto", name]):
+        done = CliRunner().invoke(nas, [*command, "--runs", str(tmp_path)])
+        assert all(char.isprintable() or char == "\n" for char in done.output), command
+        if command != ["pareto", name]:
+            assert "\\x1b]0;title\\x07[bold]\\u202e" in done.stdout
+    code = "import sys; from nas.cli import main; sys.argv[0] = 'nas'; main()"
+    wrong = [sys.executable, "-c", code, "status", "x\x1b[2J", "--runs", str(tmp_path)]
+    said = subprocess.run(wrong, capture_output=True, text=True, check=False)
+    assert said.returncode == 2
+    assert all(char.isprintable() or char == "\n" for char in said.stderr)

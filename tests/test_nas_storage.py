@@ -92,6 +92,24 @@ def test_removing_removes_both(there: Path) -> None:
     assert not folder.path.exists()
 
 
+@pytest.mark.parametrize("at", ["", "file://"])
+def test_dropping_a_folder_leaves_the_rest(at: str, there: Path) -> None:
+    folder = folder_at(f"{at}{there}/5")
+    folder.fetch()
+    (folder.path / "checkpoint" / "0").mkdir(parents=True)
+    for name in ("checkpoint/0/epoch-1", "checkpoint.json", "weights"):
+        (folder.path / name).write_bytes(b"1")
+    folder.send()
+    for _ in range(2):  # once more changes nothing
+        folder.drop("checkpoint")
+        folder.send()
+        assert set(_files(there / "5")) == set(_files(folder.path)) == {"checkpoint.json", "weights"}
+    (folder.path / "checkpoint" / "0").mkdir(parents=True)
+    (folder.path / "checkpoint" / "0" / "epoch-1").write_bytes(b"1")
+    folder.send()
+    assert (there / "5" / "checkpoint" / "0" / "epoch-1").exists()
+
+
 def test_a_url_that_nobody_knows_is_told() -> None:
     with pytest.raises(RequestError, match="the storage 'nonsense://bucket' cannot be used"):
         Remote("nonsense://bucket").fetch()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nas.candidate import Candidate, Job, Report
+from nas.candidate import Candidate
 from nas.config import ExecutorConfig, SearchConfig
+from nas.job import Job, Report
 from nas.rungs import Rung
 from nas.time_limit import MARKER, TRACE, TimeLimit
 from results.outcome import Outcome

@@ -12,10 +12,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from nas.candidate import Job, Report
 from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
+from nas.job import Job, Report
 from nas.samplers import to_optuna
 from nas.samplers.to_optuna import write_to_optuna
 from nas.study import Study

@@ -1,5 +1,6 @@
 """What ``nas audit`` and ``nas show`` print and draw."""
 
+import io
 import json
 import os
 import re
@@ -9,14 +10,15 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from nas.config import SPACE_DIGEST
+from nas.config import SPACE_DIGEST, SearchConfig
 from nas.study import Found, Study, load_architecture
-from nas.views import architecture_text, audit_found, audit_text
-from results.outcome import StudyRecord
+from nas.views import after_search, architecture_text, audit_found, audit_text, front_blocks
+from results.outcome import Outcome, StudyRecord, TrialRecord
 from search_spaces.architecture_file import from_data
 from search_spaces.cost import cost
-from search_spaces.errors import RequestError
+from search_spaces.errors import RequestError, SearchFailed
 from search_spaces.principles import Thresholds, audit
 from search_spaces.seeds import seed
 from search_spaces.space import space
@@ -238,3 +240,41 @@ def test_a_stem_for_small_pictures_is_part_of_the_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(RequestError, match=sentence):
             load_architecture(wrong, tmp_path)
+
+
+def test_a_study_all_of_whose_trials_break_a_limit_has_no_best(tmp_path: Path) -> None:
+    search = {"study": "s", "data": "digits", "seeds": ["inception-v3"], "trials": 1, "limits": {"macs": 1e9}}
+    config = SearchConfig.from_data(search)
+    objectives = {"error": "minimize", "macs": "minimize"}
+    record = StudyRecord("s", "", config.model_dump(mode="json"), "", objectives, "complete", {})  # type: ignore[arg-type]
+    dear = TrialRecord(
+        study="s",
+        number=0,
+        digest="d" * 64,
+        origin="seed",
+        seed="inception-v3",
+        architecture=seed("inception-v3").as_data(),
+        costs={"macs": 5_713_216_096, "params": 23_834_568},
+        outcome=Outcome.COMPLETE,
+        values={"error": 0.1, "macs": 5_713_216_096.0},
+        violations={"limit:macs": 4.7},
+    )
+    study = Study(record, (dear,), tmp_path)
+    with pytest.raises(RequestError, match="no complete trial that keeps its limits yet"):
+        study.best()
+    with pytest.raises(SearchFailed, match="every complete trial of study 's' breaks a limit"):
+        list(after_search(study, Console(file=io.StringIO())))
+    assert "no complete trial keeps all limits" in (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
+    table, *_ = front_blocks(study, 80, "utf-8")
+    console = Console(width=80)
+    with console.capture() as said:
+        console.print(table)
+    assert "No complete trial keeps all limits." in said.get()
+    assert "breaks a limit" in " ".join(said.get().replace("│", " ").split())
+
+
+def test_a_name_cannot_steer_the_terminal() -> None:
+    found = Found(seed("inception-v3").named("\x1b[2J\u202e"))
+    for said in (architecture_text(found, None, 1000, 80), audit_found(found, None, None).text(80)):
+        assert all(char.isprintable() or char == "\n" for char in said)
+        assert "\\x1b[2J\\u202e at 299 px" in said

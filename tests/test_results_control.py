@@ -7,9 +7,8 @@ from statistics import fmean, stdev
 import pytest
 
 from results import control
-from results.control import LEAST, compare, growth
+from results.control import LEAST, compare
 from results.outcome import Origin, Outcome, TrialRecord
-from results.pareto import front
 
 OBJECTIVES = {"error": "minimize", "macs": "minimize"}
 
@@ -94,17 +93,6 @@ def test_nothing_complete_is_said_and_not_computed() -> None:
     found = compare(both[0] + both[1], OBJECTIVES)
     assert found is not None
     assert found.verdict == "cannot be told yet"
-
-
-def test_growth_ends_at_the_arms_hypervolume() -> None:
-    drawn = random.Random(1)
-    trials = _trials(12, "sampler", 0.0, drawn) + _trials(5, "random", 0.0, drawn)
-    reference = {"error": 1.1, "macs": 1.1}
-    grown = growth(trials, OBJECTIVES, reference)
-    assert [len(grown[name]) for name in ("sampler", "random")] == [12, 5]
-    assert grown["sampler"] == sorted(grown["sampler"])
-    only = [trial for trial in trials if trial.origin == "sampler"]
-    assert grown["sampler"][-1] == pytest.approx(front(only, OBJECTIVES, reference).hypervolume)
 
 
 def test_a_larger_arm_that_draws_alike_is_not_favoured(monkeypatch: pytest.MonkeyPatch) -> None:

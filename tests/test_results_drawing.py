@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from results.blocks import blocks, folded, quantity, short_text
 from results.drawing import draw_svg
+from results.marked import Marked
+from results.markup import asset
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data
 from search_spaces.graph import Graph
@@ -266,3 +268,41 @@ def test_colours_stand_in_words_too_for_programs_that_know_no_variables() -> Non
     assert not any("var(" in value for _, value in used)
     assert len(re.findall(r"[a-z-]+:[^;{}]*var\([^;{}]*", drawn)) == len(used)
     assert "fill: #1b1f24; fill: var(--ink)" in drawn
+
+
+# ------------------------------------------------------------------------------------------------------- what is marked
+
+
+def _differing(root: ET.Element) -> list[str]:
+    return [group.get("data-node") or group.get("class", "") for group in root.iter(SVG + "g")
+            if "differs" in group.get("class", "").split()]  # fmt: skip
+
+
+def test_what_is_marked_has_an_outline_of_its_own_and_a_legend_and_leaves_its_run() -> None:
+    graph = seed("inception-v3").graph(299)
+    assert _differing(ET.fromstring(draw_svg(graph, marked=Marked()))) == []
+    node = "stage2.module3.tower2.1"
+    root = ET.fromstring(draw_svg(graph, marked=Marked(frozenset({node}), frozenset({"stage1.module2"}))))
+    assert _differing(root) == ["block module differs", node, "key differs"]
+    labels = [_texts(group)[0] for group in root.iter(SVG + "g") if "block" in group.get("class", "").split()]
+    assert [label for label in labels if label.startswith("stage1")] == [
+        "stage1.module1", "stage1.module2", "stage1.module3"]  # fmt: skip
+    assert "stage2.module3" in labels  # which is drawn with module 2 where neither is marked
+    both = Marked(frozenset({f"stage2.module{number}.tower2.1" for number in (2, 3)}))
+    assert "stage2.module2-3 x 2" in _texts(ET.fromstring(draw_svg(graph, marked=both)))
+    legend = _group_of(root, "key differs")
+    (box,) = (_rect_box(rect) for rect in legend.iter(SVG + "rect"))
+    assert box[2] + 60 < float(root.get("width", ""))
+
+
+def _group_of(root: ET.Element, kind: str) -> ET.Element:
+    return next(group for group in root.iter(SVG + "g") if group.get("class") == kind)
+
+
+def test_the_mark_is_no_matter_of_colour_alone() -> None:
+    style = asset("drawing.css")
+    (rule,) = re.findall(r"\.op\.differs \.shape[^{]*\{([^}]*)\}", style)
+    assert "stroke-width: 4" in rule
+    others = [float(width) for width in re.findall(r"\.shape \{[^}]*stroke-width: ([\d.]+)", style)]
+    assert max(width for width in others if width < 4) <= 2.5
+    assert style.count("--differs:") == 2  # light and dark

@@ -1,12 +1,15 @@
 import itertools
 import math
+from dataclasses import replace
 
+import moocore
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from results.outcome import Outcome, TrialRecord
-from results.pareto import comparable, default_reference_point, front, hypervolume
+from results.pareto import comparable, default_reference_point, front, hypervolume, measured, nondominated
 
 NAMES = ("error", "macs", "latency_ms")
 
@@ -149,3 +152,31 @@ def test_wrong_requests_say_what_is_wrong():
         hypervolume([[1.0]], [1.0, 2.0], ["minimize", "minimize"])
     with pytest.raises(ValueError, match="must be finite"):
         hypervolume([[math.nan]], [1.0], ["minimize"])
+
+
+def test_a_trial_that_breaks_a_limit_is_not_on_the_front():
+    objectives = {"error": "minimize", "macs": "minimize"}
+    kept = replace(trial(0, {"error": 0.5, "macs": 5.0}), violations={"limit:macs": 0.0, "principle:balance": -1.0})
+    broken = replace(trial(1, {"error": 0.1, "macs": 1.0}), seed="googlenet", violations={"principle:balance": 0.3})
+    assert measured([kept, broken], objectives) == [kept, broken]
+    assert comparable([kept, broken], objectives) == [kept]
+    assert front([kept, broken], objectives) == front([kept], objectives)
+    assert front([broken], objectives).members == ()
+    assert default_reference_point([broken], objectives) == {}
+
+
+@pytest.mark.parametrize("shape", ["cube", "grid", "simplex", "constant", "one column"])
+def test_nondominated_points_are_moocores(shape):
+    source = np.random.default_rng(0)
+    points = {
+        "cube": source.random((5000, 3)),
+        "grid": source.integers(0, 4, (2000, 4)).astype(float),
+        "simplex": source.dirichlet([1, 1, 1], 1000),
+        "constant": np.ones((7, 2)),
+        "one column": source.integers(0, 5, (50, 1)).astype(float),
+    }[shape]
+    directions = [("minimize", "maximize")[column % 2] for column in range(points.shape[1])]
+    maximise = [goal == "maximize" for goal in directions]
+    expected = moocore.is_nondominated(points, maximise=maximise, keep_weakly=True)
+    assert (nondominated(points, directions) == expected).all()
+    assert nondominated(np.empty((0, 2)), ["minimize"] * 2).tolist() == []

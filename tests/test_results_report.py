@@ -3,119 +3,33 @@ import dataclasses
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from reports import HOSTILE, STUDY, TRIALS, V3_DATA, Page, trial, v3
 from steps import steps
 
 from results.figures import quality_against_cost, script_json
-from results.outcome import Outcome, StudyRecord, TrialRecord
+from results.importance import Importance
+from results.markup import asset
+from results.outcome import Outcome
 from results.pareto import front
-from results.report import report_html, write_report
-from search_spaces.cost import cost
+from results.report import Background, report_html, write_report
+from results.report_audit import AuditedBy
 from search_spaces.errors import RequestError
-from search_spaces.seeds import seed
-
-V3 = seed("inception-v3")
-V3_DATA = V3.as_data()
-SHORT = [stage | {"modules": stage["modules"][:1]} for stage in V3_DATA["stages"]]
-SMALL = V3_DATA | {"name": "small", "stages": SHORT, "aux": []}
-V3_COSTS = {key: value for key, value in cost(V3, 299).as_data().items() if value is not None}
-HOSTILE = (
-    """</script></title></style><script>window.hacked=1</script><img src=x onerror=alert(1)>"'&<!-- \u2028\ud800\x00"""
-)
-
-STUDY = StudyRecord(
-    name="digits",
-    created_at="2026-11-22T03:04:05.678+00:00",
-    search={"study": "digits", "sampler": {"name": "tpe", "random_seed": 7}},
-    search_digest="ab" * 32,
-    objectives={"error": "minimize", "macs": "minimize"},
-    state="complete",
-    versions={"torch": "2.13.0"},
-    data_digest="cd" * 32,
-)
-
-
-def _trial(number: int, error: float | None = None, share: float = 1.0, **fields: object) -> TrialRecord:
-    """A complete trial if it has an error; `share` of the costs of Inception-v3."""
-    costs = {"macs": int(share * V3_COSTS["macs"]), "params": int(share * V3_COSTS["params"])}
-    record = TrialRecord(
-        study="digits",
-        number=number,
-        digest=hashlib.sha256(str(number).encode()).hexdigest(),
-        origin="sampler",
-        architecture=SMALL,
-        costs=costs,
-        outcome=Outcome.BROKEN if error is None else Outcome.COMPLETE,
-        values={} if error is None else {"error": error, "macs": float(costs["macs"])},
-        started_at="2026-11-22T03:05:00.000+00:00",
-        finished_at="2026-11-22T03:06:00.000+00:00",
-        seconds=10.0,
-    )
-    return dataclasses.replace(record, **fields)
-
-
-def _v3(error: float | None = 0.04) -> TrialRecord:
-    return _trial(0, error, seed="inception-v3", origin="seed", architecture=V3_DATA)
-
-
-TRIALS = [
-    _v3(),
-    _trial(1, 0.035, 0.5),
-    _trial(2, 0.06, 0.25),
-    _trial(3, 0.05, 0.9),
-    _trial(4, outcome=Outcome.DIVERGED, reason="the loss was nan in epoch 2"),
-    _trial(5, outcome=Outcome.DIVERGED, reason="the loss was nan in epoch 2"),
-    _trial(6, traceback="Traceback (most recent call last):\n  ...\nKeyError: 'x'"),
-]
-
-
-class _Page(HTMLParser):
-    """The page as a browser reads it: elements with attributes, and the text inside each script, style and title."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.inside: dict[str, list[str]] = {}
-        self.words: list[str] = []
-        self._open = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._open = tag if tag in ("script", "style", "title") else ""
-        if self._open:
-            self.inside.setdefault(tag, []).append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._open:
-            self.inside[self._open][-1] += data
-        else:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def named(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
+from search_spaces.principles import Thresholds
 
 
 @pytest.fixture(scope="module")
-def page() -> _Page:
-    return _Page(report_html(STUDY, TRIALS, command="nas search examples/digits.yaml", resolution=299))
+def page() -> Page:
+    return Page(report_html(STUDY, TRIALS, Background(command="nas search examples/digits.yaml")))
 
 
-def _rows(page: _Page, text: str) -> list[str]:
+def _rows(page: Page, text: str) -> list[str]:
     return re.findall(r"<tr.*?</tr>", text, re.DOTALL)
 
 
-def test_heading_counts_outcomes_and_says_how_to_repeat_it(page: _Page) -> None:
+def test_heading_counts_outcomes_and_says_how_to_repeat_it(page: Page) -> None:
     assert "digits complete Started 2026-11-22 03:04 UTC; last trial ended 2026-11-22 03:06 UTC" in page.text
     assert "7 trials: 4 complete, 2 diverged, 1 broken." in page.text
     assert "the loss was nan in epoch 2 (trials 4, 5)" in page.text
@@ -124,7 +38,7 @@ def test_heading_counts_outcomes_and_says_how_to_repeat_it(page: _Page) -> None:
         assert fact in page.text
 
 
-def test_front_is_told_relative_to_inception_v3(page: _Page) -> None:
+def test_front_is_told_relative_to_inception_v3(page: Page) -> None:
     assert "trial 1 yes 3.50 % \u22120.50 points 2.86 G 0.50 x 11.9 M 0.50 x 10.0 s" in page.text
     assert "trial 2 yes 6.00 % +2.00 points 1.43 G 0.25 x" in page.text
     assert "inception-v3 (trial 0) no 4.00 % 5.71 G 1.00 x 23.8 M 1.00 x" in page.text
@@ -132,10 +46,13 @@ def test_front_is_told_relative_to_inception_v3(page: _Page) -> None:
     assert "MACs to match Inception-v3 0.50 x trial 1" in page.text
 
 
-def test_best_architecture_is_drawn_beside_inception_v3(page: _Page) -> None:
+def test_best_architecture_is_drawn_beside_inception_v3(page: Page) -> None:
     labels = [attributes["aria-label"] for attributes in page.named("svg")]
-    assert labels == ["Drawing of trial 1", "Drawing of Inception-v3"]
+    assert labels == ["Drawing of trial 1", "Drawing of Inception-v3", "Drawing of trial 2", "Drawing of Inception-v3"]
     assert "stage2.module2-3 x 2" in page.text
+    assert "Trial 1: best error on the front" in page.text
+    assert "Trial 2: fewest MACs" in page.text
+    assert "Left out: stage 3, module 2 of Inception-v3 (1x1 320 | 1x1 384 - (1x3 384, 3x1 384) | " in page.text
 
 
 def test_figure_is_what_plotly_accepts_and_shows_all_complete_trials() -> None:
@@ -146,7 +63,7 @@ def test_figure_is_what_plotly_accepts_and_shows_all_complete_trials() -> None:
     Figure(spec)  # raises for a property that plotly does not know
     traces = {(trace["meta"], trace["mode"]): trace for trace in spec["data"]}
     drawn = [x for (_, mode), trace in traces.items() if mode != "lines" for x in trace["x"]]
-    assert sorted(drawn) == sorted(trial.costs["macs"] for trial in TRIALS if trial.values)
+    assert sorted(drawn) == sorted(each.costs["macs"] for each in TRIALS if each.values)
     assert traces["front", "lines"]["y"] == [6.0, 3.5]
     assert traces["reference", "markers+text"]["text"] == ["inception-v3"]
     hover = traces["front", "markers"]["hovertext"][0]
@@ -155,7 +72,7 @@ def test_figure_is_what_plotly_accepts_and_shows_all_complete_trials() -> None:
 
 
 def test_front_of_three_objectives_is_joined_in_the_plane_that_is_drawn() -> None:
-    trials = [_trial(i, e, s) for i, (e, s) in enumerate([(0.03, 0.9), (0.05, 0.5), (0.06, 0.6)])]
+    trials = [trial(i, e, s) for i, (e, s) in enumerate([(0.03, 0.9), (0.05, 0.5), (0.06, 0.6)])]
     trials = [dataclasses.replace(t, values=t.values | {"latency_ms": 9.0 - t.number}) for t in trials]
     goals = {"error": "minimize", "macs": "minimize", "latency_ms": "minimize"}
     spec = quality_against_cost(trials, front(trials, goals))
@@ -165,18 +82,18 @@ def test_front_of_three_objectives_is_joined_in_the_plane_that_is_drawn() -> Non
 
 
 def test_front_of_a_maximized_objective() -> None:
-    trials = [_trial(i, None, s, outcome=Outcome.COMPLETE, values={"accuracy": a, "macs": s})
+    trials = [trial(i, None, s, outcome=Outcome.COMPLETE, values={"accuracy": a, "macs": s})
               for i, (a, s) in enumerate([(0.9, 0.5), (0.8, 0.4), (0.7, 0.6)])]  # fmt: skip
     study = dataclasses.replace(STUDY, objectives={"accuracy": "maximize", "macs": "minimize"})
     spec = quality_against_cost(trials, front(trials, study.objectives))
     assert next(trace for trace in spec["data"] if trace["mode"] == "lines")["y"] == [80.0, 90.0]
-    assert "Best accuracy 90.00 % trial 0" in _Page(report_html(study, trials)).text
+    assert "Best accuracy 90.00 % trial 0" in Page(report_html(study, trials)).text
 
 
 # ------------------------------------------------------------------------------------------------- safe, self-contained
 
 
-def test_page_asks_for_nothing_from_anywhere(page: _Page) -> None:
+def test_page_asks_for_nothing_from_anywhere(page: Page) -> None:
     loading = {"src", "srcset", "data", "action", "formaction", "poster", "background", "xlink:href", "ping"}
     for tag, attributes in page.elements:
         assert tag not in ("link", "iframe", "img", "object", "embed", "base", "form", "image", "use", "video", "audio")
@@ -187,28 +104,45 @@ def test_page_asks_for_nothing_from_anywhere(page: _Page) -> None:
         assert addresses == [] or (tag == "meta" and attributes.get("http-equiv"))
     for style in page.inside["style"]:
         assert not re.search(r"url\(|@import|https?:|//", style)
-    island, _plotly, own = page.inside["script"]
-    assert not re.search(r"https?:", island + own)
+    *islands, _plotly, charts, own = page.inside["script"]
+    assert not re.search(r"https?:", "".join([*islands, charts, own]))
     assert not re.search(r"\b(fetch|XMLHttpRequest|WebSocket|EventSource|sendBeacon|import)\b", own)
 
 
-def test_policy_forbids_the_network_and_names_exactly_the_scripts_on_the_page(page: _Page) -> None:
+def test_policy_forbids_the_network_and_names_exactly_the_scripts_on_the_page(page: Page) -> None:
     (policy,) = [m["content"] for m in page.named("meta") if m.get("http-equiv") == "Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
     assert "connect-src" not in rules
     assert rules["img-src"] == "data: blob:"
-    _island, *scripts = page.inside["script"]
+    scripts = page.inside["script"][-3:]
+    assert all(json.loads(island) for island in page.inside["script"][:-3])
     hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts]
     assert rules["script-src"].split() == hashes
     metas = [tag for tag, _ in page.elements]
     assert metas.index("meta") < metas.index("script")
 
 
-def test_plotly_is_embedded_once(page: _Page) -> None:
+def test_plotly_is_embedded_once(page: Page) -> None:
     sizes = sorted(len(script) for script in page.inside["script"])
-    assert len(sizes) == 3
     assert sizes[-1] > 1e6 > sizes[-2]
+    assert [s.get("id") for s in page.named("script")][:-3] == [
+        "figure-scatter", "figure-growth", "figure-distributions"]  # fmt: skip
+    charts = [attributes["data-figure"] for attributes in page.named("div") if attributes.get("data-figure")]
+    assert charts == ["scatter", "growth", "distributions"]
+
+
+def _hostile() -> Background:
+    importance = Importance(HOSTILE, "ped-anova", 30, {HOSTILE: 0.7, "depth": 0.3}), Importance(
+        "macs", "ped-anova", 3, missing=HOSTILE)  # fmt: skip
+    return Background(
+        command=HOSTILE,
+        search={HOSTILE: HOSTILE},
+        facts={HOSTILE: HOSTILE},
+        state=HOSTILE,
+        importances=importance,
+        audited_by=AuditedBy(Thresholds(), HOSTILE),
+    )
 
 
 def test_hostile_text_stays_text_everywhere() -> None:
@@ -219,25 +153,26 @@ def test_hostile_text_stays_text_everywhere() -> None:
         search={HOSTILE: [HOSTILE, {"a": HOSTILE}]},
         search_digest=HOSTILE,
         data_digest=HOSTILE,
-        versions={HOSTILE: HOSTILE},
+        versions={HOSTILE: HOSTILE, "hardware": HOSTILE},
         objectives={HOSTILE: "minimize", "macs": "minimize"},
     )
     values = {HOSTILE: 0.1, "macs": 1.0}
     trials = [
-        _trial(0, 0.1, seed=HOSTILE, digest=HOSTILE, values=values, architecture=V3_DATA | {"name": HOSTILE}),
-        _trial(1, 0.1, 0.5, digest=HOSTILE, values=values),
-        _trial(2, reason=HOSTILE, traceback=HOSTILE, started_at=HOSTILE, finished_at=HOSTILE),
-        _trial(3, 0.1, 2.0, seed=HOSTILE, values=values | {HOSTILE: 0.3}),
+        trial(0, 0.1, seed=HOSTILE, digest=HOSTILE, values=values, architecture=V3_DATA | {"name": HOSTILE}),
+        trial(1, 0.1, 0.5, digest=HOSTILE, values=values),
+        trial(2, reason=HOSTILE, traceback=HOSTILE, started_at=HOSTILE, finished_at=HOSTILE),
+        trial(3, 0.1, 2.0, seed=HOSTILE, values=values | {HOSTILE: 0.3}),
     ]
-    text = report_html(study, trials, command=HOSTILE, hardware={HOSTILE: HOSTILE})
-    found = _Page(text)
+    text = report_html(study, trials, _hostile())
+    found = Page(text)
     assert not found.named("img")
-    assert len(found.named("script")) == 3
+    assert len(found.named("script")) == 7  # four charts, three scripts
     assert found.inside["title"][0].startswith("</script></title></style><script>")
     assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
-    island = found.inside["script"][0]
-    assert "<" not in island
-    traces = json.loads(island)["data"]
+    islands = found.inside["script"][:-3]
+    assert "<" not in "".join(islands)
+    traces = [trace for island in islands for trace in json.loads(island)["data"]]
+    island = islands[0]
     labels = [label for trace in traces for label in (*trace.get("text", ()), *trace.get("hovertext", ()))]
     assert labels
     assert not any("<" in label.replace("<br>", "") for label in labels)  # plotly reads tags in labels
@@ -258,7 +193,7 @@ def test_json_cannot_end_its_script_element() -> None:
 
 
 def test_empty_study_says_what_is_missing_and_shows_the_rest() -> None:
-    found = _Page(report_html(STUDY, []))
+    found = Page(report_html(STUDY, []))
     for told in (
         "No trials yet.",
         "The study has no trials yet, so there is nothing to draw.",
@@ -271,14 +206,14 @@ def test_empty_study_says_what_is_missing_and_shows_the_rest() -> None:
 
 
 def test_study_of_failed_trials_says_how_they_ended() -> None:
-    found = _Page(report_html(STUDY, TRIALS[4:]))
+    found = Page(report_html(STUDY, TRIALS[4:]))
     assert "No trial is complete yet" in found.text
     assert "the loss was nan in epoch 2 (trials 4, 5)" in found.text
     assert len(found.named("svg")) == 1
 
 
 def test_one_trial() -> None:
-    found = _Page(report_html(STUDY, [_v3()]))
+    found = Page(report_html(STUDY, [v3()]))
     assert "1 trial: 1 complete." in found.text
     assert "The only complete trial has error 4.00 %" in found.text
     assert "The best architecture so far is Inception-v3 itself." in found.text
@@ -290,8 +225,8 @@ def test_one_trial() -> None:
 
 @pytest.mark.parametrize("value", [0.1, 0.0])
 def test_constant_objective(value: float) -> None:
-    trials = [_v3(value), _trial(1, value, 0.5), _trial(2, value, 0.7)]
-    found = _Page(report_html(STUDY, trials))
+    trials = [v3(value), trial(1, value, 0.5), trial(2, value, 0.7)]
+    found = Page(report_html(STUDY, trials))
     assert f"All complete trials have the same value, error {100 * value:.2f} %" in found.text
     low, high = json.loads(found.inside["script"][0])["layout"]["yaxis"]["range"]
     assert low < 100 * value < high
@@ -299,31 +234,32 @@ def test_constant_objective(value: float) -> None:
 
 
 def test_study_without_inception_v3_compares_costs_only() -> None:
-    found = _Page(report_html(STUDY, TRIALS[1:4], resolution=299))
+    found = Page(report_html(STUDY, TRIALS[1:4]))
     assert "Inception-v3 is not drawn: it has not been measured in this study." in found.text
     assert "trial 1 yes 3.50 % 2.86 G 0.50 x" in found.text
-    assert len(found.named("svg")) == 2
+    assert len(found.named("svg")) == 4
 
 
 def test_seed_that_failed_is_compared_by_costs_only() -> None:
-    found = _Page(report_html(STUDY, [_v3(None), *TRIALS[1:4]]))
+    found = Page(report_html(STUDY, [v3(None), *TRIALS[1:4]]))
     assert "Inception-v3 is not measured in this study" in found.text
-    assert "points" not in found.text
+    assert not re.search(r"\d points", found.text)
 
 
 def test_damaged_architecture_and_missing_costs_leave_the_rest() -> None:
-    trials = [_v3(), _trial(1, 0.03, 0.5, architecture={"format": "architecture/9"}), _trial(2, 0.02, costs={})]
+    trials = [v3(), trial(1, 0.03, 0.5, architecture={"format": "architecture/9"}), trial(2, 0.02, costs={})]
     study = dataclasses.replace(STUDY, objectives={"error": "minimize"})
-    found = _Page(report_html(study, trials))
+    found = Page(report_html(study, trials))
     assert "cannot be drawn" not in found.text
     assert "Not drawn, because no MACs are recorded: 1 complete trial." in found.text
-    found = _Page(report_html(study, trials[:2]))
+    found = Page(report_html(study, trials[:2]))
     assert "trial 1 cannot be drawn" in found.text
     assert [svg["aria-label"] for svg in found.named("svg")] == ["Drawing of Inception-v3"]
 
 
 def test_too_small_a_target_is_said_in_place_of_the_drawing() -> None:
-    found = _Page(report_html(STUDY, TRIALS, resolution=32))
+    small = dataclasses.replace(STUDY, search={"target": {"resolution": 32}})
+    found = Page(report_html(small, TRIALS))
     assert "trial 1 cannot be drawn" in found.text
     assert "the smallest side that works is" in found.text
     assert "trial 1 yes 3.50 %" in found.text
@@ -333,7 +269,7 @@ def test_too_small_a_target_is_said_in_place_of_the_drawing() -> None:
 
 
 def test_ten_thousand_trials_are_written_in_few_steps_and_bytes(tmp_path: Path) -> None:
-    trials = [_v3(), *(_trial(i, 0.03 + (i * 7919 % 10007) / 1e5, 0.2 + (i % 997) / 1000) for i in range(1, 10_000))]
+    trials = [v3(), *(trial(i, 0.03 + (i * 7919 % 10007) / 1e5, 0.2 + (i % 997) / 1000) for i in range(1, 10_000))]
     assert steps(lambda: write_report(STUDY, trials, tmp_path / "report.html")) < 400 * len(trials)
     assert (tmp_path / "report.html").stat().st_size < 8e6
 
@@ -360,3 +296,25 @@ def test_folder_is_made_and_one_that_cannot_be_is_a_sentence(tmp_path: Path) -> 
     assert (tmp_path / "new" / "report.html").is_file()
     with pytest.raises(RequestError, match=r"cannot be written to .*; name a folder that you may write to"):
         write_report(STUDY, [], tmp_path / "new" / "report.html" / "report.html")
+
+
+def test_the_control_arm_and_what_breaks_a_limit_have_marks_of_their_own() -> None:
+    trials = [
+        v3(),
+        trial(1, 0.02, 2.0, seed="googlenet", origin="seed", violations={"limit:macs": 1.0, "principle:balance": -1.0}),
+        trial(2, 0.06, 1.5, origin="random"),
+        trial(3, 0.07, 1.5),
+    ]
+    figure = quality_against_cost(trials, front(trials, STUDY.objectives))
+    assert figure is not None
+    drawn = {trace["meta"]: trace for trace in figure["data"] if trace["meta"] != "front"}
+    assert [drawn[name]["y"] for name in ("infeasible", "random", "trials", "reference")] == [[2], [6], [7], [4]]
+    assert "<br>breaks macs<br>" in drawn["infeasible"]["hovertext"][0]
+    assert drawn["random"]["marker"]["symbol"] != drawn["trials"]["marker"]["symbol"]
+    page = Page(report_html(STUDY, trials))
+    assert "because a limit is broken: 1 trial." in page.text
+    assert "rings are the control arm" in page.text
+    light, dark = asset("palette.css").split("prefers-color-scheme: dark")
+    for trace in drawn:
+        assert f"--{trace}:" in light
+        assert f"--{trace}:" in dark

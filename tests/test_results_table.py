@@ -9,7 +9,8 @@ from rich.console import Console
 
 from results.outcome import Outcome, StudyRecord, TrialRecord
 from results.pareto import front
-from results.table import front_plot, front_table, plain
+from results.plain_text import plain
+from results.table import front_plot, front_table
 
 OBJECTIVES = {"error": "minimize", "macs": "minimize"}
 

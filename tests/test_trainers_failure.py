@@ -187,6 +187,13 @@ def test_one_that_has_gone_without_a_word(tmp_path: Path, monkeypatch: pytest.Mo
 def test_errors_of_others_are_told_from_ones_own() -> None:
     with pytest.raises(Lost, match=r"gone without a word \(Connection closed\): look at its machine"), _others():
         raise RuntimeError("Connection closed\nmore")
+    timed_out = RuntimeError("[unbound_buffer.cc:78] Timed out waiting 4000ms for recv operation to complete")
+    for error in (timed_out, ValueError("Default process group has not been initialized")):
+        with pytest.raises(Lost, match="an exchange between the processes of the training failed") as caught, _others():
+            raise error
+        assert "gone" not in str(caught.value)  # nobody said so
+        assert str(error) in str(caught.value)
+        assert caught.value.__cause__ is error
     with pytest.raises(OutOfMemoryError), _others():
         raise OutOfMemoryError("CUDA out of memory")
     with pytest.raises(KeyError), _others():

@@ -30,13 +30,13 @@ Source = Annotated[DataSource, BeforeValidator(lambda value: {"source": value} i
 LEVELS = 6  # of what is written; nesting without an end would end the reader
 
 
-class Known(BaseModel):
-    """A part of what is known. Fields that a later release writes here besides are left alone; within ``on`` not."""
+class _Fields(BaseModel):
+    """What stands there, or a part of it. What a later release writes besides is left alone; within ``on`` not."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Trained(Known):
+class Trained(_Fields):
     """How weights were trained; None where that is not known.
 
     ``on``: the pictures, split by ``random_seed`` into parts with the digest ``data_digest``. ``mean`` and
@@ -62,7 +62,7 @@ class Trained(Known):
         return self
 
 
-class About(Known):
+class About(_Fields):
     """What is known of weights; None where that is not known.
 
     ``digest``: of the architecture, whose name is ``architecture``. ``resolution``: of the pictures that they were

@@ -15,7 +15,14 @@ T = TypeVar("T")
 
 
 class Lost(TrainingFailed):
-    """Another process of the training has gone."""
+    """This process and the others could not exchange what each has: another one has gone, as far as that can be told.
+
+    What made it go may be told elsewhere (trainers/one_end.py).
+    """
+
+
+# Of a broken connection, which gloo raises as a plain RuntimeError, as it does all else. See its tcp/pair.cc.
+_GONE = ("Connection closed", "Connection reset", "Broken pipe")
 
 
 @dataclass(frozen=True)
@@ -86,14 +93,15 @@ class World:
 
 @contextmanager
 def _others() -> Iterator[None]:
-    """Tell errors that come of the other processes, for which torch has several classes, from all others."""
+    """Raise errors of an exchange as Lost, but for a lack of memory; the sentence claims no more than torch says."""
     try:
         yield
     except (RuntimeError, ValueError) as error:  # ValueError: the group was closed meanwhile
         if is_out_of_memory(error):
             raise
         said = next(iter(str(error).strip().splitlines()), "")[:200]
-        raise Lost(
-            f"another process of the training has gone without a word ({said}): look at its machine; the same command "
-            "goes on from the last epoch"
-        ) from error
+        if any(words in said for words in _GONE):
+            what = f"another process of the training has gone without a word ({said}): look at its machine"
+        else:
+            what = f"an exchange between the processes of the training failed ({said}): look at the log of each of them"
+        raise Lost(f"{what}; the same command goes on from the last epoch") from error

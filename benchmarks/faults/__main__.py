@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from benchmarks.faults.processes import descendants, inheriting_orphans, kill
-from benchmarks.faults.rows import ROWS, Trial
+from benchmarks.faults.rows import ROWS, Attempt
 from benchmarks.faults.table import Row, Table
 from benchmarks.faults.toy import Bench
 from benchmarks.faults.warm import Warm
@@ -22,7 +22,7 @@ def tell(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
-def run(trials: Sequence[Trial], *, quick: bool, random_seed: int, output: Path | None, folder: Path) -> list[Row]:
+def run(attempts: Sequence[Attempt], *, quick: bool, random_seed: int, output: Path | None, folder: Path) -> list[Row]:
     """Try each, tell what came of it, and write the table after each; return the rows."""
     table = Table(random_seed, quick)
     before = descendants()
@@ -30,16 +30,16 @@ def run(trials: Sequence[Trial], *, quick: bool, random_seed: int, output: Path 
         with inheriting_orphans(), Warm(folder) as warm:
             bench = Bench(folder, warm, random_seed)
             bench.warm_up()
-            for trial in trials:
-                row, since = Row(trial.id, trial.fault, trial.what), time.monotonic()
-                tell(f"{trial.id}: {trial.what} ...")
+            for attempt in attempts:
+                row, since = Row(attempt.id, attempt.fault, attempt.what), time.monotonic()
+                tell(f"{attempt.id}: {attempt.what} ...")
                 try:
-                    trial.function(row, bench, trial.quick if quick else trial.whole)
+                    attempt.function(row, bench, attempt.quick if quick else attempt.whole)
                 except Exception as error:  # noqa: BLE001 - kept in the table, and the others are still tried
                     row.enter(1, [f"{type(error).__name__}: {error}"])
                 row.seconds = time.monotonic() - since
                 table.rows.append(row)
-                tell(f"{trial.id}: {row.sentence}")
+                tell(f"{attempt.id}: {row.sentence}")
                 for note in row.notes:
                     tell(f"  {note}")
                 if output is not None:
@@ -58,20 +58,20 @@ def main() -> None:
         prog="python -m benchmarks.faults",
         description="Try the faults that a search must survive, and write what came of them. Exit status 1 where one "
         "was not survived. The whole takes the better part of an hour on 2 cores.",
-        epilog="IDs: " + ", ".join(trial.id for trial in ROWS),
+        epilog="IDs: " + ", ".join(attempt.id for attempt in ROWS),
     )
     parser.add_argument("--only", action="append", default=[], metavar="ID", help="only this row; repeatable")
     parser.add_argument("--quick", action="store_true", help="each fault once or a few times")
     parser.add_argument("--random-seed", type=int, default=0, metavar="N")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="where the table is written")
     chosen = parser.parse_args()
-    if unknown := set(chosen.only) - {trial.id for trial in ROWS}:
+    if unknown := set(chosen.only) - {attempt.id for attempt in ROWS}:
         parser.error(f"there is no row {', '.join(sorted(unknown))}: {parser.epilog}")
-    trials = [trial for trial in ROWS if not chosen.only or trial.id in chosen.only]
+    attempts = [attempt for attempt in ROWS if not chosen.only or attempt.id in chosen.only]
     signal.signal(signal.SIGTERM, _stop)
     folder = Path(tempfile.mkdtemp(prefix="nas-f-"))  # short: the paths of Ray's sockets begin with it
     try:
-        rows = run(trials, quick=chosen.quick, random_seed=chosen.random_seed, output=chosen.output, folder=folder)
+        rows = run(attempts, quick=chosen.quick, random_seed=chosen.random_seed, output=chosen.output, folder=folder)
     except KeyboardInterrupt:
         tell("stopped")
         sys.exit(130)

@@ -52,7 +52,7 @@ def full(row: Row, bench: Bench, count: int) -> None:
     for number in range(count):
         with _small_disk(bench.folder / "disk", ROOMY) as disk:
             variant = "ray" if number % 3 == 2 else ("genetic", "rungs")[number % 3]
-            toy = bench.toy(variant, seed=number % 2, folder=disk)
+            toy = bench.toy(variant, random_seed=number % 2, folder=disk)
             judge = Judge(row, bench, toy, at_once=2 if variant == "ray" else 1)
             room = draw.choice((draw.uniform(60, 300), draw.uniform(300, 3000)))  # KiB: for the ledger, for checkpoints
             used = sum(path.stat().st_blocks for path in toy.folder.iterdir()) // 2
@@ -74,7 +74,7 @@ def read_only(row: Row, bench: Bench, count: int) -> None:
     draw = random.Random(bench.random_seed)
     for number in range(count):
         with _small_disk(bench.folder / "disk", ROOMY) as disk:
-            toy = bench.toy("genetic", seed=number % 2, folder=disk)
+            toy = bench.toy("genetic", random_seed=number % 2, folder=disk)
             judge = Judge(row, bench, toy, faults=1)  # the kill
             driver, wanted = toy.start(bench.warm), draw.randint(1, 12)
             while len(toy.lines()) < wanted and not driver.ends_within(0.02):
@@ -180,7 +180,7 @@ def odd_values(row: Row, bench: Bench, count: int) -> None:
         how = ODD[number % len(ODD)]
         everybody = bench.undisturbed("random", number % 2)[0]
         odd = [trial["number"] for trial in everybody if trial["outcome"] == "complete"][1]
-        toy = bench.toy("random", seed=number % 2)
+        toy = bench.toy("random", random_seed=number % 2)
         driver = toy.start(bench.warm, toy.plan(odd={"trial": odd, "how": how}))
         judge = Judge(row, bench, toy, at_once=0, faults=1)
         status = driver.wait()

@@ -18,7 +18,7 @@ def at_random(row: Row, bench: Bench, count: int) -> None:
     """Kill one driver after another of a search until it is complete, then begin another search."""
     draw, search = random.Random(bench.random_seed), 0
     while row.tried < count:
-        toy = bench.toy(VARIANTS[search % len(VARIANTS)], seed=search % 4)
+        toy = bench.toy(VARIANTS[search % len(VARIANTS)], random_seed=search % 4)
         _, whole = bench.undisturbed(toy.variant, search % 4)
         judge = Judge(row, bench, toy)
         while True:
@@ -40,7 +40,7 @@ def at_points(row: Row, bench: Bench, count: int) -> None:
     every = max(1, len(points) // count)
     for number in range(count):
         point, round_ = points[number * every % len(points)], number // len(points)
-        toy = bench.toy(VARIANTS[round_ % len(VARIANTS)], seed=round_ % 4)
+        toy = bench.toy(VARIANTS[round_ % len(VARIANTS)], random_seed=round_ % 4)
         for nth in (draw.randint(1, 4), 1):
             plan = toy.plan(kill={"at": point, "nth": nth, "once": str(toy.folder / "killed")})
             driver = toy.start(bench.warm, plan)
@@ -63,7 +63,7 @@ def at_system_calls(row: Row, bench: Bench, count: int) -> None:
     for number in range(count):
         call, nth = SYSTEM_CALLS[number % len(SYSTEM_CALLS)], 1 + draw.randrange(40)
         while True:
-            toy = bench.toy("genetic", seed=number % 4)
+            toy = bench.toy("genetic", random_seed=number % 4)
             driver = toy.start(bench.warm, held=True)
             inject = f"inject={call}:signal=KILL:when={nth}"
             tracer = subprocess.Popen(

@@ -118,3 +118,14 @@ class Driver:
     @property
     def output(self) -> str:
         return self.said.read_text(errors="replace")
+
+
+def until_stopped(pid: int) -> None:
+    """Wait until a process has stopped itself: a SIGCONT before that would be lost, and it would wait for ever."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        if state == "T":
+            return
+        time.sleep(0.005)
+    raise TimeoutError(f"process {pid} does not wait")

@@ -25,7 +25,7 @@ def driver(row: Row, bench: Bench, count: int) -> None:
     """Kill one driver after another, at random moments, while trials have children of their own."""
     draw, search = random.Random(bench.random_seed), 0
     while row.tried < count:
-        toy = bench.toy("ray", seed=search % 2)
+        toy = bench.toy("ray", random_seed=search % 2)
         judge = Judge(row, bench, toy, at_once=2)
         plan = toy.plan(children=2, slow=SLOW_SECONDS)
         while True:
@@ -45,7 +45,7 @@ def worker(row: Row, bench: Bench, count: int) -> None:
     """Kill workers in the middle of epochs; the same trial's no more often than a search bears."""
     draw, search = random.Random(bench.random_seed), 0
     while row.tried < count:
-        toy = bench.toy("ray, long" if count > 8 else "ray", seed=search % 2)
+        toy = bench.toy("ray, long" if count > 8 else "ray", random_seed=search % 2)
         judge = Judge(row, bench, toy)
         running, killed, seen = toy.start_cold(bench.warm, toy.plan(slow=SLOW_SECONDS)), Counter[int](), 0
         while row.tried + judge.faults < count and not running.ends_within(0.02):
@@ -54,10 +54,11 @@ def worker(row: Row, bench: Bench, count: int) -> None:
             last = new[-1] if new else {"what": "nothing"}
             if last["what"] == "begin" and killed[last["trial"]] < LOST_WORKERS and draw.random() < 0.7:
                 time.sleep(draw.uniform(0, 1.2 * SLOW_SECONDS))
+                since = len(toy.lines())
                 with suppress(ProcessLookupError):
                     os.kill(last["pid"], signal.SIGKILL)
                     killed[last["trial"]] += 1
-                    judge.struck()
+                    judge.struck(since=since)
         _ended(judge, running)
         search += 1
 
@@ -65,7 +66,7 @@ def worker(row: Row, bench: Bench, count: int) -> None:
 def worker_points(row: Row, bench: Bench, count: int) -> None:
     """Kill a worker at each named point of its own."""
     for number, point in enumerate(WORKER[:count] if count < len(WORKER) else WORKER):
-        toy = bench.toy("ray", seed=number % 2)
+        toy = bench.toy("ray", random_seed=number % 2)
         once = toy.folder / "killed"
         running = toy.start_cold(bench.warm, toy.plan(kill={"at": point, "nth": 1, "once": str(once)}))
         judge = Judge(row, bench, toy, faults=1)
@@ -100,10 +101,11 @@ def node(row: Row, bench: Bench, count: int) -> None:
             _wait_for_lines(running, toy, len(toy.lines()) + draw.randint(6, 10))
             if running.ends_within(draw.uniform(0, SLOW_SECONDS)):
                 break
+            since = len(toy.lines())
             cluster.stdin.write("kill\n")
             cluster.stdin.flush()
             cluster.stdout.readline()
-            judge.struck()
+            judge.struck(since=since)
         status = running.wait(240)
         cluster.communicate()
     _count_left(judge, before)
@@ -114,7 +116,7 @@ def hung(row: Row, bench: Bench, count: int) -> None:
     """Let a trial hang in native code, with the interpreter held and all signals blocked."""
     for number in range(count):
         executor = {"name": "ray_tune", "workers": 2, "trial_limit_s": LIMIT_SECONDS}
-        toy = bench.toy("ray", seed=number, executor=executor)
+        toy = bench.toy("ray", random_seed=number, executor=executor)
         others = bench.undisturbed("ray", number)[0]
         hangs = [trial["number"] for trial in others if trial["outcome"] == "complete"][1]
         running = toy.start_cold(bench.warm, toy.plan(hang={"trial": hangs}))

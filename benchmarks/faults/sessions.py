@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from benchmarks.faults.processes import Driver, left_over
 from benchmarks.faults.table import Row
@@ -26,11 +25,9 @@ def two_drivers(row: Row, bench: Bench, count: int) -> None:
     """Start two drivers of one study in the same moment: one searches, the other one is refused with its number."""
     draw = random.Random(bench.random_seed)
     for number in range(count):
-        toy = bench.toy("pair", seed=number % 4)
+        toy = bench.toy("pair", random_seed=number % 4)
         judge = Judge(row, bench, toy, at_once=0, faults=1)
         both = [toy.start(bench.warm, held=True) for _ in range(2)]
-        for driver in both:
-            _until_stopped(driver.pid)
         for driver in draw.sample(both, 2):
             driver.send(signal.SIGCONT)
             time.sleep(draw.choice((0.0, draw.uniform(0, 0.1))))
@@ -47,7 +44,7 @@ def sleeping(row: Row, bench: Bench, count: int) -> None:
     """Stop a driver (SIGSTOP) and start another one, which is refused; then the first wakes up and goes on."""
     draw = random.Random(bench.random_seed)
     for number in range(count):
-        toy = bench.toy("genetic", seed=number % 4)
+        toy = bench.toy("genetic", random_seed=number % 4)
         judge = Judge(row, bench, toy, at_once=0, faults=1)
         first, wanted = toy.start(bench.warm, toy.plan(slow=0.2)), draw.randint(1, 8)
         while len(toy.lines()) < wanted and not first.ends_within(0.01):
@@ -61,16 +58,6 @@ def sleeping(row: Row, bench: Bench, count: int) -> None:
             judge.wrong.append(f"a second driver: exit status {status}: {said.strip()[-200:]}")
         first.send(signal.SIGCONT)
         judge.ended(first, first.wait())
-
-
-def _until_stopped(pid: int) -> None:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-        if state == "T":
-            return
-        time.sleep(0.005)
-    raise TimeoutError(f"process {pid} does not wait")
 
 
 class _Terminal:
@@ -108,7 +95,7 @@ def asked_to_end(row: Row, bench: Bench, count: int) -> None:
     for number in range(count):
         how = ENDS[number % len(ENDS)]
         on_ray = number < len(ENDS) < count
-        toy = bench.toy("ray" if on_ray else "genetic", seed=number % 2)
+        toy = bench.toy("ray" if on_ray else "genetic", random_seed=number % 2)
         judge = Judge(row, bench, toy, at_once=(2 if on_ray else 1) if how == TWICE else 0)
         terminal = _Terminal()
         start = toy.start_cold if on_ray else toy.start

@@ -18,7 +18,8 @@ class Row:
     ``tried``: how often it struck; ``survived``: how often all was as it should be afterwards. ``trials_lost``: those
     whose record changed or went, and such as an undisturbed search of the same random seed has and this one has not,
     or has otherwise. ``trained_twice``: trials that were trained after their result had been written.
-    ``epochs_repeated``: begun more than once; ``epochs_allowed``: one for each that was under way when a fault struck.
+    ``epochs_repeated``: begun again; ``epochs_unaccounted``: of them those that were not under way when a fault struck,
+    or beyond as many as there can be at once (repeats.py).
     ``processes_left``: 5 s after a driver's death.
     """
 
@@ -30,7 +31,7 @@ class Row:
     trials_lost: int = 0
     trained_twice: int = 0
     epochs_repeated: int = 0
-    epochs_allowed: int = 0
+    epochs_unaccounted: int = 0
     processes_left: int = 0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -41,14 +42,13 @@ class Row:
         return (
             0 < self.tried == self.survived
             and self.trials_lost == self.trained_twice == self.processes_left == 0
-            and self.epochs_repeated <= self.epochs_allowed
+            and self.epochs_unaccounted == 0
         )
 
-    def enter(self, faults: int, wrong: list[str], allowed: int = 0) -> None:
+    def enter(self, faults: int, wrong: list[str]) -> None:
         """Enter some faults and what went wrong after them: all of them were survived, or none of them."""
         self.tried += faults
         self.survived += 0 if wrong else faults
-        self.epochs_allowed += allowed
         self.note(*wrong)
 
     def note(self, *notes: str) -> None:
@@ -63,8 +63,8 @@ class Row:
             return f"skipped: {self.skipped}"
         return (
             f"{self.survived} of {self.tried} survived, {self.trials_lost} trials lost, {self.trained_twice} trained "
-            f"twice, {self.epochs_repeated} epochs repeated (up to {self.epochs_allowed}), {self.processes_left} "
-            f"processes left, {self.seconds:.0f} s"
+            f"twice, {self.epochs_repeated} epochs repeated ({self.epochs_unaccounted} without a fault), "
+            f"{self.processes_left} processes left, {self.seconds:.0f} s"
         )
 
 

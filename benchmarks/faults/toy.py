@@ -8,7 +8,6 @@ import hashlib
 import json
 import shutil
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import yaml
 
 from benchmarks.faults.processes import Driver, left_over
+from benchmarks.faults.repeats import Strike, repeats, unaccounted
 from benchmarks.faults.table import Row
 from benchmarks.faults.warm import MODULES, Warm, start_cold
 from nas.runs import Runs
@@ -166,11 +166,13 @@ class Bench:
         self._count = 0
         self._undisturbed: dict[tuple[str, int], tuple[list[dict[str, Any]], float]] = {}
 
-    def toy(self, variant: str, seed: int = 0, folder: Path | None = None, **changes: Any) -> Toy:
-        """Return a new one; ``folder``: in which it lies, its log excepted."""
+    def toy(self, variant: str, random_seed: int = 0, folder: Path | None = None, **changes: Any) -> Toy:
+        """Return a new one; ``random_seed``: on from the bench's. ``folder``: in which it lies, its log excepted."""
         self._count += 1
         log = None if folder is None else self.folder / f"log-{self._count}"
-        return Toy((folder or self.folder) / f"toy-{self._count}", variant, self.random_seed + seed, changes, log)
+        return Toy(
+            (folder or self.folder) / f"toy-{self._count}", variant, self.random_seed + random_seed, changes, log
+        )
 
     def warm_up(self) -> None:
         """Let a driver say what it imports, so that all others have it already."""
@@ -179,9 +181,9 @@ class Bench:
         shutil.rmtree(toy.folder)
         self.warm.again()
 
-    def undisturbed(self, variant: str, seed: int = 0) -> tuple[list[dict[str, Any]], float]:
+    def undisturbed(self, variant: str, random_seed: int = 0) -> tuple[list[dict[str, Any]], float]:
         """What the same search finds when nothing happens to it, and how many seconds it takes."""
-        key = LIKE.get(variant, variant), seed
+        key = LIKE.get(variant, variant), random_seed
         if key not in self._undisturbed:
             toy, since = self.toy(*key), time.monotonic()
             driver = toy.start(self.warm)
@@ -197,7 +199,8 @@ class Bench:
 class Judge:
     """Follows one search through its faults, and enters into the row what became of it.
 
-    ``at_once``: how many epochs may be under way when a fault strikes.
+    ``at_once``: how many epochs may be under way when a fault strikes. ``faults``: how many struck; given are those of
+    which it is not told by ``struck``.
     """
 
     row: Row
@@ -207,17 +210,23 @@ class Judge:
     faults: int = 0
     wrong: list[str] = field(default_factory=list)
     _finished: dict[int, Any] = field(default_factory=dict)
+    _strikes: list[Strike] = field(default_factory=list)
 
     @cached_property
     def expected(self) -> list[dict[str, Any]]:
         return self.bench.undisturbed(self.toy.variant, self.toy.random_seed - self.bench.random_seed)[0]
 
-    def struck(self, driver: Driver | None = None) -> None:
-        """A fault has struck; ``driver``: that was killed, of whose processes none may be left."""
+    def struck(self, driver: Driver | None = None, since: int | None = None) -> None:
+        """A fault has struck; ``driver``: that was killed, of whose processes none may be left.
+
+        ``since``: lines that the log had before it, where more may have come meanwhile.
+        """
         self.faults += 1
+        before = len(self.toy.lines()) if since is None else since
         if driver is not None and (left := left_over(driver.before)):
             self.row.processes_left += len(left)
             self.wrong.append(f"left after 5 s: {', '.join(left)}")
+        self._strikes.append((before, len(self.toy.lines())))
         self.look()
 
     def resumed(self, where: str, killed: Driver | None = None) -> None:
@@ -257,21 +266,26 @@ class Judge:
         if litter := self.toy.litter():
             self.wrong.append(f"files left: {', '.join(litter[:3])}")
         self._epochs()
-        self.row.enter(self.faults, self.wrong, self.at_once * self.faults)
+        self.row.enter(self.faults, self.wrong)
 
     def _epochs(self) -> None:
-        """Count from the log what was trained again."""
-        begun: Counter[tuple[int, int, int]] = Counter()
+        """Enter from the log what was trained again."""
         results: set[int] = set()
         twice: set[int] = set()
-        for line in self.toy.lines():
-            if line["what"] == "begin":
-                begun[line["trial"], line["training"], line["epoch"]] += 1
-                if line["trial"] in results:
-                    twice.add(line["trial"])
+        lines = self.toy.lines()
+        for line in lines:
+            if line["what"] == "begin" and line["trial"] in results:
+                twice.add(line["trial"])
             elif line["what"] == "result":
                 results.add(line["trial"])
-        self.row.epochs_repeated += sum(count - 1 for count in begun.values())
+        repeated = repeats(lines)
+        anywhere = [(0, len(lines))] * (self.faults - len(self._strikes))
+        left = unaccounted(repeated, [*self._strikes, *anywhere], self.at_once)
+        self.row.epochs_repeated += len(repeated)
+        self.row.epochs_unaccounted += len(left)
         self.row.trained_twice += len(twice)
         if twice:
             self.wrong.append(f"trained again after their results: trials {sorted(twice)}")
+        if left:
+            epochs = (f"{lines[place]['epoch']} of trial {lines[place]['trial']}" for _, place in left)
+            self.wrong.append(f"epochs repeated without a fault: {', '.join(epochs)}")

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from benchmarks.faults import inside
-from benchmarks.faults.processes import Driver, descendants
+from benchmarks.faults.processes import Driver, descendants, until_stopped
 
 ROOT = Path(__file__).resolve().parents[2]
 TERMINAL = "TERMINAL_OF"  # a variable: the device of the terminal in which a driver is to run
@@ -76,7 +76,10 @@ class Warm:
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        return Driver(int(self.process.stdout.readline()), said, status, before)
+        driver = Driver(int(self.process.stdout.readline()), said, status, before)
+        if held:
+            until_stopped(driver.pid)
+        return driver
 
 
 def environment(folder: Path, plan: dict[str, Any]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from nas.candidate import Job, Report, Worker
+from nas.job import Job, Report, Worker
 
 
 class Work(Protocol):

@@ -1,7 +1,7 @@
 """Trials one after another in this process: for debugging and tests."""
 
-from nas.candidate import Worker
 from nas.executors.contract import Work
+from nas.job import Worker
 
 
 class InlineExecutor:

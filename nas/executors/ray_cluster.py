@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def connect(address: str | None, cpus: int) -> bool:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address:
         try:
-            ray.init(address=address, **quiet)
+            with _our_own(signal.SIGTERM):
+                ray.init(address=address, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise RequestError(
                 f"there is no Ray cluster to join at {address!r} ({str(error).strip().splitlines()[0]}): start one "
@@ -65,7 +67,7 @@ def connect(address: str | None, cpus: int) -> bool:
         return False
     before = children(os.getpid())
     # "local": without an address Ray would join whatever cluster happens to run on this machine.
-    with _held_back(signal.SIGHUP):
+    with _held_back(signal.SIGHUP), _our_own(signal.SIGTERM):
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     if (guard := watch_over(children(os.getpid()) - before)) is not None:
         _guards.append(guard)
@@ -84,6 +86,24 @@ def _held_back(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _our_own(number: signal.Signals) -> Iterator[None]:
+    """Put our handler back after the block, in which Ray sets one that ends the process wherever it stands.
+
+    A signal in between, of which Ray's handler makes a SystemExit, ends the block as Ctrl-C would.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Ray sets none there
+        yield
+        return
+    before = signal.getsignal(number)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(number, before)
 
 
 def end() -> None:

@@ -25,10 +25,11 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from nas.candidate import Job, Report, Worker, predicted_bytes
+from nas.candidate import predicted_bytes
 from nas.config import ExecutorConfig
 from nas.executors.contract import Work
 from nas.executors.gpu_shares import SHARES, larger, share_for
+from nas.job import Job, Report, Worker
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
 from trainers.cpus import usable_cpus

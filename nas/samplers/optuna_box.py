@@ -21,7 +21,7 @@ from search_spaces.genes import Gene, Genes
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are to authors of studies, and there are none
 
-_LONG_AGO = datetime(2000, 1, 1)  # trials must bear a time; no sampler looks at it
+LONG_AGO = datetime(2000, 1, 1)  # trials must bear a time; no sampler looks at it
 
 
 class Told(InMemoryStorage):
@@ -75,7 +75,7 @@ class Box:
             trial_id=-1,
             state=TrialState.RUNNING,
             value=None,
-            datetime_start=_LONG_AGO,
+            datetime_start=LONG_AGO,
             datetime_complete=None,
             params={},
             distributions={},
@@ -94,8 +94,8 @@ class Box:
             state=TrialState.COMPLETE,
             value=None,
             values=values,
-            datetime_start=_LONG_AGO,
-            datetime_complete=_LONG_AGO,
+            datetime_start=LONG_AGO,
+            datetime_complete=LONG_AGO,
             params=dict(found.genes),
             distributions=self.distributions,
             user_attrs={},

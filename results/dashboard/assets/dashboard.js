@@ -1,0 +1,262 @@
+// What happens in the browser alone: colours, the selected point, the lasso, the keyboard, the address, saved pictures.
+"use strict";
+(() => {
+  const unchanged = () => window.dash_clientside.no_update; // Dash's own, which is loaded after this
+  const props = (id, values) => window.dash_clientside.set_props(id, values);
+  const byId = (id) => document.getElementById(id);
+  const plot = (id) => byId(id)?.querySelector(".js-plotly-plot");
+  const memory = { scene: null, lasso: null, zoomed: false };
+
+  // --------------------------------------------------------------------------------------------------------- numbers
+
+  function amount(value, unit = "") {
+    if (value === null || value === undefined || Number.isNaN(value)) return "";
+    const size = Math.abs(value);
+    const [scale, prefix] = unit.trim() === "ms" ? [1, ""] : size >= 999.5e6 ? [1e9, " G"] : size >= 999.5e3 ? [1e6, " M"] : size >= 999.5 ? [1e3, " k"] : [1, ""];
+    return `${Number((value / scale).toPrecision(3))}${prefix}${unit}`;
+  }
+  const percent = (value) => (value === null || value === undefined ? "" : `${value.toFixed(2)} %`);
+  const seconds = (value) => (value === null || value === undefined ? "" : value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString("en"));
+
+  // dash_ag_grid and the sliders find functions by name here; nothing is compiled from text of the study
+  window.dashAgGridFunctions = Object.assign(window.dashAgGridFunctions ?? {}, {
+    amount,
+    percent,
+    seconds,
+    lassoPresent: () => memory.lasso !== null,
+    lassoed: (params) => memory.lasso === null || memory.lasso.has(params.data.number),
+    missingLast: (first, second, rowOne, rowTwo, isDescending) => {
+      if (first === null || second === null) return (first === second ? 0 : first === null ? 1 : -1) * (isDescending ? -1 : 1);
+      return first - second;
+    },
+    gridTheme: (theme) =>
+      theme.withParams({
+        backgroundColor: "var(--paper)",
+        foregroundColor: "var(--ink)",
+        headerBackgroundColor: "var(--card)",
+        headerTextColor: "var(--ink)",
+        borderColor: "var(--rule)",
+        accentColor: "var(--link)",
+        fontFamily: "inherit",
+        fontSize: 14,
+        spacing: 5,
+      }),
+  });
+  window.dccFunctions = Object.assign(window.dccFunctions ?? {}, {
+    percent: (value) => percent(value),
+    amount: (value) => amount(value),
+  });
+
+  // ---------------------------------------------------------------------------------------------------------- charts
+
+  const decoded = new WeakMap();
+  function numbers(packed) {
+    if (Array.isArray(packed)) return packed;
+    if (!packed?.bdata) return [];
+    if (!decoded.has(packed)) {
+      const bytes = Uint8Array.from(atob(packed.bdata), (letter) => letter.charCodeAt(0));
+      const kind = { f8: Float64Array, i4: Int32Array }[packed.dtype];
+      decoded.set(packed, new kind(bytes.buffer));
+    }
+    return decoded.get(packed);
+  }
+
+  const hasWebgl = (() => {
+    try {
+      const context = document.createElement("canvas").getContext("webgl");
+      context?.getExtension("WEBGL_lose_context")?.loseContext(); // browsers keep few of them
+      return Boolean(context);
+    } catch {
+      return false;
+    }
+  })();
+
+  function find(scene, number) {
+    for (const trace of scene.data) {
+      if (!trace.customdata) continue;
+      const place = numbers(trace.customdata).indexOf(number);
+      if (place >= 0) return { trace, place };
+    }
+    return null;
+  }
+
+  function ring(scene, number) {
+    const found = find(scene, number);
+    if (!found) return [];
+    const at = Object.fromEntries(["x", "y", "z"].filter((axis) => axis in found.trace).map((axis) => [axis, [numbers(found.trace[axis])[found.place]]]));
+    const marker = { symbol: "circle-open", size: found.trace.type === "scatter3d" ? 14 : 22, line: { width: 3 } };
+    const type = found.trace.type === "scatter3d" ? "scatter3d" : "scatter";
+    return [{ type, mode: "markers", ...at, marker, meta: "selected", name: `selected: trial ${number}`, hoverinfo: "skip" }];
+  }
+
+  // Plotly's own type for 3D has fewer symbols.
+  const SIMPLE = { star: "diamond", "x-thin": "x" };
+  function adapted(plain) {
+    // Dash's charts tell of a clicked point what stands in a list; of a packed one they tell nothing
+    const trace = plain.customdata ? { ...plain, customdata: Array.from(numbers(plain.customdata)) } : plain;
+    if (trace.type === "scatter3d") {
+      const symbol = SIMPLE[trace.marker?.symbol] ?? trace.marker?.symbol;
+      return { ...trace, marker: { ...trace.marker, symbol, size: Math.max(3, (trace.marker?.size ?? 6) / 2) } };
+    }
+    return trace.type === "scattergl" && !hasWebgl ? { ...trace, type: "scatter" } : trace;
+  }
+
+  function zoomOf(asked) {
+    const range = (text) => text?.split("~").map(Number);
+    const [x, y] = [range(asked?.xr), range(asked?.yr)];
+    return [x, y].map((each) => (each?.length === 2 && each.every(Number.isFinite) ? each : null));
+  }
+
+  // Dash's charts write what the reader does into the figure that they were given: it is carried over to the next one.
+  function keep(layout) {
+    const live = plot("chart")?.layout;
+    if (!live || live.uirevision !== layout.uirevision) return;
+    for (const name of ["xaxis", "yaxis"]) {
+      if (layout[name] && live[name]?.autorange === false) layout[name].range = [...live[name].range];
+    }
+    if (layout.scene && live.scene?.camera) layout.scene.camera = live.scene.camera;
+    for (const name of ["dragmode", "selections"]) if (live[name]) layout[name] = live[name];
+  }
+
+  function paint(scene, selected, theme, asked) {
+    if (!scene) return unchanged();
+    byId("no-webgl").hidden = hasWebgl;
+    memory.scene = scene;
+    const whole = { data: [...scene.data.map(adapted), ...ring(scene, selected)], layout: scene.layout };
+    const [data, layout] = window.nasCharts.coloured(whole, byId("chart"));
+    keep(layout);
+    if (!memory.zoomed && asked?.study === scene.view && layout.xaxis) {
+      const [x, y] = zoomOf(asked); // once: from then on plotly keeps what the reader does
+      if (x) layout.xaxis.range = x;
+      if (y) layout.yaxis.range = y;
+    }
+    memory.zoomed = memory.zoomed || (asked?.study ?? scene.view) !== scene.view;
+    const figure = { data, layout };
+    if (!memory.drawn) {
+      memory.drawn = true;
+      return chart(figure, "chart");
+    }
+    props("chart", { figure });
+    return unchanged();
+  }
+
+  // Charts are made when there is something to show: an empty one first would cost the time of another.
+  function chart(figure, id) {
+    return { namespace: "dash_core_components", type: "Graph", props: { ...(id ? { id } : {}), figure, config: window.nasCharts.config } };
+  }
+
+  function drawn(figure, theme) {
+    if (!figure) return null;
+    const [data, layout] = window.nasCharts.coloured(figure, null);
+    return chart({ data, layout });
+  }
+
+  // ------------------------------------------------------------------------------------------------------- selection
+
+  const moved = (data) => (data ? { ...data } : unchanged());
+  const whole = (number) => (Number.isInteger(number) ? number : unchanged());
+  const clicked = (data) => whole(data?.points?.[0]?.customdata);
+  const chosen = (rows) => whole(rows?.[0]?.number);
+
+  function filter(numbers) {
+    memory.lasso = numbers.length ? new Set(numbers) : null;
+    window.dash_ag_grid?.getApiAsync("grid").then((api) => api.onFilterChanged());
+    return [memory.lasso === null, memory.lasso ? `The table shows the ${memory.lasso.size} trials within the lasso.` : ""];
+  }
+
+  const lasso = (selection) => filter((selection?.points ?? []).map((point) => point.customdata).filter(Number.isInteger));
+
+  function cleared() {
+    const live = plot("chart");
+    window.Plotly.restyle(live, { selectedpoints: [null] }).then(() => window.Plotly.relayout(live, { selections: [] }));
+    return filter([]);
+  }
+
+  // Rows come by fields: what stands in each of them for all trials.
+  function together({ fields, data, texts }) {
+    return (data[0] ?? []).map((_, place) => {
+      const row = Object.fromEntries(fields.map((field, at) => [field, texts[field] ? texts[field][data[at][place]] : data[at][place]]));
+      return { id: String(row.number), ...row };
+    });
+  }
+
+  function fill(told) {
+    window.dash_ag_grid.getApiAsync("grid").then((api) => {
+      const [known, fresh] = [[], []];
+      for (const row of together(told)) (api.getRowNode(row.id) ? known : fresh).push(row);
+      api.applyTransaction({ update: known, add: fresh });
+    });
+    return unchanged();
+  }
+
+  function pin(clicks, selected, options) {
+    if (!clicks || selected === null) return [unchanged(), unchanged()];
+    const value = String(selected);
+    const there = (options ?? []).some((option) => option.value === value);
+    return [value, there ? unchanged() : [{ label: `trial ${selected}`, value }, ...(options ?? [])]];
+  }
+
+  const show = (tab, selected) => [tab !== "trials", tab === "trials", selected === null || selected === undefined];
+
+  // ------------------------------------------------------------------------------------------------------ the address
+
+  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, ids, high, low, asked) {
+    if (!study || !x) return unchanged();
+    const query = new URLSearchParams({ study, x, y });
+    if (z) query.set("z", z);
+    if (rung !== null && rung !== -1) query.set("rung", rung);
+    if (shown && shown.length < 4) query.set("shown", shown.join(","));
+    ids.forEach((id, place) => {
+      const value = limits[place];
+      if (value !== null && value !== high[place] && value !== low[place]) query.set(`limit.${id.limit}`, value);
+    });
+    if (selected !== null && selected !== undefined) query.set("trial", selected);
+    if (beside) query.set("beside", beside);
+    if (tab && tab !== "trials") query.set("tab", tab);
+    const layout = plot("chart")?._fullLayout;
+    if (moved && !moved.autosize) memory.zoomed = true;
+    if (memory.zoomed && layout?.xaxis && !layout.xaxis.autorange) {
+      query.set("xr", layout.xaxis.range.map((value) => Number(value.toPrecision(6))).join("~"));
+      query.set("yr", layout.yaxis.range.map((value) => Number(value.toPrecision(6))).join("~"));
+    } else if (!memory.zoomed && asked?.study === study && asked.xr && asked.yr) {
+      query.set("xr", asked.xr);
+      query.set("yr", asked.yr);
+    }
+    const text = `?${query}`;
+    window.history.replaceState(null, "", text);
+    document.title = `${study} - inception-nas`;
+    return text;
+  }
+
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    nas: { paint, drawn, clicked, chosen, moved, lasso, cleared, fill, pin, show, address },
+  });
+
+  // -------------------------------------------------------------------------------------- the keyboard, pictures, theme
+
+  document.addEventListener("keydown", (event) => {
+    if (event.target?.id !== "chart-frame" || !memory.scene?.front.length) return;
+    const front = memory.scene.front;
+    const at = front.indexOf(memory.walked ?? -1);
+    const next = { ArrowRight: at + 1, ArrowLeft: at < 0 ? 0 : at - 1, Home: 0, End: front.length - 1 }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    memory.walked = front[Math.max(0, Math.min(front.length - 1, next))];
+    props("selected", { data: memory.walked });
+  });
+
+  document.addEventListener("click", (event) => {
+    const kind = { "save-png": "png", "save-svg": "svg" }[event.target?.id];
+    const chart = kind && plot("chart");
+    if (!chart) return;
+    // points of WebGL would be a picture within an SVG: drawn anew they are shapes
+    const data = chart.data.map((trace) => (trace.type === "scattergl" ? { ...trace, type: "scatter" } : trace));
+    const ranges = ["xaxis", "yaxis"].filter((name) => chart._fullLayout[name]).map((name) => [name, { ...chart.layout[name], range: chart._fullLayout[name].range }]);
+    const paper = window.nasCharts.colour("paper");
+    const layout = { ...chart.layout, ...Object.fromEntries(ranges), paper_bgcolor: paper, plot_bgcolor: paper };
+    window.Plotly.downloadImage({ data, layout }, { format: kind, width: 1200, height: 800, scale: kind === "png" ? 2 : 1, filename: "front" });
+  });
+
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", () => props("theme", { data: dark.matches ? "dark" : "light" }));
+})();

@@ -1,0 +1,179 @@
+"""What the page asks of the server: each callback reads, and answers nothing where nothing has changed.
+
+What needs no data of the ledger (colours, selection, the address) happens in the browser: ``assets/dashboard.js``.
+"""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import numpy as np
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
+from dash.exceptions import PreventUpdate
+
+from results.dashboard.controls import OFFERED, has_values, offers, register_controls
+from results.dashboard.layout import grid
+from results.dashboard.rows import columns, rows
+from results.dashboard.selected import register_selected
+from results.dashboard.tabs import Tabs
+from results.dashboard.watch import Snapshot, Watch
+from results.outcome import LedgerError, Outcome
+
+
+def register(app: Dash, watch: Watch, tabs: Tabs, only: str | None) -> None:
+    """Connect the page to what is watched. ``only``: the one study that is offered, if not all of the ledger."""
+    _register_study(app, watch, only)
+    register_controls(app, watch)
+    register_selected(app, watch)
+    _register_tabs(app, watch, tabs)
+    _register_browser(app)
+
+
+# ------------------------------------------------------------------------------------------------------------ the study
+
+
+def _register_study(app: Dash, watch: Watch, only: str | None) -> None:
+    study = {
+        "asked": Output("asked", "data"),
+        "options": Output("study", "options"),
+        "study": Output("study", "value"),
+        "revision": Output("revision", "data"),
+        "standing": Output("standing", "children"),
+    }
+
+    @app.callback(
+        output=study | OFFERED,
+        inputs={
+            "search": Input("place", "search"),
+            "tick": Input("tick", "n_intervals"),
+            "study": Input("study", "value"),
+        },
+        state={
+            "asked": State("asked", "data"),
+            "options": State("study", "options"),
+            "at": State("revision", "data"),
+            "standing": State("standing", "children"),
+            "offered": State("offered", "data"),
+        },
+    )
+    def look(
+        search: str | None,
+        tick: int | None,
+        study: str | None,
+        asked: dict[str, str] | None,
+        options: list[str] | None,
+        at: dict[str, Any] | None,
+        standing: str | None,
+        offered: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        """Open the page, another study, or look whether the one that is open has changed."""
+        told: dict[str, Any] = {}
+        if asked is None:
+            asked = {key: found[-1] for key, found in parse_qs((search or "").removeprefix("?")).items()}
+            told["asked"] = asked
+        try:
+            names = [only] if only is not None else watch.studies()
+            told |= {"options": names} if names != options else {}
+            if study not in names:
+                told["study"] = study = asked["study"] if asked.get("study") in names else next(iter(names), None)
+            if study is None:
+                said = "There is no study in this ledger yet: 'nas search' makes one."
+            else:
+                snapshot = watch.look(study)
+                said = _standing(snapshot)
+                now = {"study": study, "revision": snapshot.revision}
+                told |= {"revision": now} if now != at else {}
+                if offered is None or offered["study"] != study:
+                    told |= offers(snapshot, asked if offered is None and asked.get("study", study) == study else {})
+                elif not offered["drawn"] and has_values(snapshot):
+                    told |= offers(snapshot, asked)
+        except LedgerError as error:
+            said = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        told |= {"standing": said} if said != standing else {}
+        if not told:
+            raise PreventUpdate
+        return {name: told.get(name, no_update) for name in study_outputs}
+
+    study_outputs = tuple(study | OFFERED)
+
+
+def _standing(snapshot: Snapshot) -> str:
+    counts = dict.fromkeys(Outcome, 0)
+    for trial in snapshot.trials:
+        counts[trial.outcome] += 1
+    told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
+    state = f"running ({snapshot.driver})" if snapshot.driver else snapshot.record.state
+    if snapshot.driver is None and state == "running":
+        state = "interrupted"
+    trials = f"{len(snapshot.trials):,} trial{'' if len(snapshot.trials) == 1 else 's'}"
+    return f"{state}: {trials}" + (f" ({told})" if told else "")
+
+
+# ------------------------------------------------------------------------------------------------------------- the tabs
+
+
+def _register_tabs(app: Dash, watch: Watch, tabs: Tabs) -> None:
+    @app.callback(
+        Output("rows", "data"),
+        Output("rows-at", "data"),
+        Output("grid-place", "children"),
+        Input("scene", "data"),  # the chart comes first
+        State("revision", "data"),
+        State("rows-at", "data"),
+        prevent_initial_call=True,
+    )
+    def fill(scene: object, at: dict[str, Any], known: dict[str, Any] | None) -> tuple[Any, ...]:
+        snapshot = watch.look(at["study"])
+        since = known["revision"] if known and known["study"] == at["study"] else 0
+        if since == snapshot.revision:
+            raise PreventUpdate
+        names = list(snapshot.quantities)
+        fresh = [snapshot.trials[int(place)] for place in np.flatnonzero(snapshot.changed > since)]
+        now = {"study": at["study"], "revision": snapshot.revision}
+        return rows(fresh, names), now, no_update if since else grid(columns(names))
+
+    @app.callback(
+        Output("figure", "data"),
+        Output("figure-told", "children"),
+        Output("figure-table", "children"),
+        Input("tab", "value"),
+        Input("revision", "data"),
+        Input("y", "value"),
+        running=[(Output("busy", "hidden"), False, True)],
+        prevent_initial_call=True,
+    )
+    def picture(tab: str, at: dict[str, Any] | None, quantity: str | None) -> tuple[Any, ...]:
+        found = tabs.of(tab, watch.look(at["study"]), quantity or "") if at is not None else None
+        if found is None:
+            raise PreventUpdate
+        return found.figure, found.sentence, found.table
+
+
+# ---------------------------------------------------------------------------------------------------------- the browser
+
+
+def _register_browser(app: Dash) -> None:
+    def here(function: str, *what: Any, **options: Any) -> None:
+        connect: Any = app.clientside_callback  # without types in Dash
+        connect(ClientsideFunction("nas", function), *what, **options)
+
+    later: dict[str, Any] = {"prevent_initial_call": True}
+    theme, selected, asked = Input("theme", "data"), Input("selected", "data"), State("asked", "data")
+    limits = [State({"limit": ALL}, part) for part in ("id", "max", "min")]
+    here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, theme, asked)
+    here("drawn", Output("curve-frame", "children"), Input("curve-data", "data"), theme)
+    here("drawn", Output("statistic-frame", "children"), Input("figure", "data"), theme)
+    chosen = Output("selected", "data", allow_duplicate=True)
+    here("clicked", chosen, Input("chart", "clickData"), **later)
+    here("chosen", chosen, Input("grid", "selectedRows"), **later)
+    filtered = [Output(*part, allow_duplicate=True) for part in (("clear", "hidden"), ("rows-told", "children"))]
+    here("lasso", *filtered, Input("chart", "selectedData"), **later)
+    here("cleared", *filtered, Input("clear", "n_clicks"), **later)
+    here("fill", Output("rows-told", "title"), Input("rows", "data"), **later)
+    pinned = [Output("beside", part, allow_duplicate=True) for part in ("value", "options")]
+    here("pin", *pinned, Input("pin", "n_clicks"), State("selected", "data"), State("beside", "options"), **later)
+    hidden = [Output(part, "hidden") for part in ("tab-trials", "tab-figure", "pin")]
+    here("show", *hidden, Input("tab", "value"), selected)
+    controls = [Input(name, "value") for name in ("study", "x", "y", "z", "rung", "shown", "beside", "tab")]
+    seen = Input({"limit": ALL}, "value"), selected, Input("moved", "data")
+    here("moved", Output("moved", "data"), Input("chart", "relayoutData"), **later)
+    here("address", Output("link", "href"), *controls, *seen, *limits, asked)

@@ -1,0 +1,225 @@
+"""One trial beside another or a published network: values, costs, genes, curve, drawing and audit."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode
+
+from dash import html
+from dash.development.base_component import Component
+
+from results.blocks import quantity
+from results.dashboard.parts import missing, scroll, table
+from results.difference import Difference, compare
+from results.figures import shown, spoken
+from results.outcome import StudyRecord, TrialRecord
+from results.view import Target, duration, moment
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_data
+from search_spaces.cost import cost
+from search_spaces.errors import RequestError, ResolutionError
+from search_spaces.graph import Graph
+from search_spaces.principles import audit
+from search_spaces.seeds import seed, seed_names
+
+SEED = "seed:"  # before the name of a published network, where a trial's number may stand as well
+Content = str | Component | list[Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is shown, or compared with: a trial of the study, or a published network as it is (``trial`` None)."""
+
+    title: str
+    architecture: Callable[[], Architecture]
+    costs: Mapping[str, int]
+    trial: TrialRecord | None = None
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """Final values, or what was measured last; none of a network that was not trained here."""
+        if self.trial is None:
+            return {}
+        return self.trial.values or (self.trial.measurements[-1].values if self.trial.measurements else {})
+
+
+def of_trial(trial: TrialRecord) -> Subject:
+    """Return a trial."""
+    title = f"trial {trial.number}" + (f", {trial.seed}" if trial.seed else "")
+    return Subject(title, lambda: from_data(trial.architecture), trial.costs, trial)
+
+
+def of_seed(name: str, target: Target) -> Subject:
+    """Return a published network, with its costs in the study's target; RequestError for an unknown name."""
+    if name not in seed_names():
+        raise RequestError(f"there is no seed {name!r}: there are {', '.join(seed_names())}")
+    return Subject(name, lambda: seed(name), _seed_costs(name, target))
+
+
+@lru_cache(maxsize=64)
+def _seed_costs(name: str, target: Target) -> Mapping[str, int]:
+    try:
+        counted = cost(seed(name), target.resolution, classes=target.classes, channels=target.channels)
+    except RequestError:  # the target's pictures are none that it can read
+        return {}
+    return {key: value for key, value in counted.as_data().items() if value is not None}
+
+
+def panel(record: StudyRecord, subject: Subject, beside: Subject | None) -> list[Component]:
+    """What is told of a trial, from the figures to the picture; what cannot be told is said, and the rest shown."""
+    trial, target = subject.trial, Target.of(record.search)
+    assert trial is not None
+    parts: list[Component] = [
+        html.P(_standing(trial)),
+        _figures(record, subject, beside),
+        _links(record, trial, beside),
+    ]
+    parts.append(_picture(record, subject, beside))
+    parts += [html.H3("The four principles"), _audit(subject, target)]
+    parts += [html.H3("Genes"), _genes(trial, beside)]
+    if trial.traceback:
+        trace = html.Pre(trial.traceback[-4000:], tabIndex=0)
+        parts.append(html.Details([html.Summary("Traceback"), trace]))
+    return parts
+
+
+def _standing(trial: TrialRecord) -> str:
+    told = f"{trial.outcome.capitalize()}: {trial.outcome.sentence}"
+    if trial.reason:
+        told += f" Reason: {trial.reason[:400]}."
+    if trial.reused:
+        told += f" Its results are those of {trial.reused}."
+    if trial.seconds is not None:
+        told += f" Trained for {duration(trial.seconds)}, started {moment(trial.started_at)}."
+    return told
+
+
+def _figures(record: StudyRecord, subject: Subject, beside: Subject | None) -> Component:
+    names = [*record.objectives, *(name for name in ("macs", "params") if name not in record.objectives)]
+    heads = ["", "this", *([beside.title, "difference"] if beside else [])]
+    rows: list[list[Content]] = []
+    for name in names:
+        own = _value(subject, name)
+        row: list[Content] = [spoken(name), "not measured" if own is None else shown(name, own)]
+        if beside:
+            other = _value(beside, name)
+            row += ["not measured" if other is None else shown(name, other), _apart(name, own, other)]
+        rows.append(row)
+    for name, size in (subject.trial.violations if subject.trial else {}).items():
+        if size > 0:
+            rows.append([f"breaks {name}", f"by {size:.3g}", *(["", ""] if beside else [])])
+    return scroll("Values and costs", table(heads, rows))
+
+
+def _value(subject: Subject, name: str) -> float | None:
+    value = subject.values.get(name)
+    return subject.costs.get(name) if value is None else value
+
+
+def _apart(name: str, own: float | None, other: float | None) -> str:
+    if own is None or other is None:
+        return ""
+    if name in ("macs", "params") and other:
+        return f"{own / other:.2f} x"
+    sign = "+" if own >= other else "\N{MINUS SIGN}"
+    text = shown(name, abs(own - other))
+    return sign + (text.replace(" %", " points") if text.endswith(" %") else text)
+
+
+def address(kind: str, record: StudyRecord, trial: TrialRecord, **more: str) -> str:
+    """Where a file of a trial is fetched."""
+    return f"/files/trial.{kind}?" + urlencode({"study": record.name, "number": trial.number, **more})
+
+
+def _links(record: StudyRecord, trial: TrialRecord, beside: Subject | None) -> Component:
+    kinds = (("yaml", "YAML"), ("py", "PyTorch source"), ("svg", "drawing (SVG)"))
+    links = [html.A(label, href=address(kind, record, trial), download="") for kind, label in kinds]
+    return html.P(["Download: ", *(part for link in links for part in (link, " "))], className="links")
+
+
+def _picture(record: StudyRecord, subject: Subject, beside: Subject | None) -> Component:
+    assert subject.trial is not None
+    target, told = Target.of(record.search), list[Component]()
+    try:
+        graph = with_heads(subject.architecture(), target)
+    except (RequestError, KeyError, TypeError) as error:
+        return missing(f"The architecture cannot be drawn: {error}.")
+    if beside is not None:
+        try:
+            told = [_differences(compare(graph, with_heads(beside.architecture(), target)), beside)]
+        except (RequestError, KeyError, TypeError) as error:
+            told, beside = [missing(f"Not compared with {beside.title}: {error}.")], None
+    source = address("svg", record, subject.trial, **_named(beside))
+    picture = html.Img(src=source, alt=f"Drawing of {subject.title}")
+    link = html.A(
+        picture, href=source, target="_blank", rel="noopener", title="Open the drawing alone", className="picture"
+    )
+    return html.Div([link, *told])
+
+
+def with_heads(architecture: Architecture, target: Target) -> Graph:
+    """The graph with its auxiliary heads, unless the pictures are too small for these."""
+    try:
+        return architecture.graph(target.resolution, classes=target.classes, channels=target.channels, aux=True)
+    except ResolutionError:
+        return architecture.graph(target.resolution, classes=target.classes, channels=target.channels)
+
+
+def _named(beside: Subject | None) -> dict[str, str]:
+    """How an address names what a drawing is compared with."""
+    if beside is None:
+        return {}
+    return {"beside": f"{SEED}{beside.title}" if beside.trial is None else str(beside.trial.number)}
+
+
+def _differences(found: Difference, beside: Subject) -> Component:
+    """What differs, in sentences: the same as the drawing marks."""
+    sentences = found.sentences(beside.title)
+    if not sentences:
+        return html.P(f"The same architecture as {beside.title}.")
+    places = "1 place" if len(sentences) == 1 else f"{len(sentences)} places"
+    summary = html.Summary(f"Where it differs from {beside.title}: {places}")
+    return html.Details([summary, html.Ul([html.Li(sentence) for sentence in sentences])], open=len(sentences) < 4)
+
+
+def _audit(subject: Subject, target: Target) -> Component:
+    try:
+        found = audit(subject.architecture(), target.resolution)
+    except (RequestError, KeyError, TypeError) as error:
+        return missing(f"Not audited: {error}.")
+    rows: list[list[Content]] = []
+    for finding in (*found.principles, *found.rules):
+        digits = 0 if finding in found.rules else 2
+        verdict = "ok" if finding.passed else "violated"
+        limit = f"at {'least' if finding.at_least else 'most'} {finding.threshold:.{digits}f}"
+        rows.append(
+            [finding.name, html.Span(verdict, className=verdict), f"{finding.value:.{digits}f}", limit, finding.where]
+        )
+    return scroll("Audit", table(["principle or rule", "", "value", "allowed", "where"], rows))
+
+
+def _genes(trial: TrialRecord, beside: Subject | None) -> Component:
+    if trial.genes is None:
+        return missing("This trial has no genes: it was not decoded from a point of the space.")
+    other = beside.trial.genes if beside is not None and beside.trial is not None else None
+    heads = ["gene", "this", *([beside.title] if beside and other else [])]
+    rows: list[list[Content]] = []
+    for name, value in trial.genes.items():
+        row: list[Content] = [name, _gene(value)]
+        if other:
+            differs = other.get(name) != value
+            text = _gene(other[name]) if name in other else "none"
+            row.append(html.Mark(text) if differs else text)
+        rows.append(row)
+    note = "" if other or beside is None else f"{beside.title} has no genes to compare with."
+    return html.Div([html.P(note, className="muted") if note else None, scroll("Genes", table(heads, rows), "tall")])
+
+
+def _gene(value: float | int | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def costs_in_short(costs: Mapping[str, int]) -> str:
+    """`5.71 G MACs, 23.8 M parameters`, of what is known."""
+    return ", ".join(f"{quantity(costs[name])} {spoken(name)}" for name in ("macs", "params") if name in costs)

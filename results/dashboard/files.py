@@ -1,0 +1,130 @@
+"""What can be taken away by its address: a trial's architecture file, source and drawing, and tables as CSV."""
+
+from collections.abc import Callable
+
+from flask import Flask, Response, abort, request
+
+from results.dashboard.controls import number, whole
+from results.dashboard.details import SEED, with_heads
+from results.dashboard.scene import Choice, scene
+from results.dashboard.watch import Snapshot, Watch
+from results.data_tables import of_trials
+from results.difference import compare
+from results.drawing import draw_svg
+from results.export.names import file_stem, module_name
+from results.export.to_python import to_python
+from results.outcome import LedgerError, StudyRecord, TrialRecord
+from results.view import Target
+from search_spaces.architecture import Architecture
+from search_spaces.architecture_file import from_data
+from search_spaces.errors import RequestError
+from search_spaces.seeds import seed
+
+_LONGEST = 200  # letters of what is quoted from an address
+
+
+def serve_files(server: Flask, watch: Watch) -> None:
+    """Add the addresses ``/files/trial.KIND?study=NAME&number=N`` and ``/files/TABLE.csv?study=NAME`` to a server.
+
+    ``beside=N`` or ``beside=seed:NAME`` marks in a drawing (``trial.svg``) how it differs from that one.
+    """
+
+    @server.get("/files/trial.<kind>")
+    def trial(kind: str) -> Response:
+        asked, study = request.args, request.args.get("study", "")
+        number, beside = asked.get("number", ""), asked.get("beside", "")
+        if kind not in (*_KINDS, "svg") or not number.isdecimal() or len(number) > 9:
+            abort(404)
+        if kind == "svg":
+            return _told(lambda: _svg(*_found(watch, study, int(number)), _beside(watch, study, beside)))
+        return _told(lambda: _KINDS[kind](*_found(watch, study, int(number))))
+
+    @server.get("/files/<name>.csv")
+    def table(name: str) -> Response:
+        if name not in ("trials", "front"):
+            abort(404)
+        return _told(lambda: _table(watch, name))
+
+
+def _told(answer: Callable[[], Response]) -> Response:
+    """The answer, or in a sentence why there is none."""
+    try:
+        return answer()
+    except LedgerError as error:
+        return Response(f"{error}\n", 404, mimetype="text/plain")
+    except (RequestError, KeyError, TypeError) as error:
+        return Response(f"This trial's architecture cannot be read: {error}\n", 422, mimetype="text/plain")
+
+
+def _found(watch: Watch, study: str, number: int) -> tuple[StudyRecord, TrialRecord, Architecture]:
+    ledger = watch.ledger()
+    record, trial = ledger.study(study), ledger.trial(study, number)
+    name = trial.seed or f"{study[:40]}-{number}"
+    return record, trial, from_data(trial.architecture).named(name)
+
+
+def _yaml(record: StudyRecord, trial: TrialRecord, architecture: Architecture) -> Response:
+    return _attached(architecture.to_yaml(), f"{file_stem(architecture.name)}.yaml", "application/yaml")
+
+
+def _python(record: StudyRecord, trial: TrialRecord, architecture: Architecture) -> Response:
+    target = Target.of(record.search)
+    source = to_python(
+        architecture,
+        classes=target.classes,
+        channels=target.channels,
+        resolution=target.resolution,
+        provenance={"study": f"{record.name}, trial {trial.number}"},
+    )
+    return _attached(source, f"{module_name(architecture.name)}.py", "text/x-python")
+
+
+def _svg(record: StudyRecord, trial: TrialRecord, architecture: Architecture, beside: Architecture | None) -> Response:
+    target = Target.of(record.search)
+    graph = with_heads(architecture, target)
+    marked = compare(graph, with_heads(beside, target)).first if beside is not None else None
+    drawing = draw_svg(graph, title=architecture.name, columns=None, marked=marked)
+    return Response(drawing, mimetype="image/svg+xml")
+
+
+def _beside(watch: Watch, study: str, asked: str) -> Architecture | None:
+    """The architecture that a drawing is compared with: a trial's number, or SEED and a name; None where none is."""
+    if asked.startswith(SEED):
+        return seed(asked.removeprefix(SEED)[:_LONGEST])
+    if asked.isdecimal() and len(asked) <= 9:
+        return from_data(watch.ledger().trial(study, int(asked)).architecture)
+    if asked:
+        raise RequestError(f"there is nothing {asked[:_LONGEST]!r} to compare with: name a trial, or {SEED}NAME")
+    return None
+
+
+_KINDS = {"yaml": _yaml, "py": _python}
+
+
+def _table(watch: Watch, name: str) -> Response:
+    snapshot = watch.look(request.args.get("study", ""))
+    trials = snapshot.trials
+    if name == "front":
+        found = scene(snapshot, _choice(snapshot))
+        trials = tuple(trials[int(place)] for place in found.front)
+    text = of_trials(trials, list(snapshot.record.objectives)).as_csv()
+    return _attached(text, f"{file_stem(snapshot.record.name[:40])}-{name}.csv", "text/csv")
+
+
+def _choice(snapshot: Snapshot) -> Choice:
+    """What an address asks for; status 400 where it is none that the page makes."""
+    asked, first = request.args, Choice.first(snapshot)
+    axes = asked["axes"].split(",") if "axes" in asked else [first.x, first.y]
+    limits = {key.removeprefix("limit."): number(value) for key, value in asked.items() if key.startswith("limit.")}
+    unknown = [name for name in (*axes, *limits) if name not in snapshot.quantities]
+    rung = whole(asked.get("rung")) if "rung" in asked else None
+    if unknown or None in limits.values() or not 2 <= len(axes) <= 3 or ("rung" in asked and rung is None):
+        abort(400)
+    kept = {name: value for name, value in limits.items() if value is not None}
+    return Choice(axes[0], axes[1], axes[2] if len(axes) > 2 else None, rung, kept)
+
+
+def _attached(text: str, name: str, kind: str) -> Response:
+    response = Response(text, mimetype=kind)
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response

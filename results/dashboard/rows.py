@@ -1,0 +1,86 @@
+"""Trials as rows of the page's table; columns of quantities are numbers, which the table sorts and filters as such."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from results.figures import is_fraction, spoken, suffix
+from results.outcome import TrialRecord
+
+
+def columns(quantities: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the table's columns: what a trial is, its quantities, and how it was trained."""
+    number: dict[str, Any] = {"filter": "agNumberColumnFilter", "type": "rightAligned"}
+    number["comparator"] = {"function": "missingLast"}
+    fields: list[dict[str, Any]] = [
+        {"field": "number", "headerName": "trial", "sort": "desc", **number},
+        {"field": "name", "headerName": "architecture", "filter": "agTextColumnFilter", "minWidth": 150},
+        {"field": "origin", "headerName": "origin", "filter": "agTextColumnFilter"},
+        {"field": "outcome", "headerName": "outcome", "filter": "agTextColumnFilter", "minWidth": 110},
+        {"field": "rung", "headerName": "rung", **number},
+    ]
+    for name in quantities:
+        kind = "percent" if is_fraction(name) else "amount"
+        head = f"{spoken(name)}, %" if is_fraction(name) else spoken(name)
+        fields.append(
+            {
+                "field": f"q_{name}",
+                "headerName": head,
+                "valueFormatter": {"function": f"{kind}(params.value, '{suffix(name)}')"},
+                **number,
+            }
+        )
+    fields.append(
+        {
+            "field": "seconds",
+            "headerName": "training, s",
+            "valueFormatter": {"function": "seconds(params.value)"},
+            **number,
+        }
+    )
+    fields.append({"field": "reason", "headerName": "reason", "filter": "agTextColumnFilter", "minWidth": 200})
+    return fields
+
+
+def rows(trials: Sequence[TrialRecord], quantities: Sequence[str]) -> dict[str, Any]:
+    """Return trials as ``fields`` and, for each of these, what all trials have there: the page puts rows together.
+
+    Values that are not final are those of the rung that a trial has reached, which is told beside. Texts that many
+    trials share are written once: ``data`` holds their places in ``texts`` then.
+    """
+    told = [_row(trial, quantities) for trial in trials]
+    fields = list(told[0]) if told else []
+    data: list[Any] = [[row[field] for row in told] for field in fields]
+    texts: dict[str, list[str]] = {}
+    for place, field in enumerate(fields):
+        if field in _SHARED:
+            known = {text: at for at, text in enumerate(dict.fromkeys(data[place]))}
+            texts[field], data[place] = list(known), [known[text] for text in data[place]]
+    return {"fields": fields, "data": data, "texts": texts}
+
+
+_SHARED = ("origin", "outcome", "reason")
+
+
+def _row(trial: TrialRecord, quantities: Sequence[str]) -> dict[str, Any]:
+    last = trial.measurements[-1] if trial.measurements else None
+    values = trial.values or (last.values if last is not None else {})
+    seconds = trial.seconds if trial.seconds is not None or last is None else last.seconds
+    told: dict[str, Any] = {
+        "number": trial.number,
+        "name": trial.seed or trial.digest[:12],
+        "origin": "random arm" if trial.origin == "random" else trial.origin,
+        "outcome": str(trial.outcome),
+        "rung": None if last is None else last.rung,
+        "seconds": None if seconds is None else round(seconds, 1),
+        "reason": trial.reason[:300],
+    }
+    for name in quantities:
+        value = values.get(name, trial.costs.get(name))
+        told[f"q_{name}"] = value if value is None else _short((100 if is_fraction(name) else 1) * value)
+    return told
+
+
+def _short(value: float) -> float | int:
+    """Six digits are more than a column shows; a whole number is written without a point."""
+    short = float(f"{value:.6g}")
+    return int(short) if short.is_integer() else short

@@ -1,0 +1,97 @@
+"""The trial that is selected, beside another one: what is told of it, and its training curve."""
+
+from typing import Any
+
+from dash import Dash, Input, Output, State, ctx, html
+from dash.exceptions import PreventUpdate
+
+from results.dashboard.controls import whole
+from results.dashboard.details import SEED, Subject, of_seed, of_trial, panel
+from results.dashboard.parts import missing
+from results.dashboard.watch import Snapshot, Watch
+from results.figures import is_fraction, spoken
+from results.outcome import TrialRecord
+from results.view import Target
+from search_spaces.errors import RequestError
+
+_LONGEST = 200  # letters of what is quoted from an address
+
+
+def register_selected(app: Dash, watch: Watch) -> None:
+    """Connect the panel and the curve to the trial that is selected, and to the one beside it."""
+
+    @app.callback(
+        Output("details-title", "children"),
+        Output("details", "children"),
+        Output("curve-data", "data"),
+        Output("told", "data"),
+        Input("selected", "data"),
+        Input("beside", "value"),
+        Input("revision", "data"),
+        State("told", "data"),
+        prevent_initial_call=True,
+    )
+    def tell(number: int | None, beside: str | None, at: dict[str, Any] | None, told: Any) -> tuple[Any, ...]:
+        if at is None:
+            raise PreventUpdate
+        snapshot = watch.look(at["study"])
+        if number is None or number not in snapshot.place:
+            return "No trial selected", html.P("Click a point of the chart or a row of the table."), None, None
+        changed = int(snapshot.changed[snapshot.place[number]])
+        asked = [at["study"], number, beside, changed]
+        if asked == told and ctx.triggered_id == "revision":
+            raise PreventUpdate
+        try:
+            subject = of_trial(watch.ledger().trial(at["study"], number))
+            other = _other(watch, snapshot, beside)
+            content = panel(snapshot.record, subject, other)
+        except RequestError as error:
+            return f"Trial {number}", missing(f"This trial cannot be shown: {error}."), None, asked
+        return subject.title.capitalize(), content, curve(subject, other), asked
+
+
+def _other(watch: Watch, snapshot: Snapshot, beside: str | None) -> Subject | None:
+    if not beside:
+        return None
+    if beside.startswith(SEED):
+        return of_seed(beside.removeprefix(SEED)[:_LONGEST], Target.of(snapshot.record.search))
+    number = whole(beside)
+    if number is None or number not in snapshot.place:
+        raise RequestError(f"there is no trial {beside[:_LONGEST]!r} to compare with: choose another")
+    return of_trial(watch.ledger().trial(snapshot.record.name, number))
+
+
+def curve(subject: Subject, beside: Subject | None) -> dict[str, Any] | None:
+    """The course of a trial's first fraction (its error) by epoch, each rung a line of its own; None without any."""
+    traces = []
+    for each, meta in ((subject, "front"), (beside, "random")):
+        trial = each.trial if each is not None else None
+        if trial is None or not trial.measurements:
+            continue
+        name = next((key for key in trial.measurements[0].values if is_fraction(key)), None)
+        if name is None:
+            continue
+        for rung in sorted({m.rung for m in trial.measurements}):
+            part = [m for m in trial.measurements if m.rung == rung and name in m.values]
+            traces.append(_course(trial, name, rung, [m.epoch for m in part], [m.values[name] for m in part], meta))
+    if not traces:
+        return None
+    axes = {"xaxis": {"title": {"text": "epoch"}, "dtick": None}, "yaxis": {"ticksuffix": " %", "rangemode": "tozero"}}
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    margin = {"l": 48, "r": 8, "t": 32, "b": 40}
+    return {"data": traces, "layout": axes | {"legend": legend, "margin": margin, "showlegend": True}}
+
+
+def _course(
+    trial: TrialRecord, name: str, rung: int, epochs: list[int], values: list[float], meta: str
+) -> dict[str, Any]:
+    dash = ("solid", "dot", "dash")[rung % 3]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": epochs,
+        "y": [100 * value for value in values],
+        "line": {"dash": dash},
+        "meta": meta,
+        "name": f"{spoken(name)}, trial {trial.number}, rung {rung}",
+    }

@@ -1,0 +1,354 @@
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dashboards import COUNT, asked, opened, records, snapshot_of, write
+
+from benchmarks.large_study import STUDY
+from results.dashboard import tabs as tabs_of
+from results.dashboard.controls import offers
+from results.dashboard.rows import columns, rows
+from results.dashboard.scene import Choice, figure, scene
+from results.dashboard.tabs import Tabs
+from results.dashboard.watch import Watch
+from results.importance import Importance
+from results.ledger import Ledger
+from results.outcome import LedgerError, Measurement, NoLedger, Outcome
+from search_spaces.architecture_file import from_yaml
+
+BASE = "http://127.0.0.1:8050"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("runs"))
+
+
+def dominated(points: list[tuple[float, ...]]) -> list[bool]:
+    """By hand: whether another point is as good in all and better in one (smaller is better)."""
+    return [
+        any(all(a <= b for a, b in zip(other, point, strict=True)) and other != point for other in points)
+        for point in points
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------------- the watch
+
+
+def test_only_what_changed_is_read_again_and_counts_as_changed(place: Path, tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "ledger.sqlite", create=True)
+    source = Ledger.open(place, read_only=True)
+    study = source.study(STUDY)
+    ledger.create_study(STUDY, study.search, study.objectives, {}, None)
+    started = replace(records()[4], outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+    ledger.start_trials([replace(started, number=n) for n in range(3)])
+    asked_for: list[object] = []
+
+    class Counting(Ledger):
+        def summaries(self, study, numbers=None):  # type: ignore[no-untyped-def]
+            asked_for.append(None if numbers is None else sorted(numbers))
+            return super().summaries(study, numbers)
+
+    watch = Watch(lambda: Counting.open(tmp_path / "ledger.sqlite", read_only=True), again=0.0)
+    first = watch.look(STUDY)
+    assert (first.revision, asked_for) == (1, [None])
+    assert watch.look(STUDY) is first
+    ledger.finish_trial(STUDY, 0, Outcome.DIVERGED, reason="loss is nan")
+    ledger.finish_trial(STUDY, 2, Outcome.DIVERGED, reason="loss is nan")
+    second = watch.look(STUDY)
+    assert asked_for[-1] == [0, 1, 2]  # the running one may have repeated an epoch
+    assert [int(at) for at in second.changed] == [2, 1, 2]
+    ledger.record_measurement(STUDY, 1, Measurement(0, 1, {"error": 0.5}, 1.0))
+    third = watch.look(STUDY)
+    assert asked_for[-1] == [1]
+    assert third.trials[1].measurements[0].values == {"error": 0.5}
+    assert third.trials == tuple(ledger.summaries(STUDY))
+    watch.close()
+    ledger.close()
+    source.close()
+
+
+def test_summaries_are_the_trials_without_their_long_parts(place: Path) -> None:
+    with Ledger.open(place, read_only=True) as ledger:
+        whole, short = ledger.trials(STUDY), ledger.summaries(STUDY)
+        some = ledger.summaries(STUDY, [3, 1, 999])
+    assert [replace(trial, architecture={}, genes=None, traceback=None) for trial in whole] == short
+    assert [trial.number for trial in some] == [1, 3]
+
+
+def test_a_watch_finds_a_ledger_that_comes_later_and_tells_of_unknown_studies(tmp_path: Path) -> None:
+    def none_yet() -> Ledger:
+        if not (tmp_path / "ledger.sqlite").exists():
+            raise NoLedger("there is none yet")
+        return Ledger.open(tmp_path / "ledger.sqlite", read_only=True)
+
+    watch = Watch(none_yet)
+    assert watch.studies() == []
+    write(tmp_path)
+    assert watch.studies() == [STUDY]
+    with pytest.raises(LedgerError, match="there is no study 'othr'"):
+        watch.look("othr")
+    assert len(watch.look(STUDY).trials) == COUNT
+    watch.close()
+
+
+# ---------------------------------------------------------------------------------------------------------- the scene
+
+
+def test_the_front_of_a_scene_is_that_by_hand() -> None:
+    snapshot = snapshot_of(records())
+    complete = [trial for trial in records() if trial.outcome is Outcome.COMPLETE and trial.feasible]
+    for names in (("macs", "error"), ("macs", "error", "params")):
+        points = [tuple(trial.values[name] for name in names) for trial in complete]
+        by_hand = {t.number for t, worse in zip(complete, dominated(points), strict=True) if not worse}
+        found = scene(snapshot, Choice(*names))
+        assert set(found.front_numbers) == by_hand
+        assert len(by_hand) > 2
+        xs = [snapshot.values("macs", None)[snapshot.place[n]] for n in found.front_numbers]
+        assert xs == sorted(xs)
+
+
+def test_limits_leave_out_what_is_worse_and_the_front_follows() -> None:
+    snapshot = snapshot_of(records())
+    free = scene(snapshot, Choice("macs", "error"))
+    limit = sorted(snapshot.values("macs", None)[free.wanted])[len(free.front) + 3]
+    bound = scene(snapshot, Choice("macs", "error", limits={"macs": limit}))
+    assert bound.wanted.sum() == (snapshot.values("macs", None)[free.wanted] <= limit).sum()
+    assert bound.drawn.sum() == free.drawn.sum()
+    assert set(bound.front_numbers) <= set(free.front_numbers)
+    assert bound.reference_point == free.reference_point  # hypervolumes within limits can be compared
+    assert bound.hypervolume < free.hypervolume
+    none = scene(snapshot, Choice("macs", "error", limits={"macs": 1.0}))
+    assert (len(none.front), none.hypervolume) == (0, 0.0)
+
+
+def test_rungs_never_mix() -> None:
+    snapshot = snapshot_of(records())
+    low, final = snapshot.values("error", 0), snapshot.values("error", None)
+    stopped = [i for i, trial in enumerate(records()) if trial.outcome is Outcome.STOPPED]
+    complete = [i for i, trial in enumerate(records()) if trial.outcome is Outcome.COMPLETE]
+    assert stopped
+    assert np.isnan(final[stopped]).all()
+    assert np.isfinite(low[stopped + complete]).all()
+    assert all(low[i] == records()[i].measurements[0].values["error"] for i in stopped + complete)
+    assert all(final[i] == records()[i].values["error"] for i in complete)
+
+
+def test_what_is_under_way_at_a_rung_has_no_value_there_yet() -> None:
+    trial = next(trial for trial in records() if trial.outcome is Outcome.COMPLETE)
+    running = replace(trial, outcome=Outcome.RUNNING, values={}, measurements=trial.measurements[:2])
+    snapshot = snapshot_of([running])
+    assert snapshot.values("error", 0)[0] == trial.measurements[0].values["error"]  # has gone on to the next rung
+    assert np.isnan(snapshot.values("error", 1)[0])
+    diverged = snapshot_of([replace(running, outcome=Outcome.DIVERGED, measurements=trial.measurements[:1])])
+    assert np.isnan(diverged.values("error", 0)[0])
+
+
+def test_each_point_is_drawn_once_and_carries_its_number() -> None:
+    found = scene(snapshot_of(records()), Choice("macs", "error"))
+    drawn = figure(found)
+    json.dumps(drawn, allow_nan=False)
+    numbers = {trace["meta"]: decode(trace["customdata"]) for trace in drawn["data"] if "customdata" in trace}
+    seeds = [trial.number for trial in records() if trial.seed]
+    assert sorted([*numbers["seeds"], *numbers["reference"]]) == seeds
+    others = [n for meta in ("trials", "random", "front", "infeasible") for n in numbers.get(meta, [])]
+    assert len(set(others)) == len(others)
+    assert set(others) | set(seeds) == {int(n) for n in found.snapshot.numbers[found.drawn]}
+    assert set(numbers["random"]) <= {trial.number for trial in records() if trial.origin == "random"}
+    left_out = figure(scene(found.snapshot, Choice("macs", "error", shown=frozenset({"seed"}))))
+    assert {trace["meta"] for trace in left_out["data"]} == {"front", "seeds", "reference"}
+
+
+def decode(packed: dict[str, str]) -> list[int]:
+    import base64
+
+    return np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"]).tolist()
+
+
+def test_rows_come_back_as_they_are_put_together_in_the_page() -> None:
+    told = rows(records(), ["error", "macs"])
+    fields, data, texts = told["fields"], told["data"], told["texts"]
+    together = [
+        {field: texts[field][data[at][place]] if field in texts else data[at][place] for at, field in enumerate(fields)}
+        for place in range(len(records()))
+    ]
+    for row, trial in zip(together, records(), strict=True):
+        assert (row["number"], row["outcome"], row["reason"]) == (trial.number, trial.outcome, trial.reason)
+        if trial.values:
+            assert row["q_error"] == pytest.approx(100 * trial.values["error"], rel=1e-5)
+        assert row["q_macs"] == pytest.approx(trial.costs["macs"], rel=1e-5)
+    assert {column["field"] for column in columns(["error", "macs"])} == set(fields)
+    assert rows([], ["error"]) == {"fields": [], "data": [], "texts": {}}
+
+
+# ------------------------------------------------------------------------------------------------- studies with little
+
+
+@pytest.mark.parametrize("tab", ["growth", "distributions", "importance", "outcomes"])
+@pytest.mark.parametrize("which", ["none", "failed", "constant", "one"])
+def test_a_study_with_little_in_it_shows_what_there_is_and_says_what_is_missing(tab: str, which: str) -> None:
+    failed = [replace(t, outcome=Outcome.DIVERGED, values={}, measurements=()) for t in records()[:6]]
+    complete = [trial for trial in records() if trial.values]
+    constant = [replace(trial, values=trial.values | {"error": 0.5}) for trial in complete]
+    every = {"none": [], "failed": failed, "constant": constant, "one": complete[:1]}[which]
+    snapshot = snapshot_of(every)
+    told = Tabs(lambda record: [Importance("error", "ped-anova", 0, missing="too few")]).of(tab, snapshot, "error")
+    assert told is not None
+    assert told.sentence or told.figure
+    assert told.figure is None or told.figure["data"]
+    settings = offers(snapshot, {})
+    assert settings["x_value"] == "macs"
+    found = scene(snapshot, Choice.first(snapshot))
+    assert json.dumps(figure(found), allow_nan=False)
+    assert (len(found.front) > 0) is (which in ("constant", "one"))
+
+
+def test_a_figure_is_found_once_and_rests_while_a_search_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, clock = itertools.count(), itertools.count()
+    monkeypatch.setattr(tabs_of.time, "monotonic", lambda: float(next(clock)))
+
+    def importances(record: object) -> list[Importance]:
+        next(calls)
+        return [Importance("error", "ped-anova", 20, {"stem": 1.0})]
+
+    tabs, quiet = Tabs(importances), snapshot_of(records())
+    for _ in range(3):
+        tabs.of("importance", quiet, "error")
+    assert next(calls) == 1
+    running = replace_revision(quiet, 2, "host 1")
+    tabs.of("importance", running, "error")
+    assert next(calls) == 2  # it rests: nothing was found anew
+    tabs.of("importance", replace_revision(quiet, 3, None), "error")
+    assert next(calls) == 4  # the search has ended
+
+
+def replace_revision(snapshot, revision, driver):  # type: ignore[no-untyped-def]
+    return replace(snapshot, revision=revision, driver=driver)
+
+
+# --------------------------------------------------------------------------------------------------------- the address
+
+
+def test_an_address_sets_the_view_and_nonsense_in_it_is_left_out() -> None:
+    snapshot = snapshot_of(records())
+    first = next(trial.number for trial in records() if trial.values)
+    asked_for = {
+        "x": "params",
+        "y": "error",
+        "rung": "0",
+        "shown": "seed,random",
+        "trial": str(first),
+        "beside": "seed:googlenet",
+        "tab": "growth",
+    }
+    settings = offers(snapshot, asked_for)
+    assert (settings["x_value"], settings["rung_value"], settings["shown"]) == ("params", 0, ["random", "seed"])
+    assert (settings["selected"], settings["beside_value"], settings["tab"]) == (first, "seed:googlenet", "growth")
+    odd = {"x": "<b>", "rung": "9" * 40, "trial": "-1", "beside": "9999", "tab": "secret", "limit.macs": "nan"}
+    settings = offers(snapshot, odd)
+    assert (settings["x_value"], settings["rung_value"], settings["selected"]) == ("macs", -1, None)
+    assert (settings["beside_value"], settings["tab"]) == (None, "trials")
+
+
+def test_polling_with_nothing_new_answers_nothing(place: Path) -> None:
+    dashboard = opened(place)
+    output = next(name for name in dashboard.app.callback_map if "standing.children" in name)
+    at_first = asked(dashboard, output, {"place.search": "?trial=4", "tick.n_intervals": 0}, {})
+    assert at_first["study"]["value"] == STUDY
+    assert at_first["selected"]["data"] == 4
+    known = {
+        "asked.data": at_first["asked"]["data"],
+        "study.options": at_first["study"]["options"],
+        "revision.data": at_first["revision"]["data"],
+        "standing.children": at_first["standing"]["children"],
+        "offered.data": at_first["offered"]["data"],
+    }
+    inputs = {"tick.n_intervals": 1, "place.search": "?trial=4", "study.value": STUDY}
+    assert asked(dashboard, output, inputs, known) is None
+    dashboard.watch.close()
+
+
+def test_a_ledger_that_cannot_be_read_is_told_on_the_page(tmp_path: Path) -> None:
+    place = write(tmp_path)
+    import sqlite3
+
+    with sqlite3.connect(place) as connection:
+        connection.execute("UPDATE inception_nas_ledger SET version = 99")
+    connection.close()
+    dashboard = opened(place)
+    output = next(name for name in dashboard.app.callback_map if "standing.children" in name)
+    told = asked(dashboard, output, {"place.search": "", "tick.n_intervals": 0}, {})
+    assert "is of version 99" in told["standing"]["children"]
+    dashboard.watch.close()
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+def test_files_are_those_of_the_trial(place: Path) -> None:
+    dashboard = opened(place)
+    client = dashboard.app.server.test_client()
+    trial = records()[5]
+    text = client.get(f"/files/trial.yaml?study={STUDY}&number=5", base_url=BASE)
+    assert from_yaml(text.get_data(as_text=True)).digest == trial.digest
+    assert text.headers["Content-Disposition"].startswith("attachment; filename=large-5.yaml")
+    source = client.get(f"/files/trial.py?study={STUDY}&number=5", base_url=BASE).get_data(as_text=True)
+    compile(source, "large_5.py", "exec")
+    assert trial.digest in source
+    drawing = client.get(f"/files/trial.svg?study={STUDY}&number=5", base_url=BASE)
+    assert drawing.mimetype == "image/svg+xml"
+    assert "<script" not in drawing.get_data(as_text=True)
+    table = client.get(f"/files/trials.csv?study={STUDY}", base_url=BASE).get_data(as_text=True)
+    assert len(table.splitlines()) == COUNT + 1
+    front = client.get(f"/files/front.csv?study={STUDY}&axes=macs,error&limit.macs=4e9", base_url=BASE)
+    wanted = scene(dashboard.watch.look(STUDY), Choice("macs", "error", limits={"macs": 4e9})).front_numbers
+    assert len(front.get_data(as_text=True).splitlines()) == len(wanted) + 1
+    dashboard.watch.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/files/trial.exe?study=large&number=5", 404),
+        ("/files/trial.yaml?study=large&number=-5", 404),
+        ("/files/trial.yaml?study=large&number=99999", 404),
+        ("/files/trial.yaml?study=other&number=5", 404),
+        ("/files/trial.yaml", 404),
+        ("/files/secrets.csv?study=large", 404),
+        ("/files/front.csv?study=large&limit.macs=many&rung=x", 400),
+        ("/shared/report.py", 404),
+        ("/shared/..%2foutcome.py", 404),
+    ],
+)
+def test_what_is_not_there_is_not_served(place: Path, path: str, status: int) -> None:
+    dashboard = opened(place)
+    response = dashboard.app.server.test_client().get(path, base_url=BASE)
+    assert response.status_code == status
+    assert "Traceback" not in response.get_data(as_text=True)
+    dashboard.watch.close()
+
+
+def test_a_damaged_architecture_costs_its_own_trial_alone(tmp_path: Path) -> None:
+    place = write(tmp_path)
+    import sqlite3
+
+    with sqlite3.connect(place) as connection:
+        connection.execute("""UPDATE trials SET architecture = '{"stem": [1, 2]}' WHERE number = 5""")
+    connection.close()
+    dashboard = opened(place)
+    client = dashboard.app.server.test_client()
+    broken = client.get(f"/files/trial.svg?study={STUDY}&number=5", base_url=BASE)
+    assert broken.status_code == 422
+    assert "cannot be read" in broken.get_data(as_text=True)
+    assert client.get(f"/files/trial.svg?study={STUDY}&number=6", base_url=BASE).status_code == 200
+    output = next(name for name in dashboard.app.callback_map if "details-title.children" in name)
+    at = {"study": STUDY, "revision": 1}
+    told = asked(dashboard, output, {"selected.data": 5, "beside.value": None, "revision.data": at}, {})
+    shown = json.dumps(told["details"]["children"])
+    assert "cannot be drawn" in shown
+    assert "Not audited" in shown
+    assert "error" in shown  # its values are there
+    dashboard.watch.close()

@@ -1,0 +1,364 @@
+"""The dashboard in a real browser, as its readers use it. Any message on the console is a failure."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from browsers import new_browser, open_page, served, settled, until_drawn
+from dashboards import COUNT, records, write
+
+from benchmarks.large_study import STUDY, trials
+from results.ledger import Ledger
+from results.outcome import Outcome
+from search_spaces.architecture_file import from_yaml
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FILTER = "#grid input[aria-label='{} Filter Input']:not([disabled])"
+RANGE = "[...document.querySelector('#chart .js-plotly-plot')._fullLayout.xaxis.range]"
+ROWS = "document.querySelectorAll('#grid .ag-center-cols-container .ag-row').length"
+YOUNG = """\
+study: young
+data: digits
+trials: 4
+objectives: [error, macs]
+proxy: {resolution: 8, width: 0.0625}
+sampler: random
+recipe: {epochs: 1, batch_size: 256, learning_rate: 0.1, schedule: cosine}
+executor: inline
+"""
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    with new_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(runs: Path) -> Iterator[str]:
+    with served(runs) as found:
+        yield found
+
+
+def front(page: "Page") -> list[int]:
+    """The numbers of the front's trials, as they are drawn."""
+    return page.evaluate(
+        """() => document.querySelector('#chart .js-plotly-plot').data.filter((each) => each.meta === 'front')
+           .flatMap((each) => [...(each.customdata?.bdata ? new Int32Array(Uint8Array.from(atob(each.customdata.bdata),
+           (letter) => letter.charCodeAt(0)).buffer) : each.customdata ?? [])])"""
+    )
+
+
+def click(page: "Page", number: int) -> None:
+    """Click on the point of a trial of the front."""
+    spot = page.evaluate(
+        """(number) => {
+          const chart = document.querySelector('#chart .js-plotly-plot'), layout = chart._fullLayout;
+          for (const trace of chart._fullData) {
+            const at = Array.from(trace.customdata ?? []).indexOf(number);
+            if (at < 0) continue;
+            const box = chart.getBoundingClientRect();
+            return [box.x + layout.xaxis._offset + layout.xaxis.d2p(trace.x[at]),
+                    box.y + layout.yaxis._offset + layout.yaxis.d2p(trace.y[at])];
+          }
+        }""",
+        number,
+    )
+    page.mouse.move(spot[0] - 3, spot[1] - 3)
+    page.mouse.move(*spot, steps=4)
+    page.wait_for_timeout(300)
+    page.mouse.click(*spot)
+
+
+def query(page: "Page") -> dict[str, str]:
+    return {key: found[-1] for key, found in parse_qs(urlsplit(page.url).query).items()}
+
+
+def test_a_point_is_clicked_compared_and_taken_away(browser: "Browser", address: str, tmp_path: Path) -> None:
+    page, seen = open_page(browser, address)
+    until_drawn(page)
+    number = front(page)[1]
+    click(page, number)
+    page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {number}')")
+    settled(page)
+    assert query(page)["trial"] == str(number)
+    details = page.locator("#details")
+    assert "bottleneck" in details.inner_text()
+    assert (
+        page.locator("#details .picture img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 300
+    )
+    with page.expect_download() as waiting:
+        details.get_by_role("link", name="YAML").click()
+    text = Path(waiting.value.path()).read_text(encoding="utf-8")
+    assert from_yaml(text).digest == records()[number].digest
+    with page.expect_download() as waiting:
+        details.get_by_role("link", name="PyTorch source").click()
+    assert "import torch" in Path(waiting.value.path()).read_text(encoding="utf-8")
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<svg")):
+        with page.expect_download() as waiting:
+            page.locator(f"#save-{kind}").click()
+        written = Path(waiting.value.path()).read_bytes()
+        assert written.startswith(start)
+    assert b"<image" not in written  # an SVG of shapes: no picture of WebGL's within
+    page.locator("#beside").click()
+    page.get_by_text("inception-v3 (trial 0)").click()
+    page.wait_for_function("document.querySelector('#details').innerText.includes('difference')")
+    assert query(page)["beside"] == "0"
+    page.get_by_role("link", name="All trials (CSV)").wait_for()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="All trials (CSV)").click()
+    assert len(Path(waiting.value.path()).read_text(encoding="utf-8").splitlines()) == COUNT + 1
+    settled(page)
+    assert seen.wrong == []
+    assert seen.hosts == {"127.0.0.1"}
+    page.close()
+
+
+def test_a_limit_recomputes_the_front_and_the_link_carries_the_view(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, address)
+    until_drawn(page)
+    settled(page)
+    before, told = front(page), page.locator("#summary").inner_text()
+    slider = page.locator("#limits [role=slider]").nth(1)  # MACs
+    slider.focus()
+    for _ in range(12):
+        page.keyboard.press("PageDown")
+    page.wait_for_function("(told) => document.querySelector('#summary').innerText !== told", arg=told)
+    settled(page)
+    limit = float(query(page)["limit.macs"])
+    after = front(page)
+    assert after
+    assert set(after) < set(before)
+    assert all(records()[number].costs["macs"] <= limit for number in after)
+    page.locator("#chart-frame").focus()
+    page.keyboard.press("Home")
+    page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {after[0]}')")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {after[1]}')")
+    page.evaluate(
+        "Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {'xaxis.range': [2e9, 5e9], "
+        "'yaxis.range': [10, 25]})"
+    )
+    page.wait_for_function("location.search.includes('xr=')")
+    settled(page)
+    again, seen_again = open_page(browser, page.url)
+    until_drawn(again)
+    again.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {after[1]}')")
+    settled(again)
+    assert query(again) == query(page)
+    assert front(again) == after
+    assert again.evaluate(RANGE) == [2e9, 5e9]
+    assert again.locator("#summary").inner_text() == page.locator("#summary").inner_text()
+    assert seen.wrong + seen_again.wrong == []
+    page.close()
+    again.close()
+
+
+def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, address)
+    until_drawn(page)
+    rows = page.locator("#grid .ag-center-cols-container .ag-row")
+    rows.first.wait_for()
+    page.locator("#grid .ag-header-cell[col-id=q_error] .ag-header-cell-label").click()
+    page.wait_for_timeout(500)
+    best = min((trial for trial in records() if trial.measurements), key=_last_error)
+    first = page.locator("#grid .ag-row[row-index='0'] [col-id=number]")
+    assert first.inner_text() == str(best.number)
+    page.locator(FILTER.format("outcome")).fill("diverged")
+    expected = sum(trial.outcome is Outcome.DIVERGED for trial in records())
+    page.wait_for_function(f"{ROWS} === {expected}")
+    page.locator(FILTER.format("outcome")).fill("")
+    page.locator(FILTER.format("trial")).fill(str(best.number))
+    page.wait_for_function(f"{ROWS} === 1")
+    first.click()
+    page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {best.number}')")
+    settled(page)
+    assert seen.wrong == []
+    page.close()
+
+
+def _last_error(trial):  # type: ignore[no-untyped-def]
+    return (trial.values or trial.measurements[-1].values)["error"]
+
+
+def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, address)
+    until_drawn(page)
+    page.locator("#grid .ag-center-cols-container .ag-row").first.wait_for()
+    page.evaluate("Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {dragmode: 'lasso'})")
+    box = page.locator("#chart .nsewdrag").bounding_box()
+    assert box is not None
+    left, top, right, bottom = box["x"] + 2, box["y"] + 2, box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 2
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for spot in ((right, top), (right, bottom), (left, bottom), (left, top)):
+        page.mouse.move(*spot, steps=8)
+    page.mouse.up()
+    page.locator("#clear").wait_for(state="visible")
+    told = page.locator("#rows-told").inner_text()
+    count = int(re.search(r"the (\d+) trials", told)[1])  # type: ignore[index]
+    assert 0 < count < COUNT
+    page.locator(FILTER.format("trial")).fill("1")
+    page.wait_for_function(f"{ROWS} <= {count}")
+    page.locator("#clear").click()
+    page.locator("#clear").wait_for(state="hidden")
+    settled(page)
+    assert seen.wrong == []
+    page.close()
+
+
+@pytest.mark.parametrize("tab", ["growth", "distributions", "importance", "outcomes"])
+def test_every_tab_has_its_figure_or_says_why_not(browser: "Browser", address: str, tab: str) -> None:
+    page, seen = open_page(browser, f"{address}?tab={tab}")
+    until_drawn(page)
+    page.wait_for_function("document.querySelector('#figure-told').innerText.length > 5")
+    settled(page)
+    drawn = page.locator("#statistic-frame .js-plotly-plot").count()
+    assert drawn or "yet" in page.locator("#figure-told").inner_text()
+    assert seen.wrong == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_window_shows_everything_without_scrolling_sideways(
+    browser: "Browser", address: str, scheme: str
+) -> None:
+    narrow = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+    page, seen = open_page(browser, f"{address}?trial={records()[5].number}", **narrow)
+    until_drawn(page)
+    settled(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    ink, paper = page.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+    )
+    light = sum(map(int, re.findall(r"\d+", paper)[:3])) > sum(map(int, re.findall(r"\d+", ink)[:3]))
+    assert light == (scheme == "light")
+    assert seen.wrong == []
+    page.close()
+
+
+def test_everything_can_be_reached_by_the_keyboard(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, address)
+    until_drawn(page)
+    settled(page)
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                """() => { const at = document.activeElement;
+                  return at.closest('[id]')?.id ?? at.tagName; }"""
+            )
+        )
+    assert {"link", "study", "x", "y", "z", "rung", "chart-frame", "save-png", "csv", "beside"} <= reached
+    assert any("limit" in each for each in reached)
+    assert seen.wrong == []
+    page.close()
+
+
+def test_three_quantities_are_drawn_in_depth_and_rungs_apart(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, f"{address}?z=params&rung=0")
+    until_drawn(page)
+    settled(page)
+    kinds = page.evaluate("document.querySelector('#chart .js-plotly-plot').data.map((each) => each.type)")
+    assert set(kinds) == {"scatter3d"}
+    assert "at rung 0" in page.locator("#summary").inner_text()
+    assert seen.wrong == []
+    page.close()
+
+
+def test_text_of_a_study_is_shown_as_text(browser: "Browser", tmp_path: Path) -> None:
+    hostile = (
+        "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>\u202e\x1b[31m=1+1"
+    )
+    place = write(tmp_path)
+    import sqlite3
+
+    with sqlite3.connect(place) as connection:
+        connection.execute("UPDATE trials SET reason = ?, seed = ? WHERE number IN (0, 5, 6, 7)", (hostile, hostile))
+        connection.execute("UPDATE studies SET name = ?", (hostile,))
+    connection.close()
+    with served(tmp_path) as address:
+        page, seen = open_page(browser, f"{address}?trial=5&tab=distributions")
+        until_drawn(page)
+        page.wait_for_function("document.querySelector('#details').innerText.includes('onerror')")
+        settled(page)
+        assert page.title() != "hacked"
+        assert page.locator("img[src=x]").count() == 0
+        assert seen.wrong == []
+        page.close()
+
+
+def test_it_follows_a_search_and_keeps_selection_and_zoom(browser: "Browser", tmp_path: Path) -> None:
+    write(tmp_path)
+    more = list(trials(COUNT + 4))[COUNT:]
+    with served(tmp_path) as address, Ledger.open(tmp_path / "ledger.sqlite") as ledger, ledger.hold(STUDY):
+        page, seen = open_page(browser, address)
+        until_drawn(page)
+        settled(page)
+        page.wait_for_function("document.querySelector('#standing')?.innerText?.startsWith('running')")
+        number = front(page)[0]
+        click(page, number)
+        page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {number}')")
+        box = page.locator("#chart .nsewdrag").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 300, box["y"] + 200)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 220, box["y"] + 160, steps=5)  # pans
+        page.mouse.up()
+        page.wait_for_function("location.search.includes('xr=')")
+        zoom = page.evaluate(RANGE)
+        page.evaluate("window.sameDocument = true")
+        for trial in more:
+            started = replace(trial, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None, reason="")
+            best = {"error": 0.001, "macs": float(trial.costs["macs"]), "params": float(trial.costs["params"])}
+            ledger.start_trial(replace(started, violations={}))
+            ledger.finish_trial(STUDY, trial.number, Outcome.COMPLETE, values=best, seconds=1.0)
+        page.wait_for_function(f"document.querySelector('#standing')?.innerText?.includes('{COUNT + 4} trials')")
+        page.wait_for_function(
+            f"document.querySelector('#grid .ag-row[row-index=\"0\"] [col-id=number]')?.innerText === '{COUNT + 3}'"
+        )
+        settled(page)
+        cheapest = min(more, key=lambda trial: trial.costs["macs"]).number
+        assert cheapest in front(page)
+        assert page.evaluate("window.sameDocument")
+        assert query(page)["trial"] == str(number)
+        assert page.evaluate(RANGE) == zoom
+        assert seen.wrong == []
+        page.close()
+
+
+def test_a_search_that_begins_while_the_page_is_open_appears_on_it(browser: "Browser", tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    file = tmp_path / "search.yaml"
+    file.write_text(YOUNG, encoding="utf-8")
+    with served(runs) as address:
+        page, seen = open_page(browser, address)
+        page.wait_for_function("document.querySelector('#standing')?.innerText?.includes('no study')")
+        search = subprocess.run(
+            [sys.executable, "-m", "nas", "search", str(file), "--runs", str(runs)], capture_output=True, text=True
+        )
+        assert search.returncode == 0, search.stderr
+        page.wait_for_function("document.querySelector('#standing')?.innerText?.startsWith('complete')")
+        until_drawn(page)
+        settled(page)
+        assert "4 complete" in page.locator("#standing").inner_text()
+        assert page.evaluate("document.title") == "young - inception-nas"
+        assert seen.wrong == []
+        page.close()
