@@ -93,6 +93,9 @@ def main() -> None:
     """Run the command line: exit status 0 done, 1 it ran and failed, 2 the request was wrong."""
     try:
         nas(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.UsageError as error:
         usage = f"{error.ctx.get_usage()}\n" if error.ctx else ""
         click.echo(usage, err=True, nl=False)

@@ -41,7 +41,8 @@ def dashboard(
     """Serve studies as a live page: the front, its architectures, and how they came about.
 
     It only reads, follows running searches, and ends with Ctrl-C. On the loopback address of this machine it asks
-    for nothing; a viewer elsewhere can come through 'ssh -L 8050:127.0.0.1:8050 MACHINE'.
+    for nothing; a viewer elsewhere can come through 'ssh -L 8050:127.0.0.1:8050 MACHINE'. With another --host it wants
+    a token, and what it sends, the token too, is not encrypted: for networks that you trust.
 
     \b
     Examples:
@@ -57,8 +58,7 @@ def dashboard(
             ledger.study(study)
     try:
         run_dashboard(study, runs, host=host, port=port, names=names, token=token, opens=opens, tell=click.echo)
-    except OSError as error:
-        raise RequestError(
-            f"the dashboard cannot listen on {host} port {port} ({error.strerror or error}): choose another --port "
-            "(0: any free one) or --host"
-        ) from None
+    except (OSError, ValueError) as error:  # waitress tells of a host that it cannot find in either way
+        why = getattr(error, "strerror", None) or str(error).rstrip(".").lower()
+        other = "another --host, one of this machine's" if port == 0 else "another --port (0: any free one) or --host"
+        raise RequestError(f"the dashboard cannot listen on {host} port {port} ({why}): choose {other}") from None

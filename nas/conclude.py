@@ -209,7 +209,7 @@ def write_study_report(study: Study, path: Path, *, published: bool | None = Non
         facts=_facts(study),
         state=state_text(study.record.state, study.searched_by),
         importances=_importances(study),
-        audited_by=_audited_by(study),
+        audited_by=audited_by(study),
         published=published,
     )
     write_report(study.record, study.trials, path, background)
@@ -232,7 +232,7 @@ def _importances(study: Study) -> "Sequence[Importance]":
         return ()
 
 
-def _audited_by(study: Study) -> "AuditedBy":
+def audited_by(study: Study) -> "AuditedBy":
     """The thresholds of the study's space; the project's own where its file cannot be read any more."""
     from results.report_audit import OWN, AuditedBy
 

@@ -1,14 +1,18 @@
 """The dashboard of a ledger with what only the search knows: where the ledger is, and which genes matter."""
 
 import secrets
+import socket
 import webbrowser
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 
+from nas.conclude import audited_by
 from nas.runs import Runs
+from nas.study import Study
 from results.importance import Importance
-from results.outcome import Direction, StudyRecord
+from results.outcome import NoLedger, StudyRecord
+from results.report_audit import AuditedBy
 from search_spaces.errors import RequestError
 
 EVERYWHERE = ("0.0.0.0", "::")
@@ -34,17 +38,24 @@ def run_dashboard(
 
     if token is not None and len(token) < 8:
         raise RequestError(
-            f"a token of {len(token)} letters is easily guessed: give at least 8, or none to have it made up"
+            "a token of fewer than 8 letters is easily guessed: give a longer one, or none: it is made up then"
         )
     if token is None and host not in LOOPBACK:
         token = secrets.token_urlsafe(24)
+    try:
+        runs.read().close()
+    except NoLedger as error:
+        tell(f"{error}; the page shows what comes")
     hosts = {*LOOPBACK, *names, *([] if host in EVERYWHERE else [host])}
     if host in EVERYWHERE:
         hosts |= _own_names()
-    made = make_dashboard(runs.read, partial(_importances, runs), study=study, hosts=hosts, token=token)
+    made = make_dashboard(
+        runs.read, partial(_importances, runs), partial(_audited_by, runs), study=study, hosts=hosts, token=token
+    )
 
     def started(base: str) -> None:
-        shown = base.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+        named = next(iter(names), None) or socket.gethostname()
+        shown = base.replace("//0.0.0.0:", f"//{named}:").replace("//[::]:", f"//{named}:")
         place = address(shown, study, token)
         tell(f"dashboard of {runs.shown}: {place}")
         if host in EVERYWHERE:
@@ -54,22 +65,24 @@ def run_dashboard(
             webbrowser.open(place)
 
     serve(made, host, port, started)
+    tell("ended")
 
 
 def _importances(runs: Runs, record: StudyRecord) -> list[Importance]:
-    """What each gene of a study has to do with its objectives, and with its MACs."""
-    from nas.samplers.importance import importances  # brings optuna
+    return Study.open(record.name, runs).importances()
 
-    of: dict[str, Direction] = {**record.objectives}
-    of.setdefault("macs", "minimize")
-    with runs.read() as ledger:
-        return importances(ledger.trials(record.name), of)
+
+@lru_cache(maxsize=64)
+def _thresholds(runs: Runs, study: str, created_at: str) -> AuditedBy:
+    return audited_by(Study.open(study, runs))
+
+
+def _audited_by(runs: Runs, record: StudyRecord) -> AuditedBy:
+    return _thresholds(runs, record.name, record.created_at)
 
 
 def _own_names() -> set[str]:
     """The names and addresses by which other machines know this one, as far as it knows them itself."""
-    import socket
-
     name = socket.gethostname()
     found = {name.lower(), socket.getfqdn().lower()}
     with suppress(OSError):  # where its own name is in no list of names it is served under the others

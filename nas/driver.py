@@ -35,12 +35,15 @@ from results.ledger import Ledger
 from results.outcome import Measurement, Outcome, StudyState, TrialRecord
 from search_spaces.architecture import Architecture
 from search_spaces.errors import SearchFailed
+from search_spaces.files import remove_drafts
 from search_spaces.proxy import proxy
 from search_spaces.seeds import seed
 from search_spaces.space import SearchSpace, space
 from trainers.data import DataSet, load
 
 logger = logging.getLogger("nas.driver")
+
+NAMED = 8  # trials with damaged rows that are told by number
 
 
 def run(
@@ -72,6 +75,8 @@ def run(
     fidelities = [fidelity_digest(rung, config, data.digest) for rung in rungs_of(config)]
     with place.write() as ledger, ledger.hold(config.study):
         place.make_folder(config.study)
+        for folder in (place.folder / config.study, place.folder / config.study / "best"):
+            remove_drafts(folder, below=False)  # of reports and exports; trials see to their own
         record_study(ledger, config, searched, data, fidelities, command)
         driver = Driver(config, ledger, place.folder, searched, data, seeds, progress)
         try:
@@ -106,6 +111,11 @@ class Driver:
         self.stopping = False
         self.sign = ""
         trials = ledger.trials(config.study)
+        if damaged := [str(trial.number) for trial in trials if trial.unreadable]:
+            told = f"{', '.join(damaged[:NAMED])}{f' and {len(damaged) - NAMED} more' if len(damaged) > NAMED else ''}"
+            logger.warning(
+                "study %r goes on without trials whose rows in the ledger are damaged: %s", config.study, told
+            )
         self.known = Knowledge(config, self.rungs, lambda chosen: make_sampler(config, searched, chosen), trials)
         self.records = Recorder(config, ledger, runs, self.known, self.rungs, self.measuring)
         # A trial that broke was the program's fault: it uses up no budget, and a seed is tried again.

@@ -191,6 +191,7 @@ class Knowledge:
             events += [
                 (measurement.order, trial.number, partial(self._result, trial, measurement))
                 for measurement in filter(self._is_end, trial.measurements)
+                if not trial.unreadable  # whether it keeps its limits, or what it costs, nobody knows any more
             ]
             last = max((m.order for m in trial.measurements), default=trial.order)
             events.append((last, trial.number, partial(self._replay_end, trial)))

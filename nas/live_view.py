@@ -1,12 +1,12 @@
 """What a running search looks like on a terminal: trials that run, outcomes, the front; drawn anew at every look."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.config import SearchConfig
 from nas.job import Report
+from nas.tally import Tally
 from results.outcome import Outcome, TrialRecord
 from results.plain_text import plain
 
@@ -36,14 +36,14 @@ MARKS = {  # what stands for an outcome in the bar
 class Scene:
     """What is shown. ``running``: by number the last report, None until there is one. ``head``, ``agreed``: sentences.
 
-    ``done``: trials that used up budget. ``stopping``: the search was asked to stop.
+    ``front``: as `front_text` has it. ``stopping``: the search was asked to stop.
     """
 
     config: SearchConfig
-    trials: Mapping[int, TrialRecord]
+    tally: Tally
     running: Mapping[int, Report | None]
     head: str
-    done: int
+    front: "Text"
     agreed: str = ""
     stopping: bool = False
 
@@ -59,10 +59,10 @@ def live_view(scene: Scene, console: "Console") -> "Group":
     if scene.stopping:
         head.append("  stopping after the running epochs", style="yellow")
     bar = Table.grid()  # a bar alone would end without a line break
-    bar.add_row(ProgressBar(total=scene.config.trials, completed=scene.done, width=BAR))
+    bar.add_row(ProgressBar(total=scene.config.trials, completed=scene.tally.done, width=BAR))
     agreed = [Text(plain(scene.agreed), style="dim"), Text()] if scene.agreed else []
     running = _running(scene, console)
-    return Group(head, bar, *_outcomes(scene), Text(), running, Text(), *agreed, _front(scene, console.width))
+    return Group(head, bar, *_outcomes(scene), Text(), running, Text(), *agreed, scene.front)
 
 
 def _outcomes(scene: Scene) -> "list[Text]":
@@ -71,7 +71,7 @@ def _outcomes(scene: Scene) -> "list[Text]":
 
     from results.sparkline import shares_bar
 
-    counts = Counter(trial.outcome for trial in scene.trials.values())
+    counts = scene.tally.counts.copy()
     held = [outcome for outcome in MARKS if counts[outcome]]
     bar = shares_bar({MARKS[outcome]: counts[outcome] for outcome in held}, BAR)
     total = sum(counts.values())
@@ -90,7 +90,7 @@ def _running(scene: Scene, console: "Console") -> "Table":
         table.add_column(column, justify="left" if column in ("name", "over epochs") else "right")
     ascii_only = not console.encoding.lower().startswith("utf")
     for number, report in sorted(scene.running.items()):
-        trial = scene.trials[number]
+        trial = scene.tally.trials[number]
         errors = error_curve(trial)
         known = trial.measurements[-1:]  # of a trial that goes on, until it says something
         at = report.epoch if report else known[0].epoch if known else 0
@@ -113,19 +113,19 @@ def error_curve(trial: TrialRecord) -> list[float]:
     return errors
 
 
-def _front(scene: Scene, width: int) -> "Text":
+def front_text(objectives: Sequence[str], finished: Sequence[TrialRecord], width: int) -> "Text":
+    """The front of the complete trials, ``finished``: as a list and drawn, at most ``width`` letters wide."""
     from rich.text import Text
 
     from results.figures import shown, spoken
     from results.pareto import comparable, front
     from results.table import front_plot
 
-    trials, objectives = scene.trials.values(), scene.config.objectives
-    complete = comparable(trials, objectives)
+    complete = comparable(finished, objectives)
     if not complete:
         return Text("no trial within the limits is complete yet", style="dim")
     best = front(complete, dict.fromkeys(objectives, "minimize"))
-    seeds = [trial for trial in trials if trial.seed]
+    seeds = [trial for trial in finished if trial.seed]
     lines = [
         f"  {trial.number:>4}  {_name(trial):<14} error {trial.values['error']:.2%}  "
         f"{trial.costs['macs'] / 1e9:6.2f} G MACs  {trial.costs['params'] / 1e6:6.2f} M params"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from nas.config import SearchConfig
 from nas.job import Report
-from nas.live_view import Scene, live_view
+from nas.live_view import Scene, front_text, live_view
 from nas.rungs import rungs_of
+from nas.tally import Tally
 from nas.waiting import show_bar
 from results.outcome import Outcome, TrialRecord
 from results.plain_text import plain
@@ -18,6 +19,7 @@ from results.plain_text import plain
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
+    from rich.text import Text
 
 AGAIN = 1.25  # times the trials of the last time, after which the agreement of the rungs is told again
 
@@ -65,7 +67,7 @@ class Shown(Progress):
 
     def __init__(self, console: "Console", before: Callable[[], None] = lambda: None) -> None:
         self.console, self.before = console, before
-        self.trials: dict[int, TrialRecord] = {}
+        self.tally = Tally()
         self.running: dict[int, Report | None] = {}
         self.seconds: list[float] = []  # of trials that ended under our eyes, by the wall clock
         self._begun: dict[int, float] = {}
@@ -73,6 +75,7 @@ class Shown(Progress):
         self._asked = False
         self._at_once = 0
         self._agreed, self._agreed_of = "", 0  # how the rungs agree, by so many complete trials
+        self._drawn: tuple[tuple[int, int], Text] | None = None  # the front of so many trials, so wide
         self._live: Live | None = None
 
     @contextmanager
@@ -84,13 +87,15 @@ class Shown(Progress):
     def begin(self, config: SearchConfig, trials: Iterable[TrialRecord]) -> None:
         """Learn what is searched and which trials there are already."""
         self.config = config
-        self.trials = {trial.number: trial for trial in trials}
+        self.tally, self._drawn = Tally(trials), None
         self._epochs = [rung.epochs for rung in rungs_of(config)]
 
     def nothing_to_do(self) -> None:
         """As many trials are done as were asked for, or more."""
         asked = self.config.trials
-        self._line(f"study {self.config.study}: {self._done} trials are done and {asked} asked for: nothing is to do")
+        self._line(
+            f"study {self.config.study}: {self.tally.done} trials are done and {asked} asked for: nothing is to do"
+        )
 
     def __enter__(self) -> Progress:
         self.before()
@@ -101,7 +106,9 @@ class Shown(Progress):
             self._live = Live(console=self.console, refresh_per_second=4, get_renderable=self._view, transient=True)
             self._live.__enter__()
         else:
-            self._line(f"study {self.config.study}: {self._done} of {self.config.trials} trials done, starting workers")
+            self._line(
+                f"study {self.config.study}: {self.tally.done} of {self.config.trials} trials done, starting workers"
+            )
         return self
 
     def __exit__(
@@ -113,18 +120,18 @@ class Shown(Progress):
 
     def started(self, trial: TrialRecord) -> None:
         """A trial was handed to a worker."""
-        self.trials[trial.number] = trial
+        self.tally.take(trial)
         self.running[trial.number] = None
         self._at_once = max(self._at_once, len(self.running))
         self._begun[trial.number] = time.monotonic()
 
     def set_aside(self, trial: TrialRecord) -> None:
         """A proposal was screened or known."""
-        self.trials[trial.number] = trial
+        self.tally.take(trial)
 
     def reported(self, trial: TrialRecord, report: Report) -> None:
         """A worker said something."""
-        self.trials[trial.number] = trial
+        self.tally.take(trial)
         if not report.final or not trial.outcome.final:
             self.running[trial.number] = report
             if report.final and self._live is None:
@@ -145,10 +152,12 @@ class Shown(Progress):
         """Tell how the rungs agree, whenever a quarter more trials than the last time have reached the top."""
         from results.agreement import agreements, as_sentence
 
-        complete = [trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETE]
-        if len(complete) < AGAIN * self._agreed_of or not (found := as_sentence(agreements(complete, self._epochs))):
+        count = self.tally.completed
+        if count < AGAIN * self._agreed_of:
             return
-        self._agreed, self._agreed_of = found, len(complete)
+        if not (found := as_sentence(agreements(self.tally.complete(), self._epochs))):
+            return
+        self._agreed, self._agreed_of = found, count
         if self._live is None:
             self._line(found)
 
@@ -163,15 +172,11 @@ class Shown(Progress):
 
     # -------------------------------------------------------------------------------------------------------- counting
 
-    @property
-    def _done(self) -> int:
-        return sum(trial.outcome.trained for trial in self.trials.values())
-
     def _left(self) -> str:
         """Time left, from the median trial and the number that run at once."""
         if not self.seconds:
             return "time left unknown"
-        rest = max(0, self.config.trials - self._done)
+        rest = max(0, self.config.trials - self.tally.done)
         left = rest * median(self.seconds[-32:]) / max(1, self._at_once)
         return f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left"
 
@@ -184,9 +189,9 @@ class Shown(Progress):
         return f", {rate:.1f} trials/min" if rate >= 1 else f", {60 * rate:.1f} trials/h"
 
     def _summary(self) -> str:
-        aside = sum(trial.outcome.set_aside for trial in self.trials.values())
+        aside = self.tally.set_aside
         skipped = f", {aside} set aside" if aside else ""
-        counted = f"{self._done} of {self.config.trials} done, {len(self.running)} running{skipped}"
+        counted = f"{self.tally.done} of {self.config.trials} done, {len(self.running)} running{skipped}"
         return f"{counted}{self._rate()}, {self._left()}"
 
     # --------------------------------------------------------------------------------------------------------- showing
@@ -197,5 +202,13 @@ class Shown(Progress):
     def _view(self) -> "RenderableType":
         elapsed = time.monotonic() - self._since
         head = f"{self.config.study}  {self._summary()}, {elapsed:.0f} s passed"
-        scene = Scene(self.config, self.trials, self.running, head, self._done, self._agreed, self._asked)
+        scene = Scene(self.config, self.tally, self.running, head, self._front(), self._agreed, self._asked)
         return live_view(scene, self.console)
+
+    def _front(self) -> "Text":
+        """The front, drawn anew only where a trial was completed since, or the terminal has another width."""
+        drawn_of = (self.tally.completed, self.console.width)
+        if self._drawn is None or self._drawn[0] != drawn_of:
+            front = front_text(self.config.objectives, self.tally.complete(), self.console.width)
+            self._drawn = drawn_of, front
+        return self._drawn[1]

@@ -24,7 +24,8 @@ def to_delete(
         sizes: bytes of each trial's files, by number.
         quota: bytes that the files of all trials off the front may take.
     """
-    kept = [t for t in trials if sizes.get(t.number) and t.outcome.final and t.number not in needed]
+    ended = [trial for trial in trials if trial.outcome.final and not trial.unreadable]  # or it may be on the front
+    kept = [trial for trial in ended if sizes.get(trial.number) and trial.number not in needed]
     excess = sum(sizes[trial.number] for trial in kept) - quota
     gone: list[int] = []
     for trial in _worst_first(kept, objectives):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterable
 from typing import Any, TextIO
 
@@ -26,12 +27,12 @@ def leave(streams: Iterable[int]) -> None:
 class Lasting:
     """A stream that is written to as before, and to nowhere once its terminal is gone.
 
-    A terminal can go in the middle of a write, before SIGHUP has told of it: an error there must not end a search.
+    A terminal can go in the middle of a write, before SIGHUP has told of it, and where SIGHUP is ignored (``nohup``)
+    nothing tells of it: an error there must not end a search.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._terminal = stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -53,6 +54,7 @@ class Lasting:
             self._stream.flush()
 
     def _leave(self, error: OSError) -> None:
-        if not self._terminal or error.errno != errno.EIO:
+        # A terminal that is gone is a device still; of a file on a disk the same error is one.
+        if error.errno != errno.EIO or not stat.S_ISCHR(os.fstat(self._stream.fileno()).st_mode):
             raise error
         leave([self._stream.fileno()])

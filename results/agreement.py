@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from results.outcome import TrialRecord
+from results.rung_values import measured_at
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -55,7 +56,8 @@ class Agreement:
 
 def errors_at(trial: TrialRecord, rung: int, epochs: int) -> float | None:
     """Return the error of a trial at the end of a rung, None if it was not trained so far."""
-    return next((m.values.get("error") for m in trial.measurements if (m.rung, m.epoch) == (rung, epochs)), None)
+    found = measured_at(trial, rung, epochs)
+    return None if found is None else found.values.get("error")
 
 
 def agreements(trials: Iterable[TrialRecord], epochs: Sequence[int], *, random_seed: int = 0) -> list[Agreement]:
@@ -70,7 +72,8 @@ def agreements(trials: Iterable[TrialRecord], epochs: Sequence[int], *, random_s
         pairs = [(low, error) for trial, error in finished if (low := errors_at(trial, rung, epochs[rung])) is not None]
         found += _agreement(f"rung {rung}", pairs, random_seed)
     for cost in ("params", "macs"):
-        found += _agreement(cost, [(-float(trial.costs[cost]), error) for trial, error in finished], random_seed)
+        pairs = [(-float(trial.costs[cost]), error) for trial, error in finished if cost in trial.costs]
+        found += _agreement(cost, pairs, random_seed)
     return found
 
 

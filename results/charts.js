@@ -1,7 +1,7 @@
 // Charts in the page's colours: each trace names its colour in `meta`, and palette.css says what it is now.
 "use strict";
 window.nasCharts = (() => {
-  const FAINT = { trials: 0.75, random: 0.75, infeasible: 0.6 };
+  const FAINT = { trials: 0.9, random: 0.9, infeasible: 0.6 };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
   function trace(each) {

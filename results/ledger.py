@@ -20,6 +20,7 @@ from results import ledger_lease
 from results.ledger_database import Database
 from results.ledger_place import open_database
 from results.ledger_reading import Reading
+from results.ledger_records import outcome_of, study_from_columns
 from results.ledger_rows import find_study, here, study_id, study_row, trial_row
 from results.ledger_tables import SCHEMA_VERSION, TABLES, migrate, schema_version, version_table
 from results.ledger_tables import measurements as _measurements
@@ -44,7 +45,6 @@ from results.outcome import (
     json_digest,
     measurement_columns,
     now,
-    study_from_columns,
     to_json,
     told,
     trial_columns,
@@ -218,7 +218,7 @@ class Ledger(Reading):
             known = connection.execute(sa.select(_measurements).where(this)).mappings().first()
             if known is not None and all(known[name] == new[name] for name in ("values", "seconds")):
                 return
-            if Outcome(trial.outcome).final:
+            if outcome_of(trial.outcome).final:
                 raise LedgerError(f"{what} is already {trial.outcome}: measurements are recorded before it is finished")
             if known is None:
                 connection.execute(_measurements.insert().values(new))
@@ -264,7 +264,7 @@ class Ledger(Reading):
             objectives = study_row(connection, study, SCHEMA_VERSION).objectives
             check_end(what, outcome, values or {}, json.loads(objectives))
             trial = trial_row(connection, study, number)
-            if Outcome(trial.outcome).final:
+            if outcome_of(trial.outcome).final:
                 differing = [key for key, value in end.items() if trial._mapping[key] != value]
                 if not differing:
                     return str(trial.finished_at)

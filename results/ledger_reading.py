@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 
 from results import ledger_lease
 from results.ledger_database import Database
+from results.ledger_records import fidelities_of, study_from_columns
 from results.ledger_rows import (
     LONG,
     count_measurements,
@@ -26,7 +26,7 @@ from results.ledger_rows import (
 from results.ledger_tables import SCHEMA_VERSION, columns_of, schema_version
 from results.ledger_tables import studies as _studies
 from results.ledger_tables import trials as _trials
-from results.outcome import Known, LedgerError, Outcome, StudyRecord, TrialRecord, study_from_columns
+from results.outcome import Known, LedgerError, Outcome, StudyRecord, TrialRecord
 from results.process import Process
 
 _AT_ONCE = 500  # numbers in one statement: engines allow some thousands
@@ -72,9 +72,8 @@ class Reading:
         """The trials of a study (of one outcome, if given), by number; one consistent moment of the ledger."""
         with self._reading() as connection:
             where = _trials.c.study_id == study_id(connection, study)
-            if outcome is not None:
-                where &= _trials.c.outcome == outcome.value
-            return read_trials(connection, study, where, self._version)
+            found = read_trials(connection, study, where, self._version)
+            return [trial for trial in found if outcome in (None, trial.outcome)]
 
     def summaries(self, study: str, numbers: Collection[int] | None = None) -> list[TrialRecord]:
         """The trials of a study (of some numbers, if given) as `trials` gives them, but without their long parts.
@@ -126,7 +125,7 @@ class Reading:
             query = sa.select(*columns).join_from(_trials, _studies).where(there)
             found = []
             for key, name, fidelities, number in connection.execute(query.order_by(_studies.c.id, _trials.c.number)):
-                rungs = json.loads(fidelities or "[]")
+                rungs = fidelities_of(fidelities)
                 if fidelity in rungs:  # each by its key: by the digest, measurements would be searched from end to end
                     (trial,) = read_trials(connection, name, here(key, number), self._version)
                     found.append(Known(trial, rungs.index(fidelity)))

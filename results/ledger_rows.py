@@ -9,8 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from results.ledger_records import measurements_of, outcome_of, trials_from_columns
 from results.ledger_tables import columns_of, measurements, studies, trials
-from results.outcome import LedgerError, Measurement, Outcome, TrialRecord, from_json, storable, trials_from_columns
+from results.outcome import LedgerError, Outcome, TrialRecord, storable
 from search_spaces.errors import nearest
 
 NAMED = 5  # studies, the newest, where none has the name that is asked for
@@ -88,8 +89,10 @@ def count_measurements(connection: sa.Connection, key: int) -> int:
 def read_outcomes(connection: sa.Connection, key: int) -> dict[str, int]:
     """Outcome -> number of trials of the study with this key, for all outcomes, zeros included."""
     query = sa.select(trials.c.outcome, sa.func.count()).where(trials.c.study_id == key).group_by(trials.c.outcome)
-    counted = {row[0]: row[1] for row in connection.execute(query)}
-    return {outcome.value: counted.get(outcome.value, 0) for outcome in Outcome}
+    counts = {outcome.value: 0 for outcome in Outcome}
+    for outcome, count in connection.execute(query):
+        counts[outcome_of(outcome).value] += count
+    return counts
 
 
 def read_standings(connection: sa.Connection, key: int) -> dict[int, tuple[str, int]]:
@@ -113,16 +116,13 @@ def read_trials(
 ) -> list[TrialRecord]:
     """The trials that `where` (a condition on the trials' table) selects, by number, with their measurements.
 
+    A damaged row costs its own trial or measurement alone (`results.ledger_records`).
     `without`: columns that are not read; an architecture is {} then, and the others None.
     """
     order = (measurements.c.number, measurements.c.rung, measurements.c.epoch)
     with _no_collection():
         query = sa.select(*columns_of(measurements, version)).join_from(measurements, trials).where(where)
-        rows = connection.execute(query.order_by(*order)).all()
-        measured: dict[int, list[Measurement]] = {}
-        decoded = from_json([row[4] for row in rows])
-        for (_, number, rung, epoch, _, seconds, place), values in zip(rows, decoded, strict=True):
-            measured.setdefault(number, []).append(Measurement(rung, epoch, values, seconds, place))
+        measured = measurements_of(connection.execute(query.order_by(*order)).all())
         columns = [
             sa.literal("{}" if column.name == "architecture" else None, sa.Text).label(column.name)
             if column.name in without

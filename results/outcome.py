@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import numbers
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -177,6 +177,7 @@ class TrialRecord:
         traceback: of a broken trial, or None.
         reused: "STUDY:NUMBER" whose training these values are, or None for a trial that was trained itself.
         order: place among all that was recorded of the study; 0 where that was not kept.
+        unreadable: fields of the ledger's row that are damaged, without which it is not known how good the trial is.
     """
 
     study: str
@@ -199,11 +200,12 @@ class TrialRecord:
     traceback: str | None = None
     reused: str | None = None
     order: int = 0
+    unreadable: tuple[str, ...] = ()
 
     @property
     def feasible(self) -> bool:
-        """Whether every limit and principle that counts is kept. Of trained trials only seeds can break one."""
-        return all(size <= 0 for size in self.violations.values())
+        """Whether all limits and principles that count are known to be kept. Of trained trials only seeds break one."""
+        return not self.unreadable and all(size <= 0 for size in self.violations.values())
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ class Known:
     rung: int
 
 
-# Records and rows: mappings stand in a row as JSON text
+# Rows of records: mappings stand in a row as JSON text; `results.ledger_records` reads them
 
 
 def trial_columns(trial: TrialRecord) -> dict[str, object]:
@@ -250,33 +252,6 @@ def measurement_columns(measurement: Measurement, what: str) -> dict[str, Any]:
     }
 
 
-def trials_from_columns(
-    study: str, columns: Mapping[str, Sequence[Any]], measured: Mapping[int, Sequence[Measurement]]
-) -> list[TrialRecord]:
-    """The trials of a study whose columns (all of one length) these are; `measured` is by number.
-
-    By columns and not row by row: one JSON text per column is decoded several times faster than one per field.
-    """
-    fields = {name: columns[name] for name in columns if name != "study_id"}
-    for name in ("architecture", "costs", "violations", "values", "genes"):
-        fields[name] = _mappings(columns[name])
-    fields["outcome"] = [Outcome(outcome) for outcome in columns["outcome"]]
-    fields["measurements"] = [tuple(measured.get(number, ())) for number in columns["number"]]
-    names = tuple(fields)
-    return [
-        TrialRecord(study=study, **dict(zip(names, row, strict=True))) for row in zip(*fields.values(), strict=True)
-    ]
-
-
-def study_from_columns(columns: Mapping[Any, Any]) -> StudyRecord:
-    """The study whose row this is."""
-    fields = {key: value for key, value in columns.items() if key != "id"}
-    for key in ("search", "objectives", "versions"):
-        fields[key] = json.loads(fields[key])
-    fields["fidelities"] = tuple(json.loads(fields["fidelities"] or "[]"))
-    return StudyRecord(**fields)
-
-
 # What may stand in a record
 
 
@@ -289,27 +264,6 @@ def to_json(data: object, what: str) -> str:
         return json.dumps(data, allow_nan=False, default=_plain_number)
     except (TypeError, ValueError) as error:
         raise LedgerError(f"{what} cannot be recorded: {error}; give plain data with finite numbers") from error
-
-
-def from_json(texts: Sequence[str | None]) -> list[Any]:
-    """What the JSON texts hold, None for None."""
-    decoded: list[Any] = json.loads(f"[{','.join(text or 'null' for text in texts)}]")
-    return decoded
-
-
-def _mappings(texts: Sequence[str | None]) -> list[Any]:
-    """`from_json` of mappings; one that is damaged is {}, which its readers tell of, and the rest are read."""
-    try:
-        return from_json(texts)
-    except ValueError:
-        return [_mapping(text) for text in texts]
-
-
-def _mapping(text: str | None) -> Any:
-    try:
-        return json.loads(text or "null")
-    except ValueError:
-        return {}
 
 
 def _plain_number(value: object) -> int | float:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +22,9 @@ _CAUSES = {
     "SQLITE_IOERR": "cannot be read or written, because the disk reports an error: check the disk or the mount",
 }
 
+
+# A text of which a bit was lost is read with escapes (\xff): it costs its own row alone, and no other one.
+_TEXT = partial(str, encoding="utf-8", errors="backslashreplace")
 
 # File systems between machines, by the kernel's names: their locks, and memory mapped from them, do not hold as SQLite
 # needs it (sqlite.org/wal.html, section 1; sqlite.org/howtocorrupt.html, section 2.1).
@@ -111,7 +115,9 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 def _opened(path: Path, options: str) -> sqlite3.Connection:
     # No isolation level: the driver of Python would begin transactions on its own, and too late.
     uri = f"{path.absolute().as_uri()}?{options}"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.text_factory = _TEXT
+    return connection
 
 
 def cause(error_name: str) -> str | None:

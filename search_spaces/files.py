@@ -44,9 +44,12 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     return [target for _, target in staged]
 
 
-def remove_drafts(folder: Path) -> None:
-    """Remove what processes left that were killed while they wrote below a folder, in which nobody writes now."""
-    for path in folder.rglob(DRAFT):
+def remove_drafts(folder: Path, *, below: bool = True) -> None:
+    """Remove what processes left that were killed while they wrote into a folder, in which nobody writes now.
+
+    ``below``: also in all folders within.
+    """
+    for path in folder.rglob(DRAFT) if below else folder.glob(DRAFT):
         path.unlink(missing_ok=True)
 
 

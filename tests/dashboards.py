@@ -11,6 +11,7 @@ from results.dashboard.watch import Snapshot
 from results.importance import Importance
 from results.ledger import Ledger
 from results.outcome import StudyRecord, TrialRecord
+from results.report_audit import OWN
 
 COUNT = 48
 
@@ -26,7 +27,11 @@ def snapshot_of(every: "list[TrialRecord] | tuple[TrialRecord, ...]", **study: A
     known: dict[str, Any] = {
         "name": STUDY,
         "created_at": "2026-11-01T00:00:00.000+00:00",
-        "search": {"target": {"resolution": 299, "classes": 1000, "channels": 3}, "rungs": {"lower": [{"epochs": 1}]}},
+        "search": {
+            "target": {"resolution": 299, "classes": 1000, "channels": 3},
+            "recipe": {"epochs": 4},
+            "rungs": {"lower": [{"epochs": 1}]},
+        },
         "search_digest": "ab" * 32,
         "objectives": {"error": "minimize", "macs": "minimize"},
         "state": "complete",
@@ -45,7 +50,7 @@ def opened(place: Path, **options: Any) -> Dashboard:
     def importances(record: StudyRecord) -> list[Importance]:
         return [Importance("error", "ped-anova", 20, {"stem": 0.75, "stage1.depth": 0.25})]
 
-    return make_dashboard(lambda: Ledger.open(place, read_only=True), importances, **options)
+    return make_dashboard(lambda: Ledger.open(place, read_only=True), importances, lambda record: OWN, **options)
 
 
 def asked(dashboard: Dashboard, output: str, inputs: dict[str, Any], state: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
+from steps import steps
 
 from nas.config import SearchConfig
 from nas.job import Report
@@ -114,6 +115,51 @@ def test_the_view_shows_running_curves_outcomes_and_the_hypervolume() -> None:
     assert "█▁" in row
     # the worst values and a tenth of the range: 0.02 x 1.1e9 of one point, 0.2 x 0.1e9 of the other
     assert "front: hypervolume 4.2e+07 up to error 42.00 %, MACs 2.10 G" in said
+
+
+def test_a_look_without_news_costs_the_same_however_many_trials_there_are() -> None:
+    def looked_at(count: int) -> tuple[Shown, int]:
+        trials = [_complete(n, 0.1 + 0.8 / n) for n in range(1, count)] + [_trial(0, Outcome.SCREENED)]
+        shown = _searched(trials)
+        shown.started(replace(_trial(count, Outcome.RUNNING), costs={"macs": 10**9, "params": 7}))
+        first = steps(lambda: _drawn(shown))
+        again = steps(lambda: _drawn(shown))
+        assert again < first
+        return shown, again
+
+    (_, few), (shown, many) = looked_at(40), looked_at(4000)
+    assert abs(many - few) < 0.1 * few
+    running = replace(_trial(4000, Outcome.RUNNING), costs={"macs": 10**9, "params": 7})
+    shown.reported(running, Report(4000, 2, 3, {"error": 0.07}, 1.0))
+    shown.set_aside(_trial(4001, Outcome.DUPLICATE))
+    assert abs(steps(lambda: _drawn(shown)) - many) < 0.2 * many  # no news for the front
+
+
+def test_a_trial_that_ends_is_news() -> None:
+    shown = _searched([_complete(1, 0.4), _complete(2, 0.3)])
+    before = _drawn(shown)
+    assert _drawn(shown) == before
+    running = replace(_trial(3, Outcome.RUNNING), costs={"macs": 10**9, "params": 7})
+    shown.started(running)
+    assert "> 1 running 33%" in _drawn(shown)
+    shown.reported(_complete(3, 0.01), Report(3, 3, 3, {"error": 0.01}, 1.0, outcome=Outcome.COMPLETE))
+    said = _drawn(shown)
+    assert "3 of 9 done, 0 running" in said
+    assert "# 3 complete 100%" in said
+    assert "error 1.00%" in said
+    fresh = _drawn(_searched([_complete(1, 0.4), _complete(2, 0.3), _complete(3, 0.01)]))
+    assert said[said.index("front:") :] == fresh[fresh.index("front:") :]
+    assert max(map(len, _drawn(shown, 40).splitlines())) <= 40
+
+
+def test_a_trial_that_goes_on_is_counted_once() -> None:
+    shown = _searched([_trial(1, Outcome.STOPPED), _trial(2, Outcome.SCREENED)])
+    assert (shown.tally.done, shown.tally.set_aside) == (1, 1)
+    shown.started(replace(_trial(1, Outcome.RUNNING)))
+    assert (shown.tally.done, shown.tally.counts[Outcome.RUNNING], shown.tally.counts[Outcome.STOPPED]) == (0, 1, 0)
+    shown.tally.take(_complete(1, 0.5))
+    assert (shown.tally.done, shown.tally.completed) == (1, 1)
+    assert shown.tally.complete() == [_complete(1, 0.5)]
 
 
 def test_the_rate_is_told_from_the_second_trial_on() -> None:

@@ -22,6 +22,15 @@ def test_what_is_said_to_a_terminal_that_is_gone_goes_to_nowhere() -> None:
         assert not os.isatty(stream.fileno())
 
 
+def test_so_does_what_is_said_for_the_first_time_when_it_is_gone_already() -> None:
+    mine, other = pty.openpty()
+    with open(other, "w", encoding="utf-8") as stream:
+        os.close(mine)
+        lasting = Lasting(stream)
+        lasting.write("is anybody there?\n" * 1000)
+        lasting.flush()
+
+
 def test_other_errors_are_errors(tmp_path) -> None:  # type: ignore[no-untyped-def]
     with open(tmp_path / "file", "w", encoding="utf-8") as stream:
         lasting = Lasting(stream)

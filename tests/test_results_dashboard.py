@@ -1,7 +1,9 @@
 import itertools
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from results.dashboard import tabs as tabs_of
 from results.dashboard.controls import offers
 from results.dashboard.rows import columns, rows
 from results.dashboard.scene import Choice, figure, scene
+from results.dashboard.sliders import ends, limits, sliders
 from results.dashboard.tabs import Tabs
 from results.dashboard.watch import Watch
 from results.importance import Importance
@@ -144,7 +147,28 @@ def test_what_is_under_way_at_a_rung_has_no_value_there_yet() -> None:
     assert snapshot.values("error", 0)[0] == trial.measurements[0].values["error"]  # has gone on to the next rung
     assert np.isnan(snapshot.values("error", 1)[0])
     diverged = snapshot_of([replace(running, outcome=Outcome.DIVERGED, measurements=trial.measurements[:1])])
-    assert np.isnan(diverged.values("error", 0)[0])
+    assert np.isfinite(diverged.values("error", 0)[0])  # it had come to the end of that rung before
+
+
+@pytest.mark.parametrize("axes", [("error", "error"), ("macs", "error", "macs"), ("error", "error", "error")])
+def test_the_same_quantity_twice_is_one(axes: tuple[str, ...]) -> None:
+    found = scene(snapshot_of(records()), Choice(*axes))
+    assert json.dumps(figure(found), allow_nan=False)
+    assert len(found.front) >= 1
+    if set(axes) == {"error"}:
+        errors = found.snapshot.values("error", None)
+        assert (errors[found.front] == errors[found.wanted].min()).all()
+
+
+def test_more_is_better_where_an_objective_is_maximised() -> None:
+    every = [replace(t, values=t.values | {"accuracy": 1 - t.values["error"]}) if t.values else t for t in records()]
+    objectives = {"error": "minimize", "accuracy": "maximize", "macs": "minimize"}
+    snapshot = snapshot_of(every, objectives=objectives)
+    low, high = scene(snapshot, Choice("macs", "error")), scene(snapshot, Choice("macs", "accuracy"))
+    assert low.front_numbers == high.front_numbers
+    least = sorted(snapshot.values("accuracy", None)[low.wanted])[10]
+    bound = scene(snapshot, Choice("macs", "accuracy", limits={"accuracy": least}))
+    assert bound.wanted.sum() == (snapshot.values("accuracy", None)[low.wanted] >= least).sum()
 
 
 def test_each_point_is_drawn_once_and_carries_its_number() -> None:
@@ -247,7 +271,7 @@ def test_an_address_sets_the_view_and_nonsense_in_it_is_left_out() -> None:
     settings = offers(snapshot, asked_for)
     assert (settings["x_value"], settings["rung_value"], settings["shown"]) == ("params", 0, ["random", "seed"])
     assert (settings["selected"], settings["beside_value"], settings["tab"]) == (first, "seed:googlenet", "growth")
-    odd = {"x": "<b>", "rung": "9" * 40, "trial": "-1", "beside": "9999", "tab": "secret", "limit.macs": "nan"}
+    odd = {"x": "<b>", "rung": "--5", "trial": "-1", "beside": "9999", "tab": "secret", "limit.macs": "nan"}
     settings = offers(snapshot, odd)
     assert (settings["x_value"], settings["rung_value"], settings["selected"]) == ("macs", -1, None)
     assert (settings["beside_value"], settings["tab"]) == (None, "trials")
@@ -259,15 +283,93 @@ def test_polling_with_nothing_new_answers_nothing(place: Path) -> None:
     at_first = asked(dashboard, output, {"place.search": "?trial=4", "tick.n_intervals": 0}, {})
     assert at_first["study"]["value"] == STUDY
     assert at_first["selected"]["data"] == 4
-    known = {
-        "asked.data": at_first["asked"]["data"],
-        "study.options": at_first["study"]["options"],
-        "revision.data": at_first["revision"]["data"],
-        "standing.children": at_first["standing"]["children"],
-        "offered.data": at_first["offered"]["data"],
-    }
     inputs = {"tick.n_intervals": 1, "place.search": "?trial=4", "study.value": STUDY}
-    assert asked(dashboard, output, inputs, known) is None
+    assert asked(dashboard, output, inputs, remembered(at_first)) is None
+    again = opened(place)  # the dashboard was started anew: what the page knows is of another one
+    told = asked(again, output, inputs, remembered(at_first))
+    assert told["revision"]["data"]["generation"] != at_first["revision"]["data"]["generation"]
+    dashboard.watch.close()
+    again.watch.close()
+
+
+def remembered(first: dict[str, Any]) -> dict[str, Any]:
+    """What a page knows after its first question."""
+    return {
+        "asked.data": first["asked"]["data"],
+        "study.options": first["study"]["options"],
+        "revision.data": first["revision"]["data"],
+        "standing.children": first["standing"]["children"],
+        "offered.data": first["offered"]["data"],
+    }
+
+
+def test_a_page_that_watches_a_young_study_keeps_what_its_reader_chose(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "ledger.sqlite", create=True)
+    ledger.create_study(STUDY, {}, {"error": "minimize"}, {}, None)
+    dashboard = opened(tmp_path / "ledger.sqlite")
+    output = next(name for name in dashboard.app.callback_map if "standing.children" in name)
+    first = asked(dashboard, output, {"place.search": "?tab=growth", "tick.n_intervals": 0}, {})
+    assert first["x"]["value"] == "macs"  # there is no trial yet, and what is drawn is known all the same
+    ledger.start_trial(replace(records()[4], outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None))
+    ledger.finish_trial(STUDY, 4, Outcome.COMPLETE, values={"error": 0.25}, seconds=1.0)
+    dashboard.watch._again = 0.0
+    inputs = {"tick.n_intervals": 1, "place.search": "?tab=growth", "study.value": STUDY}
+    told = asked(dashboard, output, inputs, remembered(first))
+    assert "options" in told["x"]
+    set_anew = [name for name, parts in told.items() if "value" in parts or name in ("selected", "tab", "shown")]
+    assert set_anew == []
+    dashboard.watch.close()
+    ledger.close()
+
+
+def test_sliders_follow_what_there_is_and_keep_what_is_set() -> None:
+    complete = [trial for trial in records() if trial.values]
+    few, all_of_them = snapshot_of(complete[:2]), snapshot_of(complete)
+    low, high = ends(few, None)["error"]
+    errors = 100 * few.values("error", None)
+    assert low <= errors.min() < errors.max() <= high
+    wider = ends(all_of_them, None)["error"]
+    assert wider[0] <= low < high <= wider[1]
+    made = sliders(all_of_them, {"error": wider}, {"error": high})
+    slider = made[0].children[1]  # type: ignore[union-attr]
+    assert (slider.value, slider.min, slider.max) == (high, *wider)
+    identity = {"limit": "error", "end": "high"}
+    assert limits([identity], [high], [wider]) == {"error": pytest.approx(high / 100)}
+    assert limits([identity], [wider[1]], [wider]) == {}
+    assert ends(snapshot_of(complete[:1]), None) == {}
+
+
+def test_a_study_that_took_the_place_of_another_is_read_from_its_start(tmp_path: Path) -> None:
+    def begin(count: int, reason: str) -> None:
+        for file in tmp_path.glob("ledger.sqlite*"):
+            file.unlink()
+        with Ledger.open(tmp_path / "ledger.sqlite", create=True) as ledger:
+            ledger.create_study(STUDY, {}, {"error": "minimize"}, {}, None)
+            fresh = replace(records()[4], outcome=Outcome.SCREENED, reason=reason, values={}, measurements=())
+            ledger.start_trials([replace(fresh, number=n) for n in range(count)])
+
+    begin(5, "old")
+    watch = Watch(lambda: Ledger.open(tmp_path / "ledger.sqlite", read_only=True), again=0.0)
+    first = watch.look(STUDY)
+    time.sleep(0.005)  # studies are told apart by the moment of their making, to the millisecond
+    begin(3, "new")
+    second = watch.look(STUDY)
+    assert [trial.reason for trial in second.trials] == ["new"] * 3
+    assert second.generation != first.generation
+    assert second.since(first.at) == 0
+    watch.close()
+
+
+def test_one_study_alone_is_served_where_it_is_named(tmp_path: Path) -> None:
+    place = write(tmp_path)
+    with Ledger.open(place) as ledger:
+        ledger.create_study("other", {}, {"error": "minimize"}, {}, None)
+    dashboard = opened(place, study="other")
+    client = dashboard.app.server.test_client()
+    assert client.get(f"/files/trials.csv?study={STUDY}", base_url=BASE).status_code == 404
+    assert client.get(f"/files/trial.yaml?study={STUDY}&number=5", base_url=BASE).status_code == 404
+    assert client.get("/files/trials.csv?study=other", base_url=BASE).status_code == 200
+    assert dashboard.watch.studies() == ["other"]
     dashboard.watch.close()
 
 
@@ -303,8 +405,10 @@ def test_files_are_those_of_the_trial(place: Path) -> None:
     assert "<script" not in drawing.get_data(as_text=True)
     table = client.get(f"/files/trials.csv?study={STUDY}", base_url=BASE).get_data(as_text=True)
     assert len(table.splitlines()) == COUNT + 1
-    front = client.get(f"/files/front.csv?study={STUDY}&axes=macs,error&limit.macs=4e9", base_url=BASE)
-    wanted = scene(dashboard.watch.look(STUDY), Choice("macs", "error", limits={"macs": 4e9})).front_numbers
+    front = client.get(f"/files/front.csv?study={STUDY}&axes=macs,error&limit.macs=4e9&limit.error=20", base_url=BASE)
+    wanted = scene(
+        dashboard.watch.look(STUDY), Choice("macs", "error", limits={"macs": 4e9, "error": 0.2})
+    ).front_numbers
     assert len(front.get_data(as_text=True).splitlines()) == len(wanted) + 1
     dashboard.watch.close()
 

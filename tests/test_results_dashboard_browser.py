@@ -21,9 +21,9 @@ from search_spaces.architecture_file import from_yaml
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-FILTER = "#grid input[aria-label='{} Filter Input']:not([disabled])"
+FILTER = "#grid-place input[aria-label='{} Filter Input']:not([disabled])"
 RANGE = "[...document.querySelector('#chart .js-plotly-plot')._fullLayout.xaxis.range]"
-ROWS = "document.querySelectorAll('#grid .ag-center-cols-container .ag-row').length"
+ROWS = "document.querySelectorAll('#grid-place .ag-center-cols-container .ag-row').length"
 YOUNG = """\
 study: young
 data: digits
@@ -173,12 +173,12 @@ def test_a_limit_recomputes_the_front_and_the_link_carries_the_view(browser: "Br
 def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -> None:
     page, seen = open_page(browser, address)
     until_drawn(page)
-    rows = page.locator("#grid .ag-center-cols-container .ag-row")
+    rows = page.locator("#grid-place .ag-center-cols-container .ag-row")
     rows.first.wait_for()
-    page.locator("#grid .ag-header-cell[col-id=q_error] .ag-header-cell-label").click()
+    page.locator("#grid-place .ag-header-cell[col-id=q_error] .ag-header-cell-label").click()
     page.wait_for_timeout(500)
     best = min((trial for trial in records() if trial.measurements), key=_last_error)
-    first = page.locator("#grid .ag-row[row-index='0'] [col-id=number]")
+    first = page.locator("#grid-place .ag-row[row-index='0'] [col-id=number]")
     assert first.inner_text() == str(best.number)
     page.locator(FILTER.format("outcome")).fill("diverged")
     expected = sum(trial.outcome is Outcome.DIVERGED for trial in records())
@@ -200,7 +200,7 @@ def _last_error(trial):  # type: ignore[no-untyped-def]
 def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
     page, seen = open_page(browser, address)
     until_drawn(page)
-    page.locator("#grid .ag-center-cols-container .ag-row").first.wait_for()
+    page.locator("#grid-place .ag-center-cols-container .ag-row").first.wait_for()
     page.evaluate("Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {dragmode: 'lasso'})")
     box = page.locator("#chart .nsewdrag").bounding_box()
     assert box is not None
@@ -331,15 +331,42 @@ def test_it_follows_a_search_and_keeps_selection_and_zoom(browser: "Browser", tm
             ledger.start_trial(replace(started, violations={}))
             ledger.finish_trial(STUDY, trial.number, Outcome.COMPLETE, values=best, seconds=1.0)
         page.wait_for_function(f"document.querySelector('#standing')?.innerText?.includes('{COUNT + 4} trials')")
-        page.wait_for_function(
-            f"document.querySelector('#grid .ag-row[row-index=\"0\"] [col-id=number]')?.innerText === '{COUNT + 3}'"
-        )
+        first = "document.querySelector('#grid-place .ag-row[row-index=\"0\"] [col-id=number]')"
+        page.wait_for_function(f"{first}?.innerText === '{COUNT + 3}'")
         settled(page)
         cheapest = min(more, key=lambda trial: trial.costs["macs"]).number
         assert cheapest in front(page)
         assert page.evaluate("window.sameDocument")
         assert query(page)["trial"] == str(number)
         assert page.evaluate(RANGE) == zoom
+        assert seen.wrong == []
+        page.close()
+
+
+def test_another_study_is_opened_in_the_same_page(browser: "Browser", tmp_path: Path) -> None:
+    write(tmp_path)
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        ledger.create_study("small", {}, {"error": "minimize", "macs": "minimize"}, {}, None)
+        for trial in [trial for trial in records() if trial.values][:6]:
+            fresh = replace(trial, study="small", outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+            ledger.start_trial(replace(fresh, reason=""))
+            values = {"error": trial.values["error"], "macs": trial.values["macs"]}
+            ledger.finish_trial("small", trial.number, Outcome.COMPLETE, values=values, seconds=1.0)
+    with served(tmp_path) as address:
+        page, seen = open_page(browser, f"{address}?study={STUDY}&trial=5&xr=2e9~5e9&yr=10~25")
+        until_drawn(page)
+        page.locator("#grid-place .ag-row").first.wait_for()
+        settled(page)
+        assert page.evaluate(RANGE) == [2e9, 5e9]
+        page.locator("#study").click()
+        page.get_by_text("small", exact=True).click()
+        page.wait_for_function("document.querySelector('#standing')?.innerText?.includes('6 trials')")
+        page.wait_for_function(f"{ROWS} === 6")
+        settled(page)
+        assert page.evaluate(RANGE) != [2e9, 5e9]  # the zoom was of the other one
+        assert "trial" not in query(page)
+        assert "No trial selected" in page.locator("#details-title").inner_text()
+        page.go_back()  # there is nothing of ours to go back to, and nothing breaks
         assert seen.wrong == []
         page.close()
 

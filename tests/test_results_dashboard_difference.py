@@ -3,11 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dashboards import opened
 
-from results.dashboard.app import make_dashboard
 from results.dashboard.details import of_seed, of_trial, panel
 from results.ledger import Ledger
 from results.outcome import StudyRecord, TrialRecord
+from results.report_audit import OWN
 from results.view import Target
 from search_spaces.seeds import seed
 
@@ -34,7 +35,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def _get(place: Path, query: str) -> tuple[int, str]:
-    dashboard = make_dashboard(lambda: Ledger.open(place, read_only=True), lambda *_: [])
+    dashboard = opened(place)
     answer = dashboard.app.server.test_client().get(
         f"/files/trial.svg?study=digits&{query}", base_url="http://localhost"
     )
@@ -69,7 +70,7 @@ def test_what_a_drawing_cannot_be_compared_with_is_said(place: Path, beside: str
 def _written(study: StudyRecord, number: int, beside: str) -> str:
     other = of_trial(_trial(int(beside), V3 if beside == "0" else {})) if beside.isdecimal() else of_seed(
         beside, Target.of(SEARCH))  # fmt: skip
-    return str([part.to_plotly_json() for part in panel(study, of_trial(_trial(number, OTHER)), other)])
+    return str([part.to_plotly_json() for part in panel(study, of_trial(_trial(number, OTHER)), other, OWN)])
 
 
 def test_the_panel_tells_the_difference_in_sentences(place: Path) -> None:

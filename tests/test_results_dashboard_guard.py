@@ -103,15 +103,16 @@ def test_a_token_is_wanted_once_and_never_stays_in_the_address(place: Path) -> N
     assert "SameSite=Strict" in cookie
     assert client.get("/", base_url=BASE).status_code == 200  # the cookie came along
     other = dashboard.app.server.test_client()
-    other.set_cookie("inception_nas_token", "wrong", domain="127.0.0.1")
+    other.set_cookie(cookie.split("=")[0], "wrong", domain="127.0.0.1")
     assert other.get("/", base_url=BASE).status_code == 401
     dashboard.watch.close()
 
 
 def test_further_names_are_those_that_were_given(place: Path) -> None:
-    dashboard = opened(place, hosts=("gpu-7.example.org",), token=TOKEN)
+    dashboard = opened(place, hosts=("GPU-7.example.org:8050", "fe80::1"), token=TOKEN)
     client = dashboard.app.server.test_client()
     answer = client.get(f"/?token={TOKEN}", base_url="http://gpu-7.example.org:8050")
     assert answer.status_code == 303
+    assert client.get(f"/?token={TOKEN}", base_url="http://[fe80::1]:8050").status_code == 303
     assert client.get(f"/?token={TOKEN}", base_url=BASE).status_code == 403
     dashboard.watch.close()

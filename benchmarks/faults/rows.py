@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.faults import disks, driver_kills, ray_kills, sessions
+from benchmarks.faults import disks, driver_kills, page, ray_kills, sessions
 from benchmarks.faults.table import Row
 from benchmarks.faults.toy import Bench
 
@@ -41,4 +41,8 @@ ROWS = (
     Attempt("two-drivers", "F16", "two drivers of a study at once", sessions.two_drivers, 50, 1),
     Attempt("sleeping", "F16", "a driver sleeps while another one comes", sessions.sleeping, 5, 1),
     Attempt("ends", "F25", "Ctrl-C once and twice, SIGTERM, and a terminal that closes", sessions.asked_to_end, 12, 3),
+    Attempt("page-large", "F18", "a study whose every complete trial is on the front", page.large, 10_000, 60),
+    Attempt("page-viewers", "F19", "many viewers and slow connections while a search writes", page.viewers, 100, 4),
+    Attempt("page-garbage", "F20", "requests that no page makes", page.garbage, 2, 1),
+    Attempt("page-hostile", "F21", "texts of a study that mean something elsewhere", page.hostile, 300, 40),
 )

@@ -121,6 +121,7 @@ def _main(arguments: list[str], status: Path) -> NoReturn:
     from nas.cli import main
 
     sys.argv = ["nas", *arguments]
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it is ignored where this was started with nohup
     if device := os.environ.pop(TERMINAL, None):
         terminal = os.open(device, os.O_RDWR)  # of the session that this process leads
         for stream in (0, 1, 2):

@@ -13,6 +13,7 @@ from results.dashboard.callbacks import register
 from results.dashboard.files import serve_files
 from results.dashboard.guard import LOOPBACK, guard
 from results.dashboard.layout import page
+from results.dashboard.selected import FindThresholds
 from results.dashboard.tabs import FindImportances, Tabs
 from results.dashboard.watch import Watch
 from results.markup import asset
@@ -20,7 +21,7 @@ from results.markup import asset
 if TYPE_CHECKING:
     from results.ledger import Ledger
 
-THREADS = 8
+THREADS = 24  # most of them wait for the ledger
 SHARED = {"charts.js": "text/javascript", "palette.css": "text/css"}
 
 _INDEX = """<!DOCTYPE html>
@@ -46,6 +47,7 @@ class Dashboard:
 def make_dashboard(
     open_ledger: "Callable[[], Ledger]",
     importances: FindImportances,
+    audited_by: FindThresholds,
     *,
     study: str | None = None,
     hosts: Collection[str] = LOOPBACK,
@@ -56,7 +58,8 @@ def make_dashboard(
     Args:
         open_ledger: opens it for reading; asked again, while there is none.
         importances: finds out how much each gene of a study matters.
-        study: the one study that is shown; all of the ledger if None.
+        audited_by: finds the thresholds of a study's space.
+        study: the one study that is shown, also to those who ask for another; all of the ledger if None.
         hosts: names under which it may be asked, without ports.
         token: what viewers must bring; None: nothing, which is for the loopback address alone.
     """
@@ -75,9 +78,9 @@ def make_dashboard(
         enable_mcp=False,
         compress=False,
     )
-    watch = Watch(open_ledger)
+    watch = Watch(open_ledger, only=study)
     app.layout = page()
-    register(app, watch, Tabs(importances), study)
+    register(app, watch, Tabs(importances), audited_by)
     serve_files(app.server, watch)
     _serve_shared(app.server)
     guard(app.server, hosts, token, app.csp_hashes())

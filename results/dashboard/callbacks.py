@@ -7,23 +7,23 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import numpy as np
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, no_update
 from dash.exceptions import PreventUpdate
 
-from results.dashboard.controls import OFFERED, has_values, offers, register_controls
+from results.dashboard.controls import OFFERED, offers, options, register_controls
 from results.dashboard.layout import grid
 from results.dashboard.rows import columns, rows
-from results.dashboard.selected import register_selected
+from results.dashboard.selected import FindThresholds, register_selected
 from results.dashboard.tabs import Tabs
-from results.dashboard.watch import Snapshot, Watch
+from results.dashboard.watch import Snapshot, Watch, or_nothing
 from results.outcome import LedgerError, Outcome
 
 
-def register(app: Dash, watch: Watch, tabs: Tabs, only: str | None) -> None:
-    """Connect the page to what is watched. ``only``: the one study that is offered, if not all of the ledger."""
-    _register_study(app, watch, only)
+def register(app: Dash, watch: Watch, tabs: Tabs, audited_by: FindThresholds) -> None:
+    """Connect the page to what is watched."""
+    _register_study(app, watch)
     register_controls(app, watch)
-    register_selected(app, watch)
+    register_selected(app, watch, audited_by)
     _register_tabs(app, watch, tabs)
     _register_browser(app)
 
@@ -31,7 +31,7 @@ def register(app: Dash, watch: Watch, tabs: Tabs, only: str | None) -> None:
 # ------------------------------------------------------------------------------------------------------------ the study
 
 
-def _register_study(app: Dash, watch: Watch, only: str | None) -> None:
+def _register_study(app: Dash, watch: Watch) -> None:
     study = {
         "asked": Output("asked", "data"),
         "options": Output("study", "options"),
@@ -68,24 +68,21 @@ def _register_study(app: Dash, watch: Watch, only: str | None) -> None:
         """Open the page, another study, or look whether the one that is open has changed."""
         told: dict[str, Any] = {}
         if asked is None:
-            asked = {key: found[-1] for key, found in parse_qs((search or "").removeprefix("?")).items()}
-            told["asked"] = asked
+            found = parse_qs((search or "").removeprefix("?"), keep_blank_values=True)
+            told["asked"] = asked = {key: texts[-1] for key, texts in found.items()}
         try:
-            names = [only] if only is not None else watch.studies()
+            names = watch.studies()
             told |= {"options": names} if names != options else {}
             if study not in names:
                 told["study"] = study = asked["study"] if asked.get("study") in names else next(iter(names), None)
-            if study is None:
-                said = "There is no study in this ledger yet: 'nas search' makes one."
-            else:
+            said = "There is no study in this ledger yet: 'nas search' makes one."
+            if study is not None:
                 snapshot = watch.look(study)
                 said = _standing(snapshot)
-                now = {"study": study, "revision": snapshot.revision}
-                told |= {"revision": now} if now != at else {}
-                if offered is None or offered["study"] != study:
-                    told |= offers(snapshot, asked if offered is None and asked.get("study", study) == study else {})
-                elif not offered["drawn"] and has_values(snapshot):
-                    told |= offers(snapshot, asked)
+                if asked.get("study", study) not in names:
+                    said = f"There is no study {asked['study'][:60]!r} here, so this is {study!r}. {said}"
+                told |= {"revision": snapshot.at} if snapshot.at != at else {}
+                told |= _offered(snapshot, offered, asked)
         except LedgerError as error:
             said = f"{str(error)[:1].upper()}{str(error)[1:]}."
         told |= {"standing": said} if said != standing else {}
@@ -94,6 +91,17 @@ def _register_study(app: Dash, watch: Watch, only: str | None) -> None:
         return {name: told.get(name, no_update) for name in study_outputs}
 
     study_outputs = tuple(study | OFFERED)
+
+
+def _offered(snapshot: Snapshot, offered: dict[str, Any] | None, asked: dict[str, str]) -> dict[str, Any]:
+    """What the controls are set to, or may be set to: all of it for another study, only what is new for the same."""
+    now = options(snapshot)
+    if offered == now["offered"]:
+        return {}
+    if offered is not None and (offered["study"], offered["generation"]) == (snapshot.record.name, snapshot.generation):
+        return now
+    first = offered is None and asked.get("study", snapshot.record.name) == snapshot.record.name
+    return offers(snapshot, asked if first else {})
 
 
 def _standing(snapshot: Snapshot) -> str:
@@ -116,36 +124,40 @@ def _register_tabs(app: Dash, watch: Watch, tabs: Tabs) -> None:
         Output("rows", "data"),
         Output("rows-at", "data"),
         Output("grid-place", "children"),
-        Input("scene", "data"),  # the chart comes first
-        State("revision", "data"),
+        Input("drawn", "data"),  # the chart comes first
         State("rows-at", "data"),
         prevent_initial_call=True,
     )
-    def fill(scene: object, at: dict[str, Any], known: dict[str, Any] | None) -> tuple[Any, ...]:
+    @or_nothing
+    def fill(at: dict[str, Any] | None, known: dict[str, Any] | None) -> tuple[Any, ...]:
+        if at is None:
+            raise PreventUpdate
         snapshot = watch.look(at["study"])
-        since = known["revision"] if known and known["study"] == at["study"] else 0
+        since, names = snapshot.since(known), list(snapshot.quantities)
         if since == snapshot.revision:
             raise PreventUpdate
-        names = list(snapshot.quantities)
         fresh = [snapshot.trials[int(place)] for place in np.flatnonzero(snapshot.changed > since)]
-        now = {"study": at["study"], "revision": snapshot.revision}
-        return rows(fresh, names), now, no_update if since else grid(columns(names))
+        table = no_update if since else grid(columns(names), snapshot.generation)
+        return rows(fresh, names) | {"generation": snapshot.generation}, snapshot.at, table
 
     @app.callback(
         Output("figure", "data"),
         Output("figure-told", "children"),
         Output("figure-table", "children"),
+        Output("figure-at", "data"),
         Input("tab", "value"),
         Input("revision", "data"),
         Input("y", "value"),
+        State("figure-at", "data"),
         running=[(Output("busy", "hidden"), False, True)],
         prevent_initial_call=True,
     )
-    def picture(tab: str, at: dict[str, Any] | None, quantity: str | None) -> tuple[Any, ...]:
+    @or_nothing
+    def picture(tab: str, at: dict[str, Any] | None, quantity: str | None, known: str | None) -> tuple[Any, ...]:
         found = tabs.of(tab, watch.look(at["study"]), quantity or "") if at is not None else None
-        if found is None:
+        if found is None or found.stamp == known:
             raise PreventUpdate
-        return found.figure, found.sentence, found.table
+        return found.figure, found.sentence, found.table, found.stamp
 
 
 # ---------------------------------------------------------------------------------------------------------- the browser
@@ -158,13 +170,15 @@ def _register_browser(app: Dash) -> None:
 
     later: dict[str, Any] = {"prevent_initial_call": True}
     theme, selected, asked = Input("theme", "data"), Input("selected", "data"), State("asked", "data")
-    limits = [State({"limit": ALL}, part) for part in ("id", "max", "min")]
+    slider = {"limit": ALL, "end": ALL}
+    limits = [State(slider, part) for part in ("id", "min", "max")]
     here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, theme, asked)
+    here("at", Output("drawn", "data"), Input("scene", "data"), **later)
     here("drawn", Output("curve-frame", "children"), Input("curve-data", "data"), theme)
     here("drawn", Output("statistic-frame", "children"), Input("figure", "data"), theme)
     chosen = Output("selected", "data", allow_duplicate=True)
     here("clicked", chosen, Input("chart", "clickData"), **later)
-    here("chosen", chosen, Input("grid", "selectedRows"), **later)
+    here("chosen", chosen, Input({"grid": ALL}, "selectedRows"), **later)
     filtered = [Output(*part, allow_duplicate=True) for part in (("clear", "hidden"), ("rows-told", "children"))]
     here("lasso", *filtered, Input("chart", "selectedData"), **later)
     here("cleared", *filtered, Input("clear", "n_clicks"), **later)
@@ -174,6 +188,8 @@ def _register_browser(app: Dash) -> None:
     hidden = [Output(part, "hidden") for part in ("tab-trials", "tab-figure", "pin")]
     here("show", *hidden, Input("tab", "value"), selected)
     controls = [Input(name, "value") for name in ("study", "x", "y", "z", "rung", "shown", "beside", "tab")]
-    seen = Input({"limit": ALL}, "value"), selected, Input("moved", "data")
+    seen = Input(slider, "value"), selected, Input("moved", "data")
+    one = {"limit": MATCH, "end": MATCH}
+    here("limit", Output(one | {"part": "value"}, "children"), Input(one, "value"), State(one, "tooltip"))
     here("moved", Output("moved", "data"), Input("chart", "relayoutData"), **later)
     here("address", Output("link", "href"), *controls, *seen, *limits, asked)

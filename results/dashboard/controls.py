@@ -4,22 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-import numpy as np
-from dash import ALL, Dash, Input, Output, State, dcc, html
-from dash.development.base_component import Component
+from dash import ALL, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
 from results.dashboard.details import SEED
 from results.dashboard.layout import TABS
-from results.dashboard.parts import missing
 from results.dashboard.scene import KINDS, Choice, Scene, figure, scene
-from results.dashboard.watch import Snapshot, Watch
-from results.figures import is_fraction, shown, spoken
+from results.dashboard.sliders import FINAL, ends, limits, loose, number, scale, sliders, whole
+from results.dashboard.watch import Snapshot, Watch, or_nothing
+from results.figures import shown, spoken
 from search_spaces.seeds import seed_names
 
-FINAL = -1  # among rungs: the final values
-STEPS = 200  # of a slider
-
+_SLIDER = {"limit": ALL, "end": ALL}
+_SLIDERS = tuple(State(_SLIDER, part) for part in ("id", "min", "max"))
 
 # What the controls are set to when a study is opened, by the names under which `offers` returns it.
 OFFERED = {
@@ -34,42 +31,48 @@ OFFERED = {
 }
 
 
-def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
-    """Set the controls for a study: as an address asks for, and where it does not, or not for this study, by default.
-
-    ``offered`` says which study the controls are for, and whether there were values to limit.
-    """
-    first, known = Choice.first(snapshot), list(snapshot.quantities)
-    names = [{"label": spoken(name), "value": name} for name in known]
+def options(snapshot: Snapshot) -> dict[str, Any]:
+    """What the controls of a study let one choose from; ``offered`` tells of the rest whether it has changed."""
+    names = [{"label": spoken(name), "value": name} for name in snapshot.quantities]
     rungs = [{"label": "final values", "value": FINAL}]
     rungs += [{"label": f"rung {rung} alone", "value": rung} for rung in range(snapshot.rungs) if snapshot.rungs > 1]
-    options, beside = _others(snapshot, asked.get("beside"))
+    known = {"study": snapshot.record.name, "generation": snapshot.generation}
     return {
-        "offered": {"study": snapshot.record.name, "drawn": has_values(snapshot)},
+        "offered": known | {"quantities": list(snapshot.quantities), "rungs": snapshot.rungs},
         "x_options": names,
-        "x_value": _one_of(asked.get("x"), known, first.x),
         "y_options": names,
-        "y_value": _one_of(asked.get("y"), known, first.y),
         "z_options": names,
-        "z_value": _one_of(asked.get("z"), known, None),
         "rung_options": rungs,
-        "rung_value": _one_of(whole(asked.get("rung")), [entry["value"] for entry in rungs], FINAL),
+    }
+
+
+def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Set the controls for a study: as an address asks for, and where it does not by default."""
+    first, found = Choice.first(snapshot), options(snapshot)
+    others, beside = _others(snapshot, asked.get("beside"))
+    rung = _one_of(whole(asked.get("rung")), [entry["value"] for entry in found["rung_options"]], FINAL)
+    return found | {
+        "x_value": _one_of(asked.get("x"), snapshot.quantities, first.x),
+        "y_value": _one_of(asked.get("y"), snapshot.quantities, first.y),
+        "z_value": _one_of(asked.get("z"), snapshot.quantities, None),
+        "rung_value": rung,
         "shown": [kind for kind in KINDS if kind in asked["shown"].split(",")] if "shown" in asked else list(KINDS),
-        "limits": _sliders(snapshot, asked),
-        "beside_options": options,
+        "limits": sliders(snapshot, ends(snapshot, rung), _asked_limits(asked)),
+        "beside_options": others,
         "beside_value": beside,
         "selected": _one_of(whole(asked.get("trial")), snapshot.place, None),
         "tab": _one_of(asked.get("tab"), TABS, "trials"),
     }
 
 
-def has_values(snapshot: Snapshot) -> bool:
-    """Whether any trial has come to values yet: only then the sliders have ends."""
-    return any(trial.values for trial in snapshot.trials)
+def _asked_limits(asked: Mapping[str, str]) -> dict[str, float]:
+    found = {key.removeprefix("limit."): number(text) for key, text in asked.items() if key.startswith("limit.")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def register_controls(app: Dash, watch: Watch) -> None:
-    """Connect the chart to the controls."""
+    """Connect the chart to the controls, and the sliders to what the trials have."""
+    _register_sliders(app, watch)
 
     @app.callback(
         Output("scene", "data"),
@@ -79,12 +82,11 @@ def register_controls(app: Dash, watch: Watch) -> None:
         Input("offered", "data"),
         Input("revision", "data"),
         *(Input(name, "value") for name in ("x", "y", "z", "rung", "shown")),
-        Input({"limit": ALL}, "value"),
-        State({"limit": ALL}, "id"),
-        State({"limit": ALL}, "max"),
-        State({"limit": ALL}, "min"),
+        Input(_SLIDER, "value"),
+        *_SLIDERS,
         prevent_initial_call=True,
     )
+    @or_nothing
     def draw(
         offered: dict[str, Any] | None,
         at: dict[str, Any] | None,
@@ -92,103 +94,83 @@ def register_controls(app: Dash, watch: Watch) -> None:
         y: str | None,
         z: str | None,
         rung: int | None,
-        shown_kinds: list[str],
-        limits: list[float | None],
+        kinds: list[str],
+        values: list[float | None],
         ids: list[dict[str, str]],
-        highest: list[float],
         lowest: list[float],
+        highest: list[float],
     ) -> tuple[Any, ...]:
-        if not offered or not at or not x or not y or offered["study"] != at["study"]:
+        if not offered or not at or offered["study"] != at["study"]:
             raise PreventUpdate
         snapshot = watch.look(at["study"])
-        if {x, y} - snapshot.quantities.keys():
+        if not {x, y} <= snapshot.quantities.keys():
             raise PreventUpdate  # those of the study before: the controls follow
-        wanted = {}
-        for value, name, high, low in zip(limits, (each["limit"] for each in ids), highest, lowest, strict=True):
-            loose = high if snapshot.quantities.get(name) == "minimize" else low
-            if value is not None and value != loose and name in snapshot.quantities:
-                wanted[name] = value / (100 if is_fraction(name) else 1)
+        wanted = limits(ids, values, list(zip(lowest, highest, strict=True)))
         choice = Choice(
-            x,
-            y,
+            str(x),
+            str(y),
             z if z in snapshot.quantities else None,
             None if rung in (None, FINAL) else rung,
-            wanted,
-            frozenset(shown_kinds),
+            {name: value for name, value in wanted.items() if name in snapshot.quantities},
+            frozenset(kinds),
         )
         found = scene(snapshot, choice)
-        drawn = figure(found) | {"front": found.front_numbers, "view": at["study"]}
+        drawn = figure(found) | {"front": found.front_numbers, "at": snapshot.at}
         files = f"/files/{{}}.csv?{_query(at['study'], choice)}"
         return drawn, _summary(found), files.format("trials"), files.format("front")
+
+
+def _register_sliders(app: Dash, watch: Watch) -> None:
+    @app.callback(
+        Output("limits", "children", allow_duplicate=True),
+        Input("revision", "data"),
+        Input("rung", "value"),
+        State("asked", "data"),
+        State(_SLIDER, "value"),
+        *_SLIDERS,
+        prevent_initial_call=True,
+    )
+    @or_nothing
+    def follow(
+        at: dict[str, Any] | None,
+        rung: int | None,
+        asked: dict[str, str] | None,
+        values: list[float | None],
+        ids: list[dict[str, str]],
+        lowest: list[float],
+        highest: list[float],
+    ) -> Any:
+        """Let the sliders reach from end to end of what there is; what the reader has set stays."""
+        if at is None:
+            raise PreventUpdate
+        snapshot = watch.look(at["study"])
+        between = ends(snapshot, rung)
+        known = {each["limit"]: (low, high) for each, low, high in zip(ids, lowest, highest, strict=True)}
+        if between == known:
+            raise PreventUpdate
+        mine = asked if asked and asked.get("study", at["study"]) == at["study"] else {}
+        wanted = {name: value for name, value in _asked_limits(mine).items() if name not in known}
+        for each, value in zip(ids, values, strict=True):
+            if value is not None and value != loose(each, *known[each["limit"]]):
+                wanted[each["limit"]] = value
+        return sliders(snapshot, between, wanted)
 
 
 def _query(study: str, choice: Choice) -> str:
     asked: dict[str, Any] = {"study": study, "axes": ",".join(choice.axes)}
     if choice.rung is not None:
         asked["rung"] = choice.rung
-    return urlencode(asked | {f"limit.{name}": value for name, value in choice.limits.items()})
+    return urlencode(asked | {f"limit.{name}": f"{scale(name) * value:.12g}" for name, value in choice.limits.items()})
 
 
 def _one_of(value: Any, allowed: Any, default: Any) -> Any:
     return value if value is not None and value in allowed else default
 
 
-def whole(text: str | None) -> int | None:
-    """The whole number that a text is, None for any other text."""
-    return int(text) if text is not None and text.lstrip("-").isdecimal() and len(text) < 12 else None
-
-
-def number(text: str | None) -> float | None:
-    """The finite number that a text is, None for any other text."""
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
-
-
-def _sliders(snapshot: Snapshot, asked: Mapping[str, str]) -> list[Component]:
-    """One slider for each quantity that varies; at its loose end it limits nothing."""
-    sliders: list[Component] = []
-    for name, goal in snapshot.quantities.items():
-        values = snapshot.values(name, None)
-        values = values[np.isfinite(values)] * (100 if is_fraction(name) else 1)
-        if not len(values) or values.min() == values.max():
-            continue
-        low, high = float(values.min()), float(values.max())
-        loose = high if goal == "minimize" else low
-        given = number(asked.get(f"limit.{name}"))
-        value = loose if given is None else min(high, max(low, given))
-        word = "at most" if goal == "minimize" else "at least"
-        identity = {"limit": name}
-        slider = dcc.Slider(
-            id=identity,
-            min=low,
-            max=high,
-            step=(high - low) / STEPS,
-            value=value,
-            marks=None,
-            included=True,
-            allow_direct_input=False,
-            tooltip={"placement": "bottom", "always_visible": False, "transform": _transform(name)},
-        )
-        ends = html.Div(
-            [html.Span(shown(name, end / (100 if is_fraction(name) else 1))) for end in (low, high)], className="ends"
-        )
-        sliders.append(
-            html.Div([html.Span(f"{spoken(name)}, {word}", className="label"), slider, ends], className="control")
-        )
-    return sliders or [missing("No trial has values yet, so there is nothing to limit.")]
-
-
-def _transform(name: str) -> str:
-    return "percent" if is_fraction(name) else "amount"
-
-
 def _others(snapshot: Snapshot, asked: str | None) -> tuple[list[dict[str, str]], str | None]:
     """What a trial can be compared with, and with what it was: published networks, and a trial that was pinned."""
     measured = {trial.seed: str(trial.number) for trial in snapshot.trials if trial.seed and trial.values}
-    options = [{"label": f"{name} (trial {number})", "value": number} for name, number in measured.items()]
+    options = [{"label": f"{name} (trial {place})", "value": place} for name, place in measured.items()]
     rest = [name for name in seed_names() if name not in measured]
     options += [{"label": f"{name} (not trained here)", "value": SEED + name} for name in rest]
     if asked is not None:
@@ -210,7 +192,7 @@ def _summary(found: Scene) -> str:
     if not wanted:
         return f"{drawn:,} trials have values of {names}{at}, and none of them keeps all limits: there is no front."
     worst = ", ".join(f"{spoken(name)} {shown(name, value)}" for name, value in found.reference_point.items())
-    within = "" if wanted == drawn else f" ({drawn:,} with those beyond limits)"
+    within = "" if wanted == drawn else f" within the limits (of {drawn:,})"
     return (
         f"{size} of {wanted:,} trials{within} are on the front of {names}{at}; hypervolume {found.hypervolume:.4g} "
         f"up to {worst}."

@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 from dash import html
 from dash.development.base_component import Component
 
-from results.blocks import quantity
 from results.dashboard.parts import missing, scroll, table
 from results.difference import Difference, compare
 from results.figures import shown, spoken
 from results.outcome import StudyRecord, TrialRecord
+from results.report_audit import AuditedBy
 from results.view import Target, duration, moment
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data
@@ -66,7 +66,7 @@ def _seed_costs(name: str, target: Target) -> Mapping[str, int]:
     return {key: value for key, value in counted.as_data().items() if value is not None}
 
 
-def panel(record: StudyRecord, subject: Subject, beside: Subject | None) -> list[Component]:
+def panel(record: StudyRecord, subject: Subject, beside: Subject | None, audited_by: AuditedBy) -> list[Component]:
     """What is told of a trial, from the figures to the picture; what cannot be told is said, and the rest shown."""
     trial, target = subject.trial, Target.of(record.search)
     assert trial is not None
@@ -76,7 +76,7 @@ def panel(record: StudyRecord, subject: Subject, beside: Subject | None) -> list
         _links(record, trial, beside),
     ]
     parts.append(_picture(record, subject, beside))
-    parts += [html.H3("The four principles"), _audit(subject, target)]
+    parts += [html.H3("The four principles, and the rules of factorisation"), _audit(subject, target, audited_by)]
     parts += [html.H3("Genes"), _genes(trial, beside)]
     if trial.traceback:
         trace = html.Pre(trial.traceback[-4000:], tabIndex=0)
@@ -183,20 +183,20 @@ def _differences(found: Difference, beside: Subject) -> Component:
     return html.Details([summary, html.Ul([html.Li(sentence) for sentence in sentences])], open=len(sentences) < 4)
 
 
-def _audit(subject: Subject, target: Target) -> Component:
+def _audit(subject: Subject, target: Target, by: AuditedBy) -> Component:
     try:
-        found = audit(subject.architecture(), target.resolution)
+        found = audit(subject.architecture(), target.resolution, by.thresholds)
     except (RequestError, KeyError, TypeError) as error:
         return missing(f"Not audited: {error}.")
     rows: list[list[Content]] = []
     for finding in (*found.principles, *found.rules):
         digits = 0 if finding in found.rules else 2
-        verdict = "ok" if finding.passed else "violated"
+        verdict = "off" if finding.name in found.off else "ok" if finding.passed else "violated"
         limit = f"at {'least' if finding.at_least else 'most'} {finding.threshold:.{digits}f}"
-        rows.append(
-            [finding.name, html.Span(verdict, className=verdict), f"{finding.value:.{digits}f}", limit, finding.where]
-        )
-    return scroll("Audit", table(["principle or rule", "", "value", "allowed", "where"], rows))
+        name, value = finding.name.replace("_", " "), f"{finding.value:.{digits}f}"
+        rows.append([name, html.Span(verdict, className=verdict), value, limit, finding.where])
+    whose = html.P(f"By {by.whose}.", className="muted")
+    return html.Div([whose, scroll("Audit", table(["principle or rule", "", "value", "allowed", "where"], rows))])
 
 
 def _genes(trial: TrialRecord, beside: Subject | None) -> Component:
@@ -212,14 +212,9 @@ def _genes(trial: TrialRecord, beside: Subject | None) -> Component:
             text = _gene(other[name]) if name in other else "none"
             row.append(html.Mark(text) if differs else text)
         rows.append(row)
-    note = "" if other or beside is None else f"{beside.title} has no genes to compare with."
+    note = "" if other or beside is None else f"No genes are recorded of {beside.title}."
     return html.Div([html.P(note, className="muted") if note else None, scroll("Genes", table(heads, rows), "tall")])
 
 
 def _gene(value: float | int | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def costs_in_short(costs: Mapping[str, int]) -> str:
-    """`5.71 G MACs, 23.8 M parameters`, of what is known."""
-    return ", ".join(f"{quantity(costs[name])} {spoken(name)}" for name in ("macs", "params") if name in costs)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from flask import Flask, Response, abort, request
 
-from results.dashboard.controls import number, whole
 from results.dashboard.details import SEED, with_heads
 from results.dashboard.scene import Choice, scene
+from results.dashboard.sliders import number, scale, whole
 from results.dashboard.watch import Snapshot, Watch
 from results.data_tables import of_trials
 from results.difference import compare
@@ -57,8 +57,7 @@ def _told(answer: Callable[[], Response]) -> Response:
 
 
 def _found(watch: Watch, study: str, number: int) -> tuple[StudyRecord, TrialRecord, Architecture]:
-    ledger = watch.ledger()
-    record, trial = ledger.study(study), ledger.trial(study, number)
+    trial, record = watch.trial(study, number), watch.look(study).record
     name = trial.seed or f"{study[:40]}-{number}"
     return record, trial, from_data(trial.architecture).named(name)
 
@@ -92,7 +91,7 @@ def _beside(watch: Watch, study: str, asked: str) -> Architecture | None:
     if asked.startswith(SEED):
         return seed(asked.removeprefix(SEED)[:_LONGEST])
     if asked.isdecimal() and len(asked) <= 9:
-        return from_data(watch.ledger().trial(study, int(asked)).architecture)
+        return from_data(watch.trial(study, int(asked)).architecture)
     if asked:
         raise RequestError(f"there is nothing {asked[:_LONGEST]!r} to compare with: name a trial, or {SEED}NAME")
     return None
@@ -120,7 +119,7 @@ def _choice(snapshot: Snapshot) -> Choice:
     rung = whole(asked.get("rung")) if "rung" in asked else None
     if unknown or None in limits.values() or not 2 <= len(axes) <= 3 or ("rung" in asked and rung is None):
         abort(400)
-    kept = {name: value for name, value in limits.items() if value is not None}
+    kept = {name: value / scale(name) for name, value in limits.items() if value is not None}
     return Choice(axes[0], axes[1], axes[2] if len(axes) > 2 else None, rung, kept)
 
 

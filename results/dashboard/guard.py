@@ -5,6 +5,7 @@ cannot use a viewer's browser to read it: the Host header must be one of ours (D
 own page (Origin), and no page may frame ours.
 """
 
+import hashlib
 import hmac
 import logging
 from collections.abc import Collection, Sequence
@@ -20,10 +21,10 @@ _LOG = logging.getLogger("nas.results.dashboard")
 ANYWHERE = "/<path:path>"  # Dash's rule that serves the page at every address that is nothing else
 _WRONGLY_ASKED = (LookupError, TypeError, ValueError, AttributeError)
 CALLBACKS = "/_dash-update-component"
-COOKIE = "inception_nas_token"
+COOKIE = "inception_nas"  # and of the token: cookies are for all ports of a machine, where others may serve theirs
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LONGEST = 16_384  # letters of a URL
-MOST_BYTES = 2_000_000  # of what a callback is sent: a lasso around 100,000 trials
+MOST_BYTES = 1_000_000  # of what a callback is sent: what the page knows of its controls
 
 # Scripts are ours alone, by address or hash. plotly compiles what draws WebGL points with Function(): without
 # 'unsafe-eval' its charts stay empty, and its build for stricter pages is not among Python's packages.
@@ -46,10 +47,11 @@ def guard(server: Flask, hosts: Collection[str], token: str | None, hashes: Sequ
 
     Args:
         server: Dash's.
-        hosts: names, without ports, under which it may be asked.
+        hosts: names under which it may be asked.
         token: what everybody must bring: once as ``?token=``, from then on as a cookie. None: nothing.
         hashes: of the page's inline scripts, in the form of a content security policy.
     """
+    allowed = frozenset(map(_name, hosts))
     policy = _POLICY.format(hashes=" ".join(hashes))
     server.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
 
@@ -57,7 +59,7 @@ def guard(server: Flask, hosts: Collection[str], token: str | None, hashes: Sequ
     def check() -> AnyResponse | None:
         if len(request.full_path) > LONGEST:
             abort(414)
-        if _name(request.host) not in hosts:
+        if _name(request.host) not in allowed:
             abort(
                 _refused(403, "This dashboard is not served under that name: open it by the address that it printed.")
             )
@@ -80,9 +82,7 @@ def guard(server: Flask, hosts: Collection[str], token: str | None, hashes: Sequ
         if isinstance(error, HTTPException):
             return error
         # What the page itself asks can be answered: it is the page that is older than the server, or no page at all.
-        asked_wrongly = request.path == CALLBACKS and isinstance(
-            error, LookupError | TypeError | ValueError | AttributeError
-        )
+        asked_wrongly = request.path == CALLBACKS and isinstance(error, _WRONGLY_ASKED)
         _LOG.error("%s %s", request.method, request.path, exc_info=error)
         return _refused(400 if asked_wrongly else 500, "This cannot be answered; the server's log says why.")
 
@@ -99,7 +99,7 @@ def _let_in(token: str) -> AnyResponse | None:
     """None for who has the token; who brings it for the first time gets the cookie, and the address without it."""
     given = request.args.get("token")
     if given is None:
-        if not _equal(request.cookies.get(COOKIE, ""), token):
+        if not _equal(request.cookies.get(_cookie(token), ""), token):
             abort(
                 _refused(401, "This dashboard wants its token: open the address that it printed, ?token=... included.")
             )
@@ -108,8 +108,12 @@ def _let_in(token: str) -> AnyResponse | None:
         abort(_refused(401, "That is not this dashboard's token: open the address that it printed."))
     rest = "&".join(part for part in request.query_string.decode("latin-1").split("&") if not part.startswith("token="))
     response = make_response(redirect(request.path + (f"?{rest}" if rest else ""), 303))
-    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", max_age=30 * 24 * 3600)
+    response.set_cookie(_cookie(token), token, httponly=True, samesite="Strict", max_age=30 * 24 * 3600)
     return response
+
+
+def _cookie(token: str) -> str:
+    return f"{COOKIE}_{hashlib.sha256(token.encode()).hexdigest()[:12]}"
 
 
 def _equal(given: str, token: str) -> bool:
@@ -121,8 +125,10 @@ def _refused(status: int, sentence: str) -> Response:
 
 
 def _name(host: str) -> str:
-    """The name in a Host header, without the port: ``[::1]:8050`` is ``::1``."""
+    """The name in a Host header, or as a user gives it, without the port: ``[::1]:8050`` is ``::1``."""
     try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        return (urlsplit(f"//{host}" if host.count(":") < 2 or "[" in host else f"//[{host}]").hostname or "").rstrip(
+            "."
+        )
     except ValueError:
         return ""

@@ -36,6 +36,8 @@ _STORES = (
     "curve-data",
     "figure",
     "moved",
+    "drawn",
+    "figure-at",
     "theme",
 )
 
@@ -125,7 +127,7 @@ def _details() -> Component:
             html.H2("No trial selected", id="details-title"),
             labelled("Compared with", beside, "beside"),
             html.Button("Compare the next one with this", id="pin", n_clicks=0, hidden=True),
-            html.Div(html.P("Click a point of the chart or a row of the table."), id="details", **aria(live="polite")),
+            html.Div(html.P("Click a point of the chart or a row of the table."), id="details"),
             html.Div([html.H3("Training curve"), curve], id="curve-part"),
         ],
         className="details",
@@ -157,10 +159,10 @@ def _below() -> Component:
     )
 
 
-def grid(columns: list[dict[str, Any]]) -> Component:
+def grid(columns: list[dict[str, Any]], generation: str) -> Component:
     """Return the table of trials, which comes after the chart: to set it up takes a second of the browser's time."""
     made: Component = AgGrid(
-        id="grid",
+        id={"grid": generation},
         columnDefs=columns,
         getRowId="params.data.id",
         defaultColDef={
@@ -172,12 +174,13 @@ def grid(columns: list[dict[str, Any]]) -> Component:
             "flex": 1,
         },
         dashGridOptions={
+            "suppressFieldDotNotation": True,  # a name of an objective may hold a dot
             "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
             "isExternalFilterPresent": {"function": "lassoPresent()"},
             "doesExternalFilterPass": {"function": "lassoed(params)"},
             "localeText": {"noRowsToShow": "no trials"},
             "animateRows": False,
-            "theme": {"function": "gridTheme(theme)"},
+            "theme": {"function": "gridTheme(themeQuartz)"},
         },
         className="grid",
     )

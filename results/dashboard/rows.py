@@ -10,9 +10,16 @@ from results.outcome import TrialRecord
 def columns(quantities: Sequence[str]) -> list[dict[str, Any]]:
     """Return the table's columns: what a trial is, its quantities, and how it was trained."""
     number: dict[str, Any] = {"filter": "agNumberColumnFilter", "type": "rightAligned"}
+    number["filterParams"] = {"defaultOption": "lessThanOrEqual", "buttons": ["reset"]}
     number["comparator"] = {"function": "missingLast"}
     fields: list[dict[str, Any]] = [
-        {"field": "number", "headerName": "trial", "sort": "desc", **number},
+        {
+            "field": "number",
+            "headerName": "trial",
+            "sort": "desc",
+            **number,
+            "filterParams": {"defaultOption": "equals"},
+        },
         {"field": "name", "headerName": "architecture", "filter": "agTextColumnFilter", "minWidth": 150},
         {"field": "origin", "headerName": "origin", "filter": "agTextColumnFilter"},
         {"field": "outcome", "headerName": "outcome", "filter": "agTextColumnFilter", "minWidth": 110},

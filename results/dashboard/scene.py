@@ -1,6 +1,6 @@
 """The scatter of a study as the page draws it: which trials stand where, and which of them are its front.
 
-Points go to the browser as typed arrays, each with its trial's number; labels are put together there.
+Points go to the browser as typed arrays, each with its trial's number, which finds the rest of it.
 """
 
 import base64
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.dashboard.watch import Snapshot
-from results.figures import REFERENCE, is_fraction, quality, spoken, suffix, thrift
+from results.figures import REFERENCE, chart_text, is_fraction, quality, spoken, suffix, thrift
 from results.pareto import default_reference, hypervolume, nondominated
 
+_CROWD = ("trials", "random", "infeasible")
 KINDS = ("sampler", "random", "seed", "infeasible")  # of points, each of which can be left out
 
 Mask = NDArray[np.bool_]
@@ -112,7 +113,7 @@ def figure(found: Scene) -> dict[str, Any]:
     for meta, name, mask, marker, kind in groups:
         if (kind is None or kind in shown) and mask.any():
             traces.append(_points(found, mask, meta, f"{name} ({int(mask.sum()):,})", marker))
-    return {"data": traces, "layout": _layout(found.choice)}
+    return {"data": traces, "layout": _layout(found)}
 
 
 def _points(found: Scene, mask: Mask, meta: str, name: str, marker: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,12 +123,27 @@ def _points(found: Scene, mask: Mask, meta: str, name: str, marker: Mapping[str,
         "type": kind,
         "mode": "markers",
         **{axis: packed(values) for axis, values in at.items()},
+        "hovertemplate": _hover(found.choice, meta),
         "customdata": packed(found.snapshot.numbers[mask].astype(np.int32)),
         "marker": dict(marker),
+        **({"opacity": 0.25} if found.choice.z is not None and meta in _CROWD else {}),  # or they would hide the front
         "meta": meta,
         "uid": meta,  # by which plotly knows what the reader has hidden
         "name": name,
     }
+
+
+def _hover(choice: Choice, meta: str) -> str:
+    """What is told of the point under the pointer, in plotly's own words for numbers."""
+    names = {"x": choice.x, "y": choice.y, "z": choice.z}
+    lines = [f"{chart_text(spoken(name))} {_written(axis, name)}" for axis, name in names.items() if name]
+    return "<br>".join(("trial %{customdata}", *lines)) + f"<extra>{meta}</extra>"
+
+
+def _written(axis: str, name: str) -> str:
+    if is_fraction(name):
+        return f"%{{{axis}:.2f}} %"
+    return f"%{{{axis}:.3g}} ms" if name.endswith("_ms") else f"%{{{axis}:.4s}}{suffix(name)}"
 
 
 def _line(found: Scene) -> dict[str, Any]:
@@ -157,24 +173,26 @@ def packed(values: NDArray[Any]) -> dict[str, str]:
     return {"dtype": values.dtype.str[1:], "bdata": base64.b64encode(values.tobytes()).decode("ascii")}
 
 
-def _layout(choice: Choice) -> dict[str, Any]:
-    axes = {"xaxis": _axis(choice.x), "yaxis": _axis(choice.y)}
-    layout: dict[str, Any] = axes if choice.z is None else {"scene": axes | {"zaxis": _axis(choice.z)}}
+def _layout(found: Scene) -> dict[str, Any]:
+    choice, at = found.choice, found.snapshot.at
+    axes: dict[str, Any] = {"xaxis": _axis(choice.x), "yaxis": _axis(choice.y)}
+    if choice.z is not None:
+        axes = {"scene": axes | {"zaxis": _axis(choice.z), "aspectmode": "cube"}}
     return {
-        **layout,
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        "margin": {"l": 64, "r": 16, "t": 40, "b": 64},
+        **axes,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
+        "margin": {"l": 64, "r": 16, "t": 40, "b": 64} if choice.z is None else {"l": 0, "r": 0, "t": 40, "b": 0},
         "hovermode": "closest",
         "dragmode": "pan" if choice.z is None else "turntable",
-        # what the reader has done (zoom, legend, lasso) stays as long as the axes do
-        "uirevision": "/".join(map(str, (choice.x, choice.y, choice.z, choice.rung))),
+        # what the reader has done (zoom, legend, lasso) stays as long as the study and the axes do
+        "uirevision": "/".join(map(str, (at["study"], at["generation"], choice.x, choice.y, choice.z, choice.rung))),
     }
 
 
 def _axis(name: str) -> dict[str, Any]:
     mark = suffix(name)
     return {
-        "title": {"text": spoken(name)},
+        "title": {"text": chart_text(spoken(name))},
         "tickformat": "~s" if mark in ("", "B") and not is_fraction(name) else "",
         "ticksuffix": mark,
         "zeroline": False,

@@ -1,23 +1,26 @@
 """The trial that is selected, beside another one: what is told of it, and its training curve."""
 
+from collections.abc import Callable
 from typing import Any
 
 from dash import Dash, Input, Output, State, ctx, html
 from dash.exceptions import PreventUpdate
 
-from results.dashboard.controls import whole
 from results.dashboard.details import SEED, Subject, of_seed, of_trial, panel
 from results.dashboard.parts import missing
-from results.dashboard.watch import Snapshot, Watch
-from results.figures import is_fraction, spoken
-from results.outcome import TrialRecord
+from results.dashboard.sliders import whole
+from results.dashboard.watch import Snapshot, Watch, or_nothing
+from results.figures import chart_text, is_fraction, spoken
+from results.outcome import StudyRecord, TrialRecord
+from results.report_audit import AuditedBy
 from results.view import Target
 from search_spaces.errors import RequestError
 
+FindThresholds = Callable[[StudyRecord], AuditedBy]
 _LONGEST = 200  # letters of what is quoted from an address
 
 
-def register_selected(app: Dash, watch: Watch) -> None:
+def register_selected(app: Dash, watch: Watch, audited_by: FindThresholds) -> None:
     """Connect the panel and the curve to the trial that is selected, and to the one beside it."""
 
     @app.callback(
@@ -31,6 +34,7 @@ def register_selected(app: Dash, watch: Watch) -> None:
         State("told", "data"),
         prevent_initial_call=True,
     )
+    @or_nothing
     def tell(number: int | None, beside: str | None, at: dict[str, Any] | None, told: Any) -> tuple[Any, ...]:
         if at is None:
             raise PreventUpdate
@@ -38,13 +42,13 @@ def register_selected(app: Dash, watch: Watch) -> None:
         if number is None or number not in snapshot.place:
             return "No trial selected", html.P("Click a point of the chart or a row of the table."), None, None
         changed = int(snapshot.changed[snapshot.place[number]])
-        asked = [at["study"], number, beside, changed]
+        asked = [snapshot.generation, number, beside, changed]
         if asked == told and ctx.triggered_id == "revision":
             raise PreventUpdate
         try:
-            subject = of_trial(watch.ledger().trial(at["study"], number))
+            subject = of_trial(watch.trial(at["study"], number))
             other = _other(watch, snapshot, beside)
-            content = panel(snapshot.record, subject, other)
+            content = panel(snapshot.record, subject, other, audited_by(snapshot.record))
         except RequestError as error:
             return f"Trial {number}", missing(f"This trial cannot be shown: {error}."), None, asked
         return subject.title.capitalize(), content, curve(subject, other), asked
@@ -58,7 +62,7 @@ def _other(watch: Watch, snapshot: Snapshot, beside: str | None) -> Subject | No
     number = whole(beside)
     if number is None or number not in snapshot.place:
         raise RequestError(f"there is no trial {beside[:_LONGEST]!r} to compare with: choose another")
-    return of_trial(watch.ledger().trial(snapshot.record.name, number))
+    return of_trial(watch.trial(snapshot.record.name, number))
 
 
 def curve(subject: Subject, beside: Subject | None) -> dict[str, Any] | None:
@@ -93,5 +97,5 @@ def _course(
         "y": [100 * value for value in values],
         "line": {"dash": dash},
         "meta": meta,
-        "name": f"{spoken(name)}, trial {trial.number}, rung {rung}",
+        "name": chart_text(f"{spoken(name)}, trial {trial.number}, rung {rung}"),
     }

@@ -3,18 +3,20 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dash.development.base_component import Component
 
+from results.blocks import quantity
 from results.control import compare
 from results.dashboard.parts import scroll, table
 from results.dashboard.watch import Snapshot
-from results.data_tables import of_distributions, of_outcomes
+from results.data_tables import of_outcomes
 from results.distribution_figure import distributions_figure
-from results.distributions import distributions
-from results.figures import framed, spoken
+from results.distributions import Distributions, distributions
+from results.equal_cost import SHARES
+from results.figures import framed, shown, spoken
 from results.growth import growth
 from results.growth_figure import hypervolume_over_time
 from results.importance import Importance
@@ -27,15 +29,20 @@ REST = 10.0  # times as long as a figure took to find is rested before it is fou
 
 @dataclass(frozen=True)
 class Told:
-    """A tab: its figure in plotly's JSON form (None: there is nothing to draw), what it says, and its table."""
+    """A tab: its figure in plotly's JSON form (None: there is nothing to draw), what it says, and its table.
+
+    ``stamp`` is another one whenever anything of it is.
+    """
 
     figure: dict[str, Any] | None
     sentence: str
     table: Component | None = None
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
 class _Found:
+    generation: str
     revision: int
     at: float
     took: float
@@ -45,7 +52,8 @@ class _Found:
 class Tabs:
     """Finds what a tab shows. Any thread may ask; what others have found of the same study just now is not found again.
 
-    While a search runs, each figure rests ten times as long as it took: what viewers look at must not slow it.
+    While a search runs, each figure rests ten times as long as it took: what viewers look at must not slow it. While
+    one viewer's question is worked on, the others are told what was known before.
     """
 
     def __init__(self, importances: FindImportances) -> None:
@@ -62,19 +70,32 @@ class Tabs:
 
     def of(self, tab: str, snapshot: Snapshot, quantity: str) -> Told | None:
         """What a tab shows; None for one without a figure. ``quantity``: the one whose genes are looked at."""
-        return self._of[tab](snapshot, quantity) if tab in self._of else None
+        if tab not in self._of:
+            return None
+        told = self._of[tab](snapshot, quantity)
+        known = self._known.get((snapshot.record.name, tab))
+        at = (known.generation, known.revision) if known is not None else (snapshot.generation, snapshot.revision)
+        about = quantity if tab == "importance" else ""
+        return replace(told, stamp="/".join(map(str, (snapshot.record.name, tab, about, *at))))
 
     def _once(self, name: str, snapshot: Snapshot, find: Callable[[], Any]) -> Any:
         key = snapshot.record.name, name
         with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            known, now = self._known.get(key), time.monotonic()
-            rests = known is not None and snapshot.driver is not None and now < known.at + REST * known.took
-            if known is None or (known.revision != snapshot.revision and not rests):
-                what = find()
-                known = self._known[key] = _Found(snapshot.revision, time.monotonic(), time.monotonic() - now, what)
+            lock, known = self._locks.setdefault(key, threading.Lock()), self._known.get(key)
+        if not lock.acquire(blocking=known is None):
+            assert known is not None
             return known.what
+        try:
+            known, now = self._known.get(key), time.monotonic()
+            same = known is not None and known.generation == snapshot.generation
+            if known is None or not same or (known.revision != snapshot.revision and not _rests(known, snapshot, now)):
+                what = find()
+                took = time.monotonic() - now
+                known = _Found(snapshot.generation, snapshot.revision, now + took, took, what)
+                self._known[key] = known
+            return known.what
+        finally:
+            lock.release()
 
     def _growth(self, snapshot: Snapshot, quantity: str) -> Told:
         trials, objectives = snapshot.trials, snapshot.record.objectives
@@ -94,10 +115,8 @@ class Tabs:
         figure = distributions_figure(found)
         if figure is None:
             return Told(None, "There are too few complete trials yet to divide them into bands of equal cost.")
-        written = of_distributions(found)
-        rows = [["" if cell is None else _cell(cell) for cell in row] for row in written.rows[:_MOST]]
         told = f"Share of trials whose {spoken(found.objective)} is at most so large, in bands of equal cost."
-        return Told(figure, told, scroll("Distributions", table(written.columns, rows), "tall"))
+        return Told(figure, told, scroll("Distributions", _quantiles(found), "tall"))
 
     def _importance(self, snapshot: Snapshot, quantity: str) -> Told:
         every: Sequence[Importance] = self._once("importance", snapshot, lambda: self._importances(snapshot.record))
@@ -113,7 +132,7 @@ class Tabs:
         return Told(importances_figure(found), told, scroll("Importance", table(["gene", "share"], rows), "tall"))
 
     def _outcomes(self, snapshot: Snapshot, quantity: str) -> Told:
-        written = of_outcomes(snapshot.trials)
+        written = self._once("outcomes", snapshot, lambda: of_outcomes(snapshot.trials))
         found = [row for row in written.rows if row[1]]
         bars = {"type": "bar", "orientation": "h", "meta": "trials", "name": "trials", "showlegend": False}
         bars |= {"x": [row[1] for row in found], "y": [row[0] for row in found]}
@@ -128,7 +147,18 @@ class Tabs:
         )
 
 
-_MOST = 200  # rows of a table below a figure; its CSV file has all
+def _rests(known: _Found, snapshot: Snapshot, now: float) -> bool:
+    return snapshot.driver is not None and now < known.at + REST * known.took
+
+
+def _quantiles(found: Distributions) -> Component:
+    heads = ["MACs", "arm", "trials", "best", *(f"{share:.0%}" for share in SHARES[1:-1]), "worst"]
+    rows: list[list[str]] = []
+    for band in found.bands:
+        for arm, values in band.arms.items():
+            marks = [shown(found.objective, value) for value in band.quantiles(arm).values()]
+            rows.append([f"{quantity(band.low)} to {quantity(band.high)}", arm, f"{len(values):,}", *marks])
+    return table(heads, rows)
 
 
 def _cell(cell: object) -> str:

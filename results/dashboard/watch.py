@@ -1,21 +1,25 @@
 """Studies as they are at this moment, read again only where they have changed, for any number of viewers."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from dash.exceptions import PreventUpdate
 from numpy.typing import NDArray
 
-from results.figures import MEASURED
+from results.figures import MEASURED, thrift
 from results.outcome import Direction, LedgerError, NoLedger, Outcome, StudyRecord, TrialRecord
+from results.rung_values import end_of, epochs_of
 
 if TYPE_CHECKING:
     from results.ledger import Ledger
 
+T = TypeVar("T")
 AGAIN = 1.0  # seconds until a study is looked at again: viewers in between share what was read
 
 
@@ -24,7 +28,8 @@ class Snapshot:
     """A study at one moment: ``trials`` by number, without their long parts (`Ledger.summaries`).
 
     ``revision`` grows with each change; ``changed`` holds, in the order of the trials, the one at which each was last
-    read. ``driver``: the process that searches the study, if one does.
+    read. Both count only within a ``generation``, which is another one after the dashboard was started anew, or another
+    study has come in the place of this one. ``driver``: the process that searches the study, if one does.
     """
 
     record: StudyRecord
@@ -32,6 +37,17 @@ class Snapshot:
     revision: int
     changed: NDArray[np.int64]
     driver: str | None
+    generation: str = ""
+
+    @property
+    def at(self) -> dict[str, Any]:
+        """What a page remembers of it, to know whether it has changed."""
+        return {"study": self.record.name, "generation": self.generation, "revision": self.revision}
+
+    def since(self, known: Mapping[str, Any] | None) -> int:
+        """The revision that a page knows of this study; 0 where it knows another one, or none."""
+        same = known is not None and (known["study"], known["generation"]) == (self.record.name, self.generation)
+        return int(known["revision"]) if known is not None and same else 0
 
     @cached_property
     def numbers(self) -> NDArray[np.int64]:
@@ -44,11 +60,13 @@ class Snapshot:
         return {trial.number: index for index, trial in enumerate(self.trials)}
 
     @cached_property
+    def _epochs(self) -> tuple[int | None, ...]:
+        return epochs_of(self.record.search)
+
+    @property
     def rungs(self) -> int:
         """How many rungs the study has: 1 without any below the top."""
-        lower = (self.record.search.get("rungs") or {}).get("lower") or ()
-        seen = max((m.rung for trial in self.trials for m in trial.measurements[-1:]), default=0)
-        return max(len(lower), seen) + 1
+        return len(self._epochs)
 
     @cached_property
     def feasible(self) -> NDArray[np.bool_]:
@@ -58,18 +76,15 @@ class Snapshot:
     @cached_property
     def quantities(self) -> dict[str, Direction]:
         """What can be drawn: the objectives with their directions, then costs, which are minimised."""
-        costs: dict[str, Direction] = {
-            name: "minimize" for trial in self.trials[:1] for name in ("macs", "params") if name in trial.costs
-        }
-        return {
-            **self.record.objectives,
-            **{name: goal for name, goal in costs.items() if name not in self.record.objectives},
-        }
+        objectives = self.record.objectives
+        known = {name for trial in self.trials for name in trial.costs} | {thrift(objectives)}
+        costs = [name for name in ("macs", "params") if name in known and name not in objectives]
+        return {**objectives, **dict.fromkeys(costs, "minimize")}
 
     def values(self, name: str, rung: int | None) -> NDArray[np.float64]:
         """One quantity of every trial, shape (trials,), NaN where there is none.
 
-        ``rung`` None: final values, which only complete trials have; else what was measured last at that rung.
+        ``rung`` None: final values, which only complete trials have; else what was measured at that rung's end.
         Counted costs are the same at every rung, but count only for trials that have come to the rung's end.
         """
         known: dict[tuple[str, int | None], NDArray[np.float64]] = self.__dict__.setdefault("_values", {})
@@ -84,19 +99,23 @@ class Snapshot:
                 return np.nan
             value = trial.values.get(name)
         else:
-            if not _ended(trial, rung):
+            measured = end_of(trial, rung, self._epochs)
+            if measured is None:
                 return np.nan
-            value = next((m.values.get(name) for m in reversed(trial.measurements) if m.rung == rung), None)
+            value = measured.values.get(name)
         if value is None and name not in MEASURED:
             value = trial.costs.get(name)
         return np.nan if value is None else float(value)
 
 
 class Watch:
-    """Reads studies from a ledger for the dashboard. Any thread may call it; each study is read by one at a time."""
+    """Reads studies from a ledger for the dashboard. Any thread may call it; each study is read by one at a time.
 
-    def __init__(self, open_ledger: "Callable[[], Ledger]", again: float = AGAIN) -> None:
-        self._open, self._again = open_ledger, again
+    ``only``: the one study that may be read, if not all of them.
+    """
+
+    def __init__(self, open_ledger: "Callable[[], Ledger]", *, only: str | None = None, again: float = AGAIN) -> None:
+        self._open, self._only, self._again = open_ledger, only, again
         self._ledger: Ledger | None = None
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
@@ -110,13 +129,25 @@ class Watch:
 
     def studies(self) -> list[str]:
         """The names of all studies, the newest first; [] where there is no ledger yet."""
+        if self._only is not None:
+            return [self._only]
         try:
             return [record.name for record in reversed(self.ledger().studies())]
         except NoLedger:
             return []
 
+    def trial(self, study: str, number: int) -> TrialRecord:
+        """One trial with all its parts; LedgerError where it cannot be read."""
+        self._check(study)
+        return self.ledger().trial(study, number)
+
+    def _check(self, study: str) -> None:
+        if self._only not in (None, study):
+            raise LedgerError(f"this dashboard shows study {self._only!r} alone: serve {study!r} by another one")
+
     def look(self, study: str) -> Snapshot:
         """The study as it is now, give or take a second; LedgerError where it cannot be read."""
+        self._check(study)
         ledger = self.ledger()
         with self._lock:
             known = self._known.setdefault(study, _Known())
@@ -153,40 +184,45 @@ class _Known:
 
 def _read(ledger: "Ledger", study: str, known: _Known) -> Snapshot:
     """The study anew, or the known snapshot where nothing has changed since; only changed trials are read."""
-    holder = ledger.holder(study)
+    record, holder = ledger.study(study), ledger.holder(study)
     driver = None if holder is None else str(holder)
     before, pulse = known.snapshot, ledger.pulse(study)
-    if before is not None and pulse == known.pulse and driver == before.driver:
+    if before is not None and before.record.created_at != record.created_at:
+        before = None  # another study of this name, in a ledger that was made anew
+    if before is not None and (pulse, driver, record) == (known.pulse, before.driver, before.record):
         return before
     standings = ledger.standings(study)
+    if before is not None and not before.place.keys() <= standings.keys():
+        before = None
     # what runs may have repeated an epoch: its count is the same then, and its values are not
     stale = [n for n, at in standings.items() if at != known.standings.get(n) or at[0] == Outcome.RUNNING]
-    fresh = {trial.number: trial for trial in ledger.summaries(study, stale if before else None)}
     revision = 1 if before is None else before.revision + 1
-    kept = (
-        {trial.number: (trial, int(at)) for trial, at in zip(before.trials, before.changed, strict=True)}
-        if before
-        else {}
-    )
-    kept |= {number: (trial, revision) for number, trial in fresh.items() if not _same(kept.get(number), trial)}
+    kept: dict[int, tuple[TrialRecord, int]] = {}
+    if before is not None:
+        kept = {t.number: (t, int(at)) for t, at in zip(before.trials, before.changed, strict=True)}
+    for trial in ledger.summaries(study, None if before is None else stale):
+        if trial.number not in kept or kept[trial.number][0] != trial:
+            kept[trial.number] = trial, revision
     ordered = [kept[number] for number in sorted(kept)]
     known.pulse, known.standings = pulse, standings
     return Snapshot(
-        record=ledger.study(study),
+        record=record,
         trials=tuple(trial for trial, _ in ordered),
         revision=revision,
         changed=np.array([at for _, at in ordered], dtype=np.int64),
         driver=driver,
+        generation=secrets.token_hex(4) if before is None else before.generation,
     )
 
 
-def _ended(trial: TrialRecord, rung: int) -> bool:
-    """Whether a trial has come to the end of a rung: only then its values are those of the rung."""
-    if not trial.measurements:
-        return False
-    last = trial.measurements[-1].rung
-    return last > rung or (last == rung and trial.outcome in (Outcome.STOPPED, Outcome.COMPLETE))
+def or_nothing(function: Callable[..., T]) -> Callable[..., T]:
+    """Make a callback answer nothing where the ledger cannot be read: the line on top of the page tells why."""
 
+    @wraps(function)
+    def quiet(*arguments: Any) -> T:
+        try:
+            return function(*arguments)
+        except LedgerError:
+            raise PreventUpdate from None
 
-def _same(known: tuple[TrialRecord, int] | None, trial: TrialRecord) -> bool:
-    return known is not None and known[0] == trial
+    return quiet

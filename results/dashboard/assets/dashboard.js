@@ -5,7 +5,7 @@
   const props = (id, values) => window.dash_clientside.set_props(id, values);
   const byId = (id) => document.getElementById(id);
   const plot = (id) => byId(id)?.querySelector(".js-plotly-plot");
-  const memory = { scene: null, lasso: null, zoomed: false };
+  const memory = { scene: null, lasso: null, zoomed: false, walked: null, grid: null };
 
   // --------------------------------------------------------------------------------------------------------- numbers
 
@@ -96,7 +96,7 @@
     const trace = plain.customdata ? { ...plain, customdata: Array.from(numbers(plain.customdata)) } : plain;
     if (trace.type === "scatter3d") {
       const symbol = SIMPLE[trace.marker?.symbol] ?? trace.marker?.symbol;
-      return { ...trace, marker: { ...trace.marker, symbol, size: Math.max(3, (trace.marker?.size ?? 6) / 2) } };
+      return { ...trace, marker: { ...trace.marker, symbol, size: Math.max(2.5, (trace.marker?.size ?? 6) / 2.6), line: { width: 0 } } };
     }
     return trace.type === "scattergl" && !hasWebgl ? { ...trace, type: "scatter" } : trace;
   }
@@ -121,16 +121,22 @@
   function paint(scene, selected, theme, asked) {
     if (!scene) return unchanged();
     byId("no-webgl").hidden = hasWebgl;
+    if (memory.scene && memory.scene.at.generation !== scene.at.generation) {
+      Object.assign(memory, { lasso: null, walked: null, zoomed: true }); // of another study
+      props("clear", { hidden: true });
+      props("rows-told", { children: "" });
+    }
     memory.scene = scene;
+    memory.walked = selected ?? null;
     const whole = { data: [...scene.data.map(adapted), ...ring(scene, selected)], layout: scene.layout };
     const [data, layout] = window.nasCharts.coloured(whole, byId("chart"));
     keep(layout);
-    if (!memory.zoomed && asked?.study === scene.view && layout.xaxis) {
+    if (!memory.zoomed && asked?.study === scene.at.study && layout.xaxis) {
       const [x, y] = zoomOf(asked); // once: from then on plotly keeps what the reader does
       if (x) layout.xaxis.range = x;
       if (y) layout.yaxis.range = y;
     }
-    memory.zoomed = memory.zoomed || (asked?.study ?? scene.view) !== scene.view;
+    memory.zoomed = memory.zoomed || (asked?.study ?? scene.at.study) !== scene.at.study;
     const figure = { data, layout };
     if (!memory.drawn) {
       memory.drawn = true;
@@ -153,14 +159,18 @@
 
   // ------------------------------------------------------------------------------------------------------- selection
 
+  const limit = (value, tooltip) => (tooltip?.transform === "percent" ? percent(value) : amount(value));
   const moved = (data) => (data ? { ...data } : unchanged());
   const whole = (number) => (Number.isInteger(number) ? number : unchanged());
   const clicked = (data) => whole(data?.points?.[0]?.customdata);
-  const chosen = (rows) => whole(rows?.[0]?.number);
+  const chosen = (tables) => whole(tables?.[0]?.[0]?.number);
+  const at = (scene) => scene?.at ?? unchanged();
+
+  const table = () => memory.grid && window.dash_ag_grid?.getApiAsync(memory.grid);
 
   function filter(numbers) {
     memory.lasso = numbers.length ? new Set(numbers) : null;
-    window.dash_ag_grid?.getApiAsync("grid").then((api) => api.onFilterChanged());
+    table()?.then((api) => api.onFilterChanged());
     return [memory.lasso === null, memory.lasso ? `The table shows the ${memory.lasso.size} trials within the lasso.` : ""];
   }
 
@@ -181,7 +191,8 @@
   }
 
   function fill(told) {
-    window.dash_ag_grid.getApiAsync("grid").then((api) => {
+    memory.grid = { grid: told.generation };
+    table().then((api) => {
       const [known, fresh] = [[], []];
       for (const row of together(told)) (api.getRowNode(row.id) ? known : fresh).push(row);
       api.applyTransaction({ update: known, add: fresh });
@@ -196,11 +207,19 @@
     return [value, there ? unchanged() : [{ label: `trial ${selected}`, value }, ...(options ?? [])]];
   }
 
-  const show = (tab, selected) => [tab !== "trials", tab === "trials", selected === null || selected === undefined];
+  function show(tab, selected) {
+    if (tab !== "trials" && memory.tab !== tab) {
+      memory.tab = tab; // what is shown until the answer comes is of another tab
+      props("figure", { data: null });
+      props("figure-told", { children: "" });
+      props("figure-table", { children: null });
+    }
+    return [tab !== "trials", tab === "trials", selected === null || selected === undefined];
+  }
 
   // ------------------------------------------------------------------------------------------------------ the address
 
-  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, ids, high, low, asked) {
+  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, ids, low, high, asked) {
     if (!study || !x) return unchanged();
     const query = new URLSearchParams({ study, x, y });
     if (z) query.set("z", z);
@@ -208,7 +227,8 @@
     if (shown && shown.length < 4) query.set("shown", shown.join(","));
     ids.forEach((id, place) => {
       const value = limits[place];
-      if (value !== null && value !== high[place] && value !== low[place]) query.set(`limit.${id.limit}`, value);
+      const loose = (id.end === "high" ? high : low)[place];
+      if (value !== null && value !== loose) query.set(`limit.${id.limit}`, value);
     });
     if (selected !== null && selected !== undefined) query.set("trial", selected);
     if (beside) query.set("beside", beside);
@@ -229,7 +249,7 @@
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    nas: { paint, drawn, clicked, chosen, moved, lasso, cleared, fill, pin, show, address },
+    nas: { paint, drawn, at, clicked, chosen, limit, moved, lasso, cleared, fill, pin, show, address },
   });
 
   // -------------------------------------------------------------------------------------- the keyboard, pictures, theme
@@ -237,8 +257,8 @@
   document.addEventListener("keydown", (event) => {
     if (event.target?.id !== "chart-frame" || !memory.scene?.front.length) return;
     const front = memory.scene.front;
-    const at = front.indexOf(memory.walked ?? -1);
-    const next = { ArrowRight: at + 1, ArrowLeft: at < 0 ? 0 : at - 1, Home: 0, End: front.length - 1 }[event.key];
+    const place = front.indexOf(memory.walked ?? -1);
+    const next = { ArrowRight: place + 1, ArrowLeft: place < 0 ? 0 : place - 1, Home: 0, End: front.length - 1 }[event.key];
     if (next === undefined) return;
     event.preventDefault();
     memory.walked = front[Math.max(0, Math.min(front.length - 1, next))];
@@ -254,7 +274,7 @@
     const ranges = ["xaxis", "yaxis"].filter((name) => chart._fullLayout[name]).map((name) => [name, { ...chart.layout[name], range: chart._fullLayout[name].range }]);
     const paper = window.nasCharts.colour("paper");
     const layout = { ...chart.layout, ...Object.fromEntries(ranges), paper_bgcolor: paper, plot_bgcolor: paper };
-    window.Plotly.downloadImage({ data, layout }, { format: kind, width: 1200, height: 800, scale: kind === "png" ? 2 : 1, filename: "front" });
+    window.Plotly.downloadImage({ data, layout }, { format: kind, width: 1200, height: 800, scale: kind === "png" ? 2 : 1, filename: `${memory.scene.at.study.replace(/[^\w.-]+/g, "-").slice(0, 40)}-front` });
   });
 
   const dark = window.matchMedia("(prefers-color-scheme: dark)");

@@ -1,0 +1,98 @@
+"""The sliders of the page: a limit for each quantity, within what the trials have of it.
+
+A limit is told as it is shown: fractions in percent, in the page's address as well.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from results.dashboard.parts import aria, missing
+from results.dashboard.watch import Snapshot
+from results.figures import is_fraction, shown, spoken
+
+STEPS = 200
+FINAL = -1  # among rungs: the final values
+
+Ends = dict[str, tuple[float, float]]
+
+
+def whole(text: str | None) -> int | None:
+    """The whole number that a text is, None for any other text."""
+    return int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,11}", text) else None
+
+
+def number(text: str | None) -> float | None:
+    """The finite number that a text is, None for any other text."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def scale(name: str) -> float:
+    """By what a quantity is multiplied where it is shown."""
+    return 100.0 if is_fraction(name) else 1.0
+
+
+def ends(snapshot: Snapshot, rung: int | None) -> Ends:
+    """Between what each quantity that varies lies at a rung, rounded outwards so that it seldom changes."""
+    found: Ends = {}
+    for name in snapshot.quantities:
+        values = snapshot.values(name, None if rung in (None, FINAL) else rung)
+        values = values[np.isfinite(values)] * scale(name)
+        if len(values) and values.min() < values.max():
+            found[name] = _outwards(float(values.min()), float(values.max()))
+    return found
+
+
+def _outwards(low: float, high: float) -> tuple[float, float]:
+    step = 10.0 ** math.floor(math.log10(high - low)) / 5
+    return round(math.floor(low / step) * step, 10), round(math.ceil(high / step) * step, 10)
+
+
+def loose(identity: Mapping[str, str], low: float, high: float) -> float:
+    """The end of a slider at which it limits nothing."""
+    return high if identity["end"] == "high" else low
+
+
+def limits(
+    identities: Sequence[Mapping[str, str]], values: Sequence[float | None], between: Sequence[tuple[float, float]]
+) -> dict[str, float]:
+    """By quantity what the sliders limit, in the quantity's own unit."""
+    found = {}
+    for identity, value, (low, high) in zip(identities, values, between, strict=True):
+        if value is not None and value != loose(identity, low, high):
+            found[identity["limit"]] = value / scale(identity["limit"])
+    return found
+
+
+def sliders(snapshot: Snapshot, between: Ends, wanted: Mapping[str, float]) -> list[Component]:
+    """One slider for each quantity between its ends. ``wanted``: limits as shown; the others limit nothing."""
+    made: list[Component] = []
+    for name, (low, high) in between.items():
+        least = snapshot.quantities[name] == "minimize"
+        identity = {"limit": name, "end": "high" if least else "low"}
+        value = min(high, max(low, wanted.get(name, loose(identity, low, high))))
+        label = f"{spoken(name)}, at {'most' if least else 'least'}"
+        slider = dcc.Slider(
+            id=identity,
+            min=low,
+            max=high,
+            step=(high - low) / STEPS,
+            value=value,
+            marks=None,
+            included=True,
+            allow_direct_input=False,
+            tooltip={"placement": "bottom", "transform": "percent" if is_fraction(name) else "amount"},
+        )
+        marks = html.Div([html.Span(shown(name, end / scale(name))) for end in (low, high)], className="ends")
+        told = html.Span(id=identity | {"part": "value"}, className="value")
+        parts = [html.Span([label, " ", told], className="label"), slider, marks]
+        made.append(html.Div(parts, className="control", role="group", **aria(label=label)))
+    return made or [missing("No quantity differs among the trials' values yet, so there is nothing to limit.")]
