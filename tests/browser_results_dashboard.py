@@ -1,6 +1,6 @@
 """The dashboard in a real browser, as its readers use it. Any message on the console is a failure.
 
-Run by its name (pytest tests/browser_results_dashboard.py -k ...): each test passes alone, and in a row they stall.
+Run by its name: pytest tests/browser_results_dashboard.py
 """
 
 import re

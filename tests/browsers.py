@@ -65,8 +65,9 @@ def served(runs: Path, *arguments: str) -> Iterator[str]:
     )
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        assert "http://127.0.0.1:" in line, line + process.stdout.read()
+        # Where there is no ledger yet, a line that says so comes first.
+        line = next((line for line in process.stdout if "http://127.0.0.1:" in line), None)
+        assert line is not None, "the dashboard has ended before it told its address"
         yield line.rsplit(" ", 1)[1].strip()
     finally:
         process.terminate()
