@@ -4,8 +4,10 @@
 
 Asked as the page asks (HTTP, no browser): opening, a filter, a poll with nothing new, and the bytes of the data. In a
 Chromium on the PATH, drawn without a GPU: from opening the page to the chart with its points, in a new profile each
-time, and from a change of a limit to the chart that shows it. A search in one process (digits, one epoch a trial) runs
-alone and followed by 20 viewers, turn by turn: the time between its first trial's start and its last one's end.
+time and in one that has opened it before; beside it, turn by turn, how long an empty page takes that only loads
+plotly's script; and from a change of a limit to the chart that shows it. A search in one process (digits, one epoch a
+trial) runs alone and followed by 20 viewers, turn by turn: the time between its first trial's start and its last one's
+end.
 ``--runs``: where the study of ``benchmarks.large_study`` lies already.
 """
 
@@ -42,6 +44,7 @@ executor: inline
 """
 # Chromium without a GPU, and without requests of its own.
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
 DRAWN = "document.querySelector('#chart .js-plotly-plot')?.data?.some((each) => each.customdata)"
 
 
@@ -86,15 +89,14 @@ def in_browser(port: int, rounds: int) -> dict[str, Any] | None:
         return None
     from playwright.sync_api import sync_playwright
 
-    drawn, filtered = [], []
+    drawn, alone, filtered = [], [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for _ in range(rounds):
-            page = browser.new_page(viewport={"width": 1500, "height": 1100})
-            since = time.perf_counter()
-            page.goto(f"http://127.0.0.1:{port}/")
-            page.wait_for_function(DRAWN, polling=10)
-            drawn.append(time.perf_counter() - since)
+            context = browser.new_context(viewport={"width": 1500, "height": 1100})
+            alone.append(plotly_alone(browser, port))
+            page = context.new_page()
+            drawn.append(opened_to_drawn(page, port))
             page.locator("#grid-place .ag-row").first.wait_for()
             slider = page.locator("#limits [role=slider]").nth(1)
             slider.focus()
@@ -108,12 +110,53 @@ def in_browser(port: int, rounds: int) -> dict[str, Any] | None:
                 filtered.append(1000 * (time.perf_counter() - since))
                 page.wait_for_timeout(500)
             page.close()
+            context.close()
         browser.close()
+        again = [opened_again(playwright, chromium, port) for _ in range(rounds)]
     return {
         "opened_to_drawn_s": round(median(drawn), 2),
+        "opened_again_to_drawn_s": round(median(again), 2),
+        "empty_page_with_plotly_s": round(median(alone), 2),
         "limit_to_drawn_ms": round(median(filtered), 1),
         "rounds": rounds,
     }
+
+
+def opened_to_drawn(page: Any, port: int) -> float:
+    since = time.perf_counter()
+    page.goto(f"http://127.0.0.1:{port}/", wait_until="commit")
+    page.wait_for_function(DRAWN, polling=10)
+    return time.perf_counter() - since
+
+
+def opened_again(playwright: Any, chromium: str, port: int) -> float:
+    """The fourth opening in a profile on disk, which keeps compiled scripts from the second one on."""
+    with tempfile.TemporaryDirectory() as folder:
+        size = {"width": 1500, "height": 1100}
+        context = playwright.chromium.launch_persistent_context(
+            folder, executable_path=chromium, args=FLAGS, viewport=size
+        )
+        for _ in range(4):
+            page = context.new_page()
+            taken = opened_to_drawn(page, port)
+            page.wait_for_timeout(1500)
+            page.close()
+        context.close()
+    return taken
+
+
+def plotly_alone(browser: Any, port: int) -> float:
+    """Seconds from opening a page that holds nothing but plotly's script, in a new profile, to plotly being there."""
+    context = browser.new_context()
+    page, home = context.new_page(), f"http://127.0.0.1:{port}"
+    html = f'<!DOCTYPE html><script src="{PLOTLY}"></script>'
+    page.route(f"{home}/", lambda route: route.fulfill(content_type="text/html", body=html))
+    since = time.perf_counter()
+    page.goto(f"{home}/", wait_until="commit")
+    page.wait_for_function("window.Plotly", polling=10)
+    taken = time.perf_counter() - since
+    context.close()
+    return taken
 
 
 @contextmanager

@@ -11,6 +11,9 @@ from nas.cli_options import (
     JSON,
     RESOLUTION,
     RUNS,
+    NewFile,
+    NewFolder,
+    Whole,
     console,
     files_in,
     print_json,
@@ -92,7 +95,10 @@ def explain_space(space_name: str, as_json: bool) -> None:
 @RESOLUTION
 @CLASSES
 @click.option(
-    "--svg", type=click.Path(path_type=Path), metavar="FILE.svg", help="Also draw the architecture into this file."
+    "--svg",
+    type=NewFile("drawing.svg", checked=True),
+    metavar="FILE.svg",
+    help="Also draw the architecture into this file.",
 )
 @RUNS
 def show(arch: str, resolution: int | None, classes: int | None, svg: Path | None, runs: Runs) -> None:
@@ -106,7 +112,6 @@ def show(arch: str, resolution: int | None, classes: int | None, svg: Path | Non
     from nas import views
     from nas.study import find
 
-    views.check_svg(svg)
     found = find(arch, runs)
     classes = classes or found.classes
     text = views.architecture_text(found, resolution, classes, console().width)
@@ -158,7 +163,7 @@ def cost(arch: str, resolution: int | None, classes: int | None, as_json: bool, 
 )
 @click.option(
     "--svg",
-    type=click.Path(path_type=Path),
+    type=NewFile("drawing.svg", checked=True),
     metavar="FILE.svg",
     help="Also draw the representation's size along the depth into this file.",
 )
@@ -189,7 +194,6 @@ def audit(
     from nas import views
     from nas.study import find
 
-    views.check_svg(svg)
     found = find(arch, runs)
     audited = views.audit_found(found, resolution, space_name)
     if svg is not None:
@@ -208,14 +212,12 @@ def audit(
 
 @click.command()
 @click.argument("space_name", metavar="SPACE")
-@click.option("-n", "count", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="How many.")
-@click.option(
-    "--random-seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same ones."
-)
+@click.option("-n", "count", type=Whole(1, 1_000_000), default=1, show_default=True, help="How many.")
+@click.option("--random-seed", type=Whole(0), default=0, show_default=True, help="The same seed draws the same ones.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NewFolder(),
     metavar="DIR",
     help="Write each into a YAML file of this folder, named for the space and the digest.",
 )
@@ -257,13 +259,9 @@ def sample(space_name: str, count: int, random_seed: int, output: Path | None, a
 @click.command()
 @ARCH
 @click.option("--to", type=click.Choice(["python", "yaml"]), required=True, help="The form to write.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder for the files."
-)
+@click.option("-o", "--output", type=NewFolder(), required=True, metavar="DIR", help="Folder for the files.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights of a trial or a training to take along.")
-@click.option(
-    "--classes", type=click.IntRange(2), help="Classes of the last layer; those of the weights by default, or 1000."
-)
+@click.option("--classes", type=Whole(2), help="Classes of the last layer; those of the weights by default, or 1000.")
 @click.option("--full", is_flag=True, help="A trial's architecture at full width, without the weights of its proxy.")
 @RUNS
 def export(arch: str, to: str, output: Path, weights: Path | None, classes: int | None, full: bool, runs: Runs) -> None:
@@ -305,7 +303,12 @@ def export(arch: str, to: str, output: Path, weights: Path | None, classes: int 
     help="A state dict, as safetensors or by torch.save.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.safetensors", help="What to write."
+    "-o",
+    "--output",
+    type=NewFile("weights.safetensors"),
+    required=True,
+    metavar="FILE.safetensors",
+    help="What to write.",
 )
 @RUNS
 def import_weights(arch: str, source: Path, output: Path, runs: Runs) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from nas.cli_options import RUNS
+from nas.cli_options import RUNS, Whole
 from nas.runs import Runs
 from search_spaces.errors import RequestError
 
@@ -12,7 +12,7 @@ PORT = 8050
 @click.command()
 @click.argument("study", required=False)
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Where it listens; 0: any free port."
+    "--port", type=Whole(0, 65535), default=PORT, show_default=True, help="Where it listens; 0: any free port."
 )
 @click.option(
     "--host",

@@ -10,11 +10,57 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nas.runs import LEDGER, LEDGER_VARIABLE, Runs
+from search_spaces.errors import RequestError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 T = TypeVar("T")
+
+
+class Whole(click.IntRange):
+    """A whole number within bounds, called so where something else is given."""
+
+    name = "whole number"
+
+
+class Number(click.FloatRange):
+    """A number within bounds."""
+
+    name = "number"
+
+
+class NewFile(click.Path):
+    """A file that will be written: no folder, and with the ending of ``example`` where ``checked``."""
+
+    def __init__(self, example: str, *, checked: bool = False) -> None:
+        super().__init__(path_type=Path)
+        self.example, self.checked = example, checked
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """RequestError, before any work, where it cannot be written so."""
+        path, ending = Path(value), Path(self.example).suffix
+        if path.is_dir():
+            raise RequestError(f"{str(value)!r} is a folder: name a file in it, such as {str(path / self.example)!r}")
+        if self.checked and path.suffix.lower() != ending:
+            raise RequestError(f"{str(value)!r} does not end in {ending}: name a file that does")
+        return path
+
+
+class NewFolder(click.Path):
+    """A folder that will be written into, and made if need be."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """RequestError, before any work, where a file is in its place."""
+        path = Path(value)
+        if path.exists() and not path.is_dir():
+            raise RequestError(f"{str(value)!r} is a file: name a folder, which is made if need be")
+        return path
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 RESOLUTION = click.option(
     "--resolution", type=int, help="Side of the pictures in pixels; the architecture's own by default."
@@ -22,7 +68,7 @@ RESOLUTION = click.option(
 ARCH = click.argument("arch", metavar="ARCH")
 CLASSES = click.option(
     "--classes",
-    type=click.IntRange(2, 1_000_000),
+    type=Whole(2, 1_000_000),
     help="Classes of the last layer; a study's own for its trials, else 1000.",
 )
 

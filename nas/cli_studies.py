@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nas.cli_options import JSON, RUNS, console, files_in, print_json, tell_replaced
+from nas.cli_options import JSON, RUNS, NewFile, NewFolder, Number, Whole, console, files_in, print_json, tell_replaced
 from nas.runs import Runs
 from results.plain_text import plain
 
@@ -60,13 +60,11 @@ def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
 @click.option("--principle", required=True, metavar="NAME", help="The principle to switch off, as in 'nas audit'.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
-@click.option(
-    "--repeats", type=click.IntRange(1, 1000), default=1, show_default=True, help="Runs of each arm, by random seed."
-)
+@click.option("--repeats", type=Whole(1, 1000), default=1, show_default=True, help="Runs of each arm, by random seed.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NewFile("ablation.html"),
     metavar="FILE.html",
     help="The page; runs/STUDY-NAME.html if not.",
 )
@@ -118,10 +116,10 @@ def ablate(
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
-@click.option("--trials", type=click.IntRange(min=1), default=24, show_default=True, help="Architectures to train.")
+@click.option("--trials", type=Whole(min=1), default=24, show_default=True, help="Architectures to train.")
 @click.option(
     "--threshold",
-    type=click.FloatRange(-1, 1),
+    type=Number(-1, 1),
     default=0.6,
     show_default=True,
     help="Kendall's tau from which a rung is recommended.",
@@ -233,7 +231,7 @@ def pareto(study: str, as_json: bool, runs: Runs) -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NewFolder(),
     metavar="FOLDER",
     help="Write each statistic as NAME.csv and NAME.json (data and plotly figures) into it.",
 )
@@ -275,7 +273,7 @@ def statistics(
         from results.statistics_table import statistics_blocks
 
         terminal = console()
-        for block in statistics_blocks(found, terminal.width):
+        for block in statistics_blocks(found, terminal.width, interrupted=opened.searched_by is None):
             terminal.print(block, markup=False)
 
 
@@ -284,7 +282,7 @@ def statistics(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NewFile("report.html"),
     metavar="FILE.html",
     help="Where to write it; runs/STUDY/report.html if not.",
 )

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from nas.cli_options import ARCH, CLASSES, JSON, RESOLUTION, RUNS, console, print_json
+from nas.cli_options import ARCH, CLASSES, JSON, RESOLUTION, RUNS, Number, Whole, console, print_json
 from nas.runs import Runs
 
 
@@ -110,11 +110,9 @@ def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Runs) -> 
 @click.option(
     "--crops", type=click.Choice(["1", "12", "144"]), default="1", show_default=True, help="Crops of each picture."
 )
+@click.option("--resolution", type=Whole(1, 4096), help="Of the crops, in pixels; that of the weights by default.")
 @click.option(
-    "--resolution", type=click.IntRange(1, 4096), help="Of the crops, in pixels; that of the weights by default."
-)
-@click.option(
-    "--random-seed", type=click.IntRange(0, 2**31 - 1), help="Of the split of the data; that of the weights by default."
+    "--random-seed", type=Whole(0, 2**31 - 1), help="Of the split of the data; that of the weights by default."
 )
 @click.option(
     "--device",
@@ -192,12 +190,10 @@ def evaluate(
 @ARCH
 @RESOLUTION
 @CLASSES
-@click.option(
-    "--batch", type=click.IntRange(1, 65_536), default=16, show_default=True, help="Pictures at once, besides 1."
-)
+@click.option("--batch", type=Whole(1, 65_536), default=16, show_default=True, help="Pictures at once, besides 1.")
 @click.option("--training", is_flag=True, help="Measure a training step too (at least 2 pictures, default recipe).")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1; auto: the first GPU, or the CPU.")
-@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads; torch's own choice if not given.")
+@click.option("--threads", type=Whole(1, 1024), help="CPU threads; torch's own choice if not given.")
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16"]),
@@ -207,7 +203,7 @@ def evaluate(
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1, 3600),
+    type=Number(0.1, 3600),
     default=10.0,
     show_default=True,
     help="For each latency, at most; it ends sooner once the median is certain within 1 %.",

@@ -190,18 +190,6 @@ def _with_heads(architecture: Architecture, side: int, classes: int) -> Graph:
         return architecture.graph(side, classes=classes)
 
 
-def check_svg(path: Path | None) -> None:
-    """Raise RequestError, before any work, where a drawing cannot go."""
-    if path is None:
-        return
-    if path.is_dir():
-        raise RequestError(f"{str(path)!r} is a folder: name a file in it, such as {str(path / 'drawing.svg')!r}")
-    if path.suffix.lower() != ".svg":
-        raise RequestError(
-            f"a drawing is written as SVG, but {str(path)!r} does not end in .svg: name a file that does"
-        )
-
-
 def write_svg(path: Path, drawing: str) -> None:
     """Write a drawing; its folder is made if need be."""
     from search_spaces.files import write_files

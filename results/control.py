@@ -73,10 +73,11 @@ class Control:
             "did not help": "Searching did not help",
             "cannot be told yet": "Whether searching helped cannot be told yet",
         }[self.verdict]
+        none = ", which holds none at all" if self.verdict == "cannot be told yet" else ""
         return (
             f"{told}: at {self.budget} trials of each the sampler's arm has a hypervolume of {self.sampler.median:.4g} "
             f"and random points have {self.random.median:.4g}; 95 % interval of the difference "
-            f"{self.difference.low:+.4g} to {self.difference.high:+.4g}."
+            f"{self.difference.low:+.4g} to {self.difference.high:+.4g}{none}."
         )
 
     def as_data(self) -> dict[str, Any]:

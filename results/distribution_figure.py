@@ -1,14 +1,16 @@
 """The figure of the distributions of error at equal cost, in plotly's JSON form."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 from results.blocks import quantity
 from results.distributions import Band, Distributions
 from results.figures import REFERENCE, chart_text, framed, is_fraction, spoken, suffix
+from results.label_places import label_places
 
+_Y = (0, 1.02)
 _DASHES = ("solid", "dash", "dashdot", "dot")  # by band, from the cheapest
-_HIGH = 0.9  # a share above which there is no room for a label over a star
 _NAMES = {"sampler": "sampler", "random": "random (control)"}
 
 
@@ -24,7 +26,9 @@ def distributions_figure(found: Distributions) -> dict[str, Any] | None:
     traces = [
         _stairs(band, arm, dash, scale) for band, dash in zip(found.bands, _DASHES, strict=False) for arm in band.arms
     ]
-    traces += [trace for band in found.bands if band.seeds for trace in _stars(band, scale)]
+    stars = [star for band in found.bands for star in _stars(band, scale)]
+    _name_stars(stars, [value for trace in (*traces, *stars) for value in trace["x"]])
+    traces += stars
     return {
         "data": traces,
         "layout": framed(
@@ -32,7 +36,7 @@ def distributions_figure(found: Distributions) -> dict[str, Any] | None:
                 "title": {"text": chart_text(spoken(found.objective)), "standoff": 10},
                 "ticksuffix": suffix(found.objective),
             },
-            {"title": {"text": "share of the arm's trials"}, "range": [0, 1.02], "tickformat": ".0%"},
+            {"title": {"text": "share of the arm's trials"}, "range": list(_Y), "tickformat": ".0%"},
         ),
     }
 
@@ -60,7 +64,6 @@ def _stars(band: Band, scale: int) -> list[dict[str, Any]]:
             "x": [float(f"{scale * mark.value:.6g}")],
             "y": [share],
             "text": [chart_text(mark.name)],
-            "textposition": "bottom left" if share > _HIGH else "top center",
             "cliponaxis": False,
             "marker": {"symbol": "star", "size": 13},
             "name": chart_text(mark.name),
@@ -69,3 +72,11 @@ def _stars(band: Band, scale: int) -> list[dict[str, Any]]:
         }
         for mark, share in zip(band.seeds, shares, strict=True)
     ]
+
+
+def _name_stars(stars: Sequence[dict[str, Any]], x: Sequence[float]) -> None:
+    """Put the names of the stars where they do not cover each other, in a chart of so many values to the right."""
+    spots = [(star["x"][0], star["y"][0]) for star in stars]
+    names = [star["name"] for star in stars]
+    for star, place in zip(stars, label_places(spots, names, (min(x), max(x)), _Y, "top center"), strict=True):
+        star["textposition"] = place

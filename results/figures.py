@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from results.blocks import quantity
+from results.label_places import label_places
 from results.markup import Markup
 from results.outcome import TrialRecord
 from results.pareto import Front, measured
@@ -82,17 +83,30 @@ def quality_against_cost(trials: Iterable[TrialRecord], front: Front) -> dict[st
     best = [trial for trial in drawn if trial.number in members]
     line = _outer(best, axes, minimise=front.objectives[axes.y] == "minimize")
     ring = {"symbol": "circle-open", "size": 8, "line": {"width": 2}}
+    layout = _layout(axes, _place(drawn, axes))
+    # The stairs of the front come to a point from its worse side: names rather go to the other.
+    better = "bottom center" if front.objectives[axes.y] == "minimize" else "top center"
+    stars = [*reference, *seeds, *beyond]
+    at = _place(stars, axes)
+    places = label_places(
+        list(zip(at["x"], at["y"], strict=True)),
+        [trial.seed or "" for trial in stars],
+        layout["xaxis"]["range"],
+        layout["yaxis"]["range"],
+        better,
+    )
+    side = {trial.number: place for trial, place in zip(stars, places, strict=True)}
     traces = [
-        _labelled(beyond, axes, front, "infeasible", 10),
+        _labelled(beyond, axes, front, "infeasible", 10, side),
         _points(searched, axes, front, "trials", "complete trials", {"symbol": "circle", "size": 7}),
         _points(control, axes, front, "random", "random (control)", ring),
         _line(line, axes),
         _points(best, axes, front, "front", "front", {"symbol": "diamond", "size": 11}),
         _rings([trial for trial in best if trial.seed is not None], axes),
-        _labelled(seeds, axes, front, "seeds", 13),
-        _labelled(reference, axes, front, "reference", 18),
+        _labelled(seeds, axes, front, "seeds", 13, side),
+        _labelled(reference, axes, front, "reference", 18, side),
     ]
-    return {"data": [trace for trace in traces if trace["x"]], "layout": _layout(axes, _place(drawn, axes))}
+    return {"data": [trace for trace in traces if trace["x"]], "layout": layout}
 
 
 def script_json(data: object) -> Markup:
@@ -152,13 +166,14 @@ def _points(
     return _place(trials, axes) | look | {"meta": meta, "name": label}
 
 
-def _labelled(trials: Sequence[TrialRecord], axes: _Axes, front: Front, meta: str, size: int) -> dict[str, Any]:
+def _labelled(
+    trials: Sequence[TrialRecord], axes: _Axes, front: Front, meta: str, size: int, side: Mapping[int, str]
+) -> dict[str, Any]:
     label = {"reference": "Inception-v3", "infeasible": "break a limit"}.get(meta, "other seeds")
     trace = _points(trials, axes, front, meta, label, {"symbol": "star", "size": size})
     words = [chart_text(trial.seed or "") for trial in trials]
-    # The stairs of the front come to a point from its worse side: the label goes to the other.
-    below = "bottom center" if front.objectives[axes.y] == "minimize" else "top center"
-    return trace | {"mode": "markers+text", "text": words, "textposition": below, "cliponaxis": False}
+    places = [side[trial.number] for trial in trials]
+    return trace | {"mode": "markers+text", "text": words, "textposition": places, "cliponaxis": False}
 
 
 def _hover(trial: TrialRecord, front: Front) -> str:

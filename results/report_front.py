@@ -44,17 +44,18 @@ def scatter(view: StudyView, published: Sequence[Published]) -> Section:
     if view.figure is None:
         return Section("scatter", title, missing(_why_empty(view)))
     figure = with_published(view.figure, published, view.cost, view.objective)
-    rings = ", rings are the control arm" if any(trial.origin == "random" for trial in view.complete) else ""
-    marks = f"Each point is a complete trial; {_of_front(view)}, stars are published networks trained here{rings}."
+    drawn = {trace["meta"] for trace in view.figure["data"]}
+    stars = ", stars are published networks trained here" if drawn & {"seeds", "reference", "infeasible"} else ""
+    rings = ", rings are the control arm" if "random" in drawn else ""
+    marks = f"Each point is a complete trial; {_of_front(view)}{stars}{rings}."
     label = (
         f"Scatter of {spoken(view.objective)} against {spoken(view.cost)}: "
         f"{count(len(view.complete), 'complete trial')}, {len(view.front.members)} on the front. "
         "The front is also in the table below."
     )
-    drawn = len(figure["data"]) > len(view.figure["data"])
     over = (
         " Open squares, triangles and hexagons are what the paper printed, for full trainings on ImageNet."
-        if drawn
+        if len(figure["data"]) > len(view.figure["data"])
         else ""
     )
     notes = (element("p", note) for note in _scatter_notes(view))

@@ -18,7 +18,7 @@ from results.figures import shown, spoken
 from results.growth import ALL
 from results.importance import Importance
 from results.narrow import narrowed
-from results.outcome import TrialRecord
+from results.outcome import Outcome, TrialRecord
 from results.plain_text import plain
 from results.text_plot import text_plot
 
@@ -34,10 +34,13 @@ PLOT_WIDTH = 110
 _MARKS = {ALL: ".", "random": "r", "sampler": "s"}  # later ones are drawn over earlier ones
 
 
-def statistics_blocks(found: Statistics, width: int) -> list[RenderableType]:
-    """What a terminal of ``width`` letters shows, from the hypervolume to the outcomes."""
+def statistics_blocks(found: Statistics, width: int, *, interrupted: bool = False) -> list[RenderableType]:
+    """What a terminal of ``width`` letters shows, from the hypervolume to the outcomes.
+
+    ``interrupted``: nobody searches the study, so a trial that is recorded as running is not.
+    """
     parts = [_growth(found, width), _knees(found), _prices(found, width), *_importances(found, width)]
-    parts += [_distributions(found, width), _agreement(found), _outcomes(found)]
+    parts += [_distributions(found, width), _agreement(found), _outcomes(found, interrupted)]
     blocks: list[RenderableType] = []
     for part in parts:
         blocks += [*([Text()] if blocks else []), *part]
@@ -53,6 +56,10 @@ def _growth(found: Statistics, width: int) -> list[RenderableType]:
     arms = [f"{arm} {size:.4g} after {_trials(count)}" for arm, (count, size) in ends.items() if arm != ALL]
     told = f"Hypervolume of {plain(found.study.name)}: {found.front.hypervolume:.4g} up to {corner}"
     blocks: list[RenderableType] = [Text(f"{told}{'; ' if arms else ''}{', '.join(arms)}.")]
+    if found.front.members and not found.front.hypervolume:
+        blocks.append(
+            Text("No trial is better than that in every objective: name a reference point that some trial is.")
+        )
     points = [
         (mark, float(n), size)
         for arm, mark in _MARKS.items()
@@ -151,8 +158,9 @@ def _agreement(found: Statistics) -> list[RenderableType]:
     return [Text(said or "Agreement of the rungs: no rungs below the top, or fewer than 5 trials that reached it.")]
 
 
-def _outcomes(found: Statistics) -> list[RenderableType]:
-    counts = Counter(trial.outcome for trial in found.trials)
+def _outcomes(found: Statistics, interrupted: bool) -> list[RenderableType]:
+    running = "interrupted" if interrupted else Outcome.RUNNING
+    counts = Counter(running if trial.outcome is Outcome.RUNNING else trial.outcome for trial in found.trials)
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
     beyond = sum(bool(trial.values) and not trial.feasible for trial in found.trials)
     limits = f"; {beyond} of the complete ones break a limit and are not on the front" if beyond else ""

@@ -185,3 +185,23 @@ assert not found, found
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_reference_point_that_no_trial_reaches_is_told(runs: Path) -> None:
+    told = "No trial is better than that in every objective"
+    assert told in invoke(runs, "usual", "--reference", "error=0.0001").stdout
+    assert told not in invoke(runs, "usual").stdout
+
+
+def test_what_nobody_searches_is_not_running(runs: Path) -> None:
+    assert "1 interrupted" in invoke(runs, "usual").stdout
+    with Ledger.open(runs / LEDGER) as ledger, ledger.hold("usual"):
+        done = invoke(runs, "usual").stdout
+    assert "1 running" in done
+    assert "interrupted" not in done
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_before_any_work(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    with pytest.raises(RequestError, match=r"there' is a file: name a folder, which is made if need be"):
+        invoke(runs, "usual", "-o", str(tmp_path / "there"))

@@ -314,6 +314,8 @@ def test_the_control_arm_and_what_breaks_a_limit_have_marks_of_their_own() -> No
     page = Page(report_html(STUDY, trials))
     assert "because a limit is broken: 1 trial." in page.text
     assert "rings are the control arm" in page.text
+    on_the_front = Page(report_html(STUDY, [v3(), trial(2, 0.001, 0.5, origin="random")]))
+    assert "rings are" not in on_the_front.text
     light, dark = asset("palette.css").split("prefers-color-scheme: dark")
     for trace in drawn:
         assert f"--{trace}:" in light

@@ -73,6 +73,8 @@ def _register_study(app: Dash, watch: Watch) -> None:
         try:
             names = watch.studies()
             told |= {"options": names} if names != options else {}
+            if asked and study in names and offered and offered["study"] != study:
+                told["asked"] = asked = {}  # the reader has chosen another one: the address counts no more
             if study not in names:
                 told["study"] = study = asked["study"] if asked.get("study") in names else next(iter(names), None)
             said = "There is no study in this ledger yet: 'nas search' makes one."
@@ -170,9 +172,10 @@ def _register_browser(app: Dash) -> None:
 
     later: dict[str, Any] = {"prevent_initial_call": True}
     theme, selected, asked = Input("theme", "data"), Input("selected", "data"), State("asked", "data")
+    beside = Input("beside", "value")
     slider = {"limit": ALL, "end": ALL}
     limits = [State(slider, part) for part in ("id", "min", "max")]
-    here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, theme, asked)
+    here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, beside, theme, asked)
     here("at", Output("drawn", "data"), Input("scene", "data"), **later)
     here("drawn", Output("curve-frame", "children"), Input("curve-data", "data"), theme)
     here("drawn", Output("statistic-frame", "children"), Input("figure", "data"), theme)
@@ -182,13 +185,13 @@ def _register_browser(app: Dash) -> None:
     filtered = [Output(*part, allow_duplicate=True) for part in (("clear", "hidden"), ("rows-told", "children"))]
     here("lasso", *filtered, Input("chart", "selectedData"), **later)
     here("cleared", *filtered, Input("clear", "n_clicks"), **later)
-    here("fill", Output("rows-told", "title"), Input("rows", "data"), **later)
+    here("fill", Output("rows-told", "title"), Input("rows", "data"), asked, **later)
     pinned = [Output("beside", part, allow_duplicate=True) for part in ("value", "options")]
     here("pin", *pinned, Input("pin", "n_clicks"), State("selected", "data"), State("beside", "options"), **later)
     hidden = [Output(part, "hidden") for part in ("tab-trials", "tab-figure", "pin")]
     here("show", *hidden, Input("tab", "value"), selected)
     controls = [Input(name, "value") for name in ("study", "x", "y", "z", "rung", "shown", "beside", "tab")]
-    seen = Input(slider, "value"), selected, Input("moved", "data")
+    seen = Input(slider, "value"), selected, Input("moved", "data"), Input("arranged", "data")
     one = {"limit": MATCH, "end": MATCH}
     here("limit", Output(one | {"part": "value"}, "children"), Input(one, "value"), State(one, "tooltip"))
     here("moved", Output("moved", "data"), Input("chart", "relayoutData"), **later)

@@ -36,6 +36,7 @@ _STORES = (
     "curve-data",
     "figure",
     "moved",
+    "arranged",
     "drawn",
     "figure-at",
     "theme",

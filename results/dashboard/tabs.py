@@ -104,9 +104,9 @@ class Tabs:
         )
         if figure is None:
             return Told(None, "No complete trial keeps all limits yet, so there is no hypervolume to draw.")
-        return Told(
-            figure, control.sentence if control else "The study has no control arm to compare the sampler with."
-        )
+        told = f"Of {' and '.join(map(spoken, objectives))}, all objectives of the study, whatever is drawn above."
+        compared = control.sentence if control else "The study has no control arm to compare the sampler with."
+        return Told(figure, f"{told} {compared}")
 
     def _distributions(self, snapshot: Snapshot, quantity: str) -> Told:
         found = self._once(

@@ -5,7 +5,7 @@
   const props = (id, values) => window.dash_clientside.set_props(id, values);
   const byId = (id) => document.getElementById(id);
   const plot = (id) => byId(id)?.querySelector(".js-plotly-plot");
-  const memory = { scene: null, lasso: null, zoomed: false, walked: null, grid: null };
+  const memory = { scene: null, lasso: null, zoomed: false, walked: null, grid: null, arranged: null, webgl: null };
 
   // --------------------------------------------------------------------------------------------------------- numbers
 
@@ -61,15 +61,14 @@
     return decoded.get(packed);
   }
 
-  const hasWebgl = (() => {
-    try {
+  function hasWebgl() {
+    if (memory.webgl === null) {
       const context = document.createElement("canvas").getContext("webgl");
       context?.getExtension("WEBGL_lose_context")?.loseContext(); // browsers keep few of them
-      return Boolean(context);
-    } catch {
-      return false;
+      memory.webgl = Boolean(context);
     }
-  })();
+    return memory.webgl;
+  }
 
   function find(scene, number) {
     for (const trace of scene.data) {
@@ -80,13 +79,13 @@
     return null;
   }
 
-  function ring(scene, number) {
+  function ring(scene, number, symbol, word) {
     const found = find(scene, number);
     if (!found) return [];
     const at = Object.fromEntries(["x", "y", "z"].filter((axis) => axis in found.trace).map((axis) => [axis, [numbers(found.trace[axis])[found.place]]]));
-    const marker = { symbol: "circle-open", size: found.trace.type === "scatter3d" ? 14 : 22, line: { width: 3 } };
+    const marker = { symbol, size: found.trace.type === "scatter3d" ? 14 : 22, line: { width: 3 } };
     const type = found.trace.type === "scatter3d" ? "scatter3d" : "scatter";
-    return [{ type, mode: "markers", ...at, marker, meta: "selected", name: `selected: trial ${number}`, hoverinfo: "skip" }];
+    return [{ type, mode: "markers", ...at, marker, meta: "selected", name: `${word}: trial ${number}`, hoverinfo: "skip" }];
   }
 
   // Plotly's own type for 3D has fewer symbols.
@@ -98,13 +97,25 @@
       const symbol = SIMPLE[trace.marker?.symbol] ?? trace.marker?.symbol;
       return { ...trace, marker: { ...trace.marker, symbol, size: Math.max(2.5, (trace.marker?.size ?? 6) / 2.6), line: { width: 0 } } };
     }
-    return trace.type === "scattergl" && !hasWebgl ? { ...trace, type: "scatter" } : trace;
+    return trace.type === "scattergl" && !hasWebgl() ? { ...trace, type: "scatter" } : trace;
   }
 
-  function zoomOf(asked) {
-    const range = (text) => text?.split("~").map(Number);
-    const [x, y] = [range(asked?.xr), range(asked?.yr)];
-    return [x, y].map((each) => (each?.length === 2 && each.every(Number.isFinite) ? each : null));
+  // In the address numbers of one thing are parted by "~".
+  const written = (values) => values.map((value) => Number(value.toPrecision(6))).join("~");
+  function read(text, count) {
+    const found = text?.split("~").map(Number);
+    return found?.length === count && found.every(Number.isFinite) ? found : null;
+  }
+  const CAMERA = ["eye", "center", "up"];
+  const spots = (camera) => written(CAMERA.flatMap((name) => ["x", "y", "z"].map((axis) => camera[name][axis])));
+
+  function lookAt(layout, asked) {
+    for (const [name, text] of [["xaxis", asked.xr], ["yaxis", asked.yr]]) {
+      const range = read(text, 2);
+      if (range && layout[name]) layout[name].range = range;
+    }
+    const from = read(asked.camera, 9);
+    if (from && layout.scene) layout.scene.camera = Object.fromEntries(CAMERA.map((name, at) => [name, { x: from[3 * at], y: from[3 * at + 1], z: from[3 * at + 2] }]));
   }
 
   // Dash's charts write what the reader does into the figure that they were given: it is carried over to the next one.
@@ -118,32 +129,48 @@
     for (const name of ["dragmode", "selections"]) if (live[name]) layout[name] = live[name];
   }
 
-  function paint(scene, selected, theme, asked) {
+  async function paint(scene, selected, beside, theme, asked) {
     if (!scene) return unchanged();
-    byId("no-webgl").hidden = hasWebgl;
+    await loaded("plotly");
+    byId("no-webgl").hidden = hasWebgl();
     if (memory.scene && memory.scene.at.generation !== scene.at.generation) {
       Object.assign(memory, { lasso: null, walked: null, zoomed: true }); // of another study
       props("clear", { hidden: true });
+      props("arranged", { data: {} });
       props("rows-told", { children: "" });
     }
     memory.scene = scene;
     memory.walked = selected ?? null;
-    const whole = { data: [...scene.data.map(adapted), ...ring(scene, selected)], layout: scene.layout };
+    const rings = [...ring(scene, selected, "circle-open", "selected"), ...ring(scene, Number(beside ?? NaN), "square-open", "compared")];
+    const whole = { data: [...scene.data.map(adapted), ...rings], layout: scene.layout };
     const [data, layout] = window.nasCharts.coloured(whole, byId("chart"));
     keep(layout);
-    if (!memory.zoomed && asked?.study === scene.at.study && layout.xaxis) {
-      const [x, y] = zoomOf(asked); // once: from then on plotly keeps what the reader does
-      if (x) layout.xaxis.range = x;
-      if (y) layout.yaxis.range = y;
-    }
+    if (!memory.zoomed && asked?.study === scene.at.study) lookAt(layout, asked); // then plotly keeps what the reader does
     memory.zoomed = memory.zoomed || (asked?.study ?? scene.at.study) !== scene.at.study;
     const figure = { data, layout };
-    if (!memory.drawn) {
-      memory.drawn = true;
-      return chart(figure, "chart");
-    }
+    if (!byId("chart")) return chart(figure, "chart");
     props("chart", { figure });
     return unchanged();
+  }
+
+  // The large scripts: plotly's is asked for by the head of the page, the table's only once the chart is drawn.
+  const scripts = {};
+  function loaded(name) {
+    scripts[name] ??= new Promise((resolve) => {
+      const script = byId(`script-${name}`);
+      if (name === "plotly" && window.Plotly) return resolve();
+      for (const event of ["load", "error"]) script.addEventListener(event, resolve); // Dash tells what is missing
+      if (script.dataset.src) script.src = script.dataset.src;
+    });
+    return scripts[name];
+  }
+
+  // Tells where the chart stands, when it does: what comes after it waits.
+  async function at(scene) {
+    if (!scene) return unchanged();
+    while (!plot("chart")?._fullData) await new Promise((resolve) => setTimeout(resolve, 20));
+    await loaded("grid");
+    return scene.at;
   }
 
   // Charts are made when there is something to show: an empty one first would cost the time of another.
@@ -151,8 +178,9 @@
     return { namespace: "dash_core_components", type: "Graph", props: { ...(id ? { id } : {}), figure, config: window.nasCharts.config } };
   }
 
-  function drawn(figure, theme) {
+  async function drawn(figure, theme) {
     if (!figure) return null;
+    await loaded("plotly");
     const [data, layout] = window.nasCharts.coloured(figure, null);
     return chart({ data, layout });
   }
@@ -164,7 +192,6 @@
   const whole = (number) => (Number.isInteger(number) ? number : unchanged());
   const clicked = (data) => whole(data?.points?.[0]?.customdata);
   const chosen = (tables) => whole(tables?.[0]?.[0]?.number);
-  const at = (scene) => scene?.at ?? unchanged();
 
   const table = () => memory.grid && window.dash_ag_grid?.getApiAsync(memory.grid);
 
@@ -190,9 +217,36 @@
     });
   }
 
-  function fill(told) {
+  // How the reader sorts and filters the table, as it stands in the address.
+  const FIRST = "number:desc";
+  function arrangement(api) {
+    const sorted = api.getColumnState().filter((each) => each.sort).sort((one, other) => one.sortIndex - other.sortIndex);
+    const sort = sorted.map((each) => `${each.colId}:${each.sort}`).join(",");
+    const filter = api.getFilterModel();
+    return { sort: sort === FIRST ? undefined : sort, filter: Object.keys(filter).length ? JSON.stringify(filter) : undefined };
+  }
+
+  function arrange(api, { sort, filter }) {
+    const columns = new Set(api.getColumns().map((column) => column.getColId()));
+    const wanted = (sort ?? FIRST).split(",").map((each, sortIndex) => {
+      const at = each.lastIndexOf(":");
+      return { colId: each.slice(0, at), sort: each.slice(at + 1) === "desc" ? "desc" : "asc", sortIndex };
+    });
+    api.applyColumnState({ state: sort === "" ? [] : wanted.filter((each) => columns.has(each.colId)), defaultState: { sort: null } });
+    try {
+      const model = Object.entries(JSON.parse(filter ?? "{}")).filter(([name, each]) => columns.has(name) && typeof each?.filterType === "string");
+      api.setFilterModel(Object.fromEntries(model));
+    } catch {} // an address that was cut: the table is shown whole
+  }
+
+  function fill(told, asked) {
     memory.grid = { grid: told.generation };
     table().then((api) => {
+      if (memory.arranged !== told.generation) {
+        memory.arranged = told.generation;
+        if (asked?.study === memory.scene?.at.study) arrange(api, asked);
+        for (const event of ["sortChanged", "filterChanged"]) api.addEventListener(event, () => props("arranged", { data: arrangement(api) }));
+      }
       const [known, fresh] = [[], []];
       for (const row of together(told)) (api.getRowNode(row.id) ? known : fresh).push(row);
       api.applyTransaction({ update: known, add: fresh });
@@ -219,7 +273,7 @@
 
   // ------------------------------------------------------------------------------------------------------ the address
 
-  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, ids, low, high, asked) {
+  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, arranged, ids, low, high, asked) {
     if (!study || !x) return unchanged();
     const query = new URLSearchParams({ study, x, y });
     if (z) query.set("z", z);
@@ -235,12 +289,17 @@
     if (tab && tab !== "trials") query.set("tab", tab);
     const layout = plot("chart")?._fullLayout;
     if (moved && !moved.autosize) memory.zoomed = true;
-    if (memory.zoomed && layout?.xaxis && !layout.xaxis.autorange) {
-      query.set("xr", layout.xaxis.range.map((value) => Number(value.toPrecision(6))).join("~"));
-      query.set("yr", layout.yaxis.range.map((value) => Number(value.toPrecision(6))).join("~"));
-    } else if (!memory.zoomed && asked?.study === study && asked.xr && asked.yr) {
-      query.set("xr", asked.xr);
-      query.set("yr", asked.yr);
+    const mine = asked?.study === study ? asked : {};
+    if (!memory.zoomed) {
+      for (const name of ["xr", "yr", "camera"]) if (mine[name]) query.set(name, mine[name]);
+    } else if (layout?.scene?.camera) query.set("camera", spots(layout.scene.camera));
+    else if (layout?.xaxis && !layout.xaxis.autorange) {
+      query.set("xr", written(layout.xaxis.range));
+      query.set("yr", written(layout.yaxis.range));
+    }
+    for (const name of ["sort", "filter"]) {
+      const value = (arranged ?? mine)[name];
+      if (value !== undefined) query.set(name, value);
     }
     const text = `?${query}`;
     window.history.replaceState(null, "", text);

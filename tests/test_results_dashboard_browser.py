@@ -1,7 +1,4 @@
-"""The dashboard in a real browser, as its readers use it. Any message on the console is a failure.
-
-Run by its name: pytest tests/browser_results_dashboard.py
-"""
+"""The dashboard in a real browser, as its readers use it. Any message on the console is a failure."""
 
 import re
 import subprocess
@@ -123,6 +120,8 @@ def test_a_point_is_clicked_compared_and_taken_away(browser: "Browser", address:
     page.get_by_text("inception-v3 (trial 0)").click()
     page.wait_for_function("document.querySelector('#details').innerText.includes('difference')")
     assert query(page)["beside"] == "0"
+    rings = "document.querySelector('#chart .js-plotly-plot').data.filter((each) => each.meta === 'selected')"
+    assert page.evaluate(f"{rings}.map((each) => each.name)") == [f"selected: trial {number}", "compared: trial 0"]
     page.get_by_role("link", name="All trials (CSV)").wait_for()
     with page.expect_download() as waiting:
         page.get_by_role("link", name="All trials (CSV)").click()
@@ -191,9 +190,27 @@ def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -
     page.wait_for_function(f"{ROWS} === 1")
     first.click()
     page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {best.number}')")
+    page.locator(FILTER.format("trial")).fill("")
+    page.locator(FILTER.format("outcome")).fill("complete")
+    complete = sum(trial.outcome is Outcome.COMPLETE for trial in records())
+    page.wait_for_function("location.search.includes('complete')")
     settled(page)
-    assert seen.wrong == []
+    again, seen_again = open_page(browser, page.url)
+    until_drawn(again)
+    again.wait_for_function(f"{ROWS} > 0")
+    settled(again)
+    assert query(again) == query(page)
+    assert query(again)["sort"] == "q_error:asc"
+    told = again.evaluate(
+        "[...document.querySelectorAll('#grid-place .ag-row [col-id=outcome]')].map((e) => e.innerText)"
+    )
+    assert set(told) == {"complete"}
+    assert len(told) <= complete
+    cheapest = min((trial for trial in records() if trial.outcome is Outcome.COMPLETE), key=_last_error)
+    assert again.locator("#grid-place .ag-row[row-index='0'] [col-id=number]").inner_text() == str(cheapest.number)
+    assert seen.wrong + seen_again.wrong == []
     page.close()
+    again.close()
 
 
 def _last_error(trial):  # type: ignore[no-untyped-def]
@@ -282,8 +299,18 @@ def test_three_quantities_are_drawn_in_depth_and_rungs_apart(browser: "Browser",
     kinds = page.evaluate("document.querySelector('#chart .js-plotly-plot').data.map((each) => each.type)")
     assert set(kinds) == {"scatter3d"}
     assert "at rung 0" in page.locator("#summary").inner_text()
-    assert seen.wrong == []
+    camera = "{eye: {x: 2, y: 0.5, z: 0.25}, center: {x: 0, y: 0, z: 0}, up: {x: 0, y: 0, z: 1}}"
+    page.evaluate(f"Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {{'scene.camera': {camera}}})")
+    page.wait_for_function("location.search.includes('camera=2')")
+    again, seen_again = open_page(browser, page.url)
+    until_drawn(again)
+    settled(again)
+    assert query(again) == query(page)
+    eye = again.evaluate("document.querySelector('#chart .js-plotly-plot')._fullLayout.scene.camera.eye")
+    assert eye == {"x": 2, "y": 0.5, "z": 0.25}
+    assert seen.wrong + seen_again.wrong == []
     page.close()
+    again.close()
 
 
 def test_text_of_a_study_is_shown_as_text(browser: "Browser", tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""What leaves: an architecture, the weights that go with it, and what their user must know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from results.export.names import module_name
+from search_spaces.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How a picture becomes an input: a pixel p from 0 (black) to ``white`` goes in as (p - mean) / deviation.
+
+    ``mean`` and ``deviation`` by channel, in the unit of the pixels.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    white: float
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What is exported, in whatever form.
+
+    Attributes:
+        architecture: what its network computes.
+        classes: outputs of the last layer.
+        channels: of a picture.
+        sides: height and width of a picture in pixels, at which costs are counted and examples are run.
+        state: weights, as a built network names them, with or without auxiliary heads; None: there are none.
+        provenance: facts by name, in the order in which they are told: study, validation error, data ...
+        scaling: how pictures are scaled; None where that is not known.
+        class_names: what the outputs mean, in order; () where that is not known.
+        data_digest: SHA-256 of the data that the weights were trained on, if known.
+        caution: what a user of the weights must be warned of, as a sentence; "" for nothing.
+    """
+
+    architecture: Architecture
+    classes: int
+    channels: int
+    sides: tuple[int, int]
+    state: "Mapping[str, Tensor] | None" = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    scaling: Scaling | None = None
+    class_names: tuple[str, ...] = ()
+    data_digest: str | None = None
+    caution: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the files: ``inception_v3``."""
+        return module_name(self.architecture.name)
