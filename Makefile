@@ -44,9 +44,11 @@ benchmarks: .venv/ready-dev
 	$(BIN)/python benchmarks/training_memory.py -o benchmarks/training_memory.json
 	$(BIN)/python benchmarks/search_rate.py -o benchmarks/search_rate.json
 	$(BIN)/python benchmarks/ledger_rate.py -o benchmarks/ledger_rate.json
+	$(BIN)/python benchmarks/export_rate.py -o benchmarks/export_rate.json
 	$(BIN)/python benchmarks/front_rate.py -o benchmarks/front_rate.json
 	$(BIN)/python -m benchmarks.report_rate -o benchmarks/report_rate.json
 	$(BIN)/python -m benchmarks.dashboard_rate -o benchmarks/dashboard_rate.json
+	$(BIN)/python benchmarks/onnx_rate.py -o benchmarks/onnx_rate.json
 	$(BIN)/python benchmarks/sampler_rate.py -o benchmarks/sampler_rate.json
 	$(BIN)/python benchmarks/sampler_quality.py -o benchmarks/sampler_quality.json
 	$(if $(PICTURES),$(BIN)/python benchmarks/data_rate.py --pictures $(PICTURES) -o benchmarks/data_rate.json)

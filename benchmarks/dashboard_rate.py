@@ -5,9 +5,9 @@
 Asked as the page asks (HTTP, no browser): opening, a filter, a poll with nothing new, and the bytes of the data. In a
 Chromium on the PATH, drawn without a GPU: from opening the page to the chart with its points, in a new profile each
 time and in one that has opened it before; beside it, turn by turn, how long an empty page takes that only loads
-plotly's script; and from a change of a limit to the chart that shows it. A search in one process (digits, one epoch a
-trial) runs alone and followed by 20 viewers, turn by turn: the time between its first trial's start and its last one's
-end.
+plotly's script; and from a change of a limit to the sentence that tells what it comes to, and to the chart. A search
+in one process (digits, one epoch a trial) runs alone and followed by 20 viewers, turn by turn: the time between its
+first trial's start and its last one's end.
 ``--runs``: where the study of ``benchmarks.large_study`` lies already.
 """
 
@@ -45,6 +45,10 @@ executor: inline
 # Chromium without a GPU, and without requests of its own.
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+COUNT_DRAWN = """() => {
+  window.timesDrawn = 0;
+  document.querySelector('#chart .js-plotly-plot').on('plotly_afterplot', () => { window.timesDrawn += 1; });
+}"""
 DRAWN = "document.querySelector('#chart .js-plotly-plot')?.data?.some((each) => each.customdata)"
 
 
@@ -89,7 +93,7 @@ def in_browser(port: int, rounds: int) -> dict[str, Any] | None:
         return None
     from playwright.sync_api import sync_playwright
 
-    drawn, alone, filtered = [], [], []
+    drawn, alone, answered, filtered = [], [], [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for _ in range(rounds):
@@ -100,15 +104,19 @@ def in_browser(port: int, rounds: int) -> dict[str, Any] | None:
             page.locator("#grid-place .ag-row").first.wait_for()
             slider = page.locator("#limits [role=slider]").nth(1)
             slider.focus()
+            page.evaluate(COUNT_DRAWN)
+            page.wait_for_timeout(2000)
             for _ in range(5):
-                told = page.locator("#summary").inner_text()
+                told, before = page.locator("#summary").inner_text(), page.evaluate("window.timesDrawn")
                 since = time.perf_counter()
                 page.keyboard.press("PageDown")
                 page.wait_for_function(
                     "(told) => document.querySelector('#summary').innerText !== told", arg=told, polling=5
                 )
+                answered.append(1000 * (time.perf_counter() - since))
+                page.wait_for_function("(before) => window.timesDrawn > before", arg=before, polling=5)
                 filtered.append(1000 * (time.perf_counter() - since))
-                page.wait_for_timeout(500)
+                page.wait_for_timeout(1000)
             page.close()
             context.close()
         browser.close()
@@ -117,6 +125,7 @@ def in_browser(port: int, rounds: int) -> dict[str, Any] | None:
         "opened_to_drawn_s": round(median(drawn), 2),
         "opened_again_to_drawn_s": round(median(again), 2),
         "empty_page_with_plotly_s": round(median(alone), 2),
+        "limit_to_answer_ms": round(median(answered), 1),
         "limit_to_drawn_ms": round(median(filtered), 1),
         "rounds": rounds,
     }

@@ -196,12 +196,20 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file for the figures")
     parser.add_argument("--trials", type=int, nargs="+", default=[500, 5000], help="empty trials per run")
     parser.add_argument("--runs", type=int, nargs="+", default=[3, 1], help="runs of each kind, for each of --trials")
-    parser.add_argument("--skip-main-job", action="store_true", help="only empty trials; the rest stays in the file")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--skip-main-job", action="store_true", help="only empty trials; the rest stays in the file")
+    only.add_argument("--skip-empty", action="store_true", help="only real trials; the rest stays in the file")
     options = parser.parse_args()
     known = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
+    if options.skip_empty and "empty_trials" not in known:
+        parser.error(f"{options.output} holds no empty trials to keep: leave --skip-empty out")
     found: dict[str, Any] = {"hardware": hardware(), "load_before": os.getloadavg()[0]}
     kept = {key: known[key] for key in ("main_job", "first_trial") if key in known}
     found |= kept if options.skip_main_job else {"main_job": main_job(), "first_trial": first_trial()}
+    if options.skip_empty:
+        found["empty_trials"] = known["empty_trials"]
+        options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        return
     found["empty_trials"] = {}
     options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for trials, count in zip(options.trials, options.runs, strict=True):

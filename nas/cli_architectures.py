@@ -1,6 +1,7 @@
 """Commands that look at architectures and spaces, and take networks away and in."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,6 +21,8 @@ from nas.cli_options import (
     tell_replaced,
 )
 from nas.runs import Runs
+from search_spaces.errors import RequestError
+from search_spaces.operations import MAX_WIDTH
 
 
 @click.command()
@@ -258,38 +261,86 @@ def sample(space_name: str, count: int, random_seed: int, output: Path | None, a
 
 @click.command()
 @ARCH
-@click.option("--to", type=click.Choice(["python", "yaml"]), required=True, help="The form to write.")
+@click.option(
+    "--to",
+    type=click.Choice(["python", "safetensors", "onnx", "pt2", "yaml", "card"]),
+    help="The form to write.",
+)
+@click.option("--bundle", is_flag=True, help="All forms in one new folder, with a manifest of hashes and proofs.")
 @click.option("-o", "--output", type=NewFolder(), required=True, metavar="DIR", help="Folder for the files.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights of a trial or a training to take along.")
-@click.option("--classes", type=Whole(2), help="Classes of the last layer; those of the weights by default, or 1000.")
+@click.option(
+    "--classes", type=Whole(2, MAX_WIDTH), help="Classes of the last layer; those of the weights by default, or 1000."
+)
 @click.option("--full", is_flag=True, help="A trial's architecture at full width, without the weights of its proxy.")
+@click.option(
+    "--fold-bn", is_flag=True, help="Fold batch norms into the convolutions: an architecture of its own, for inference."
+)
 @RUNS
-def export(arch: str, to: str, output: Path, weights: Path | None, classes: int | None, full: bool, runs: Runs) -> None:
-    """Write an architecture as plain PyTorch or as YAML.
+def export(
+    arch: str,
+    to: str | None,
+    bundle: bool,
+    output: Path,
+    weights: Path | None,
+    classes: int | None,
+    full: bool,
+    fold_bn: bool,
+    runs: Runs,
+) -> None:
+    """Take an architecture away: as source, weights, a program, an architecture file or a model card.
 
-    A complete trial of a study comes with the weights of its proxy.
+    \b
+    python       one file that imports only torch, and the weights
+    safetensors  the weights alone; of torchvision's layouts under its names too
+    onnx         for onnxruntime and others ('pip install inception-nas[onnx]')
+    pt2          a program of torch.export
+    yaml         the architecture file
+    card         a model card with figures
+
+    A complete trial of a study comes with the weights of its proxy. What runs is proved before it is put in its place:
+    a fresh process without this project reloads it, and it must compute what the network computes.
 
     \b
     Examples:
       nas export inception-v3 --to python -o out
       nas export digits:7 --to python -o out           the proxy that was trained, with its weights
       nas export digits:7 --to python --full -o out    the architecture at full width
+      nas export digits:7 --bundle -o digits-7         every form, with a manifest
+      nas export digits:7 --to onnx --fold-bn -o out   convolutions with a bias in place of batch norms
+      nas export inception-v3 --to pt2 --weights best.safetensors -o out
     """
-    from nas.conclude import PROXY_NOTE, export_found
+    from nas.export import FORMS, check_forms, export_bundle, fold_norms, requested
+    from nas.export import export as write
+    from nas.export_card import card_background
     from nas.import_weights import read_weights
     from nas.study import find
     from nas.waiting import working
 
-    found, before = find(arch, runs), files_in(output)
-    slow = to == "python" and (weights is not None or (found.trial is not None and not full))
-    with working(console(error=True), f"exporting {found.architecture.name} with its weights", slow=slow):
+    if (to is not None) == bundle:
+        raise RequestError("one form or all of them: give either --to FORM or --bundle")
+    if fold_bn and to == "yaml":
+        raise RequestError("--fold-bn folds weights, and an architecture file holds none: name another form")
+    forms = list(FORMS) if to is None else [to]
+    check_forms(forms)
+    found, before, told = find(arch, runs), files_in(output), list[str]()
+    with working(console(error=True), f"exporting {found.architecture.name}", slow=to not in ("yaml", "card")):
         state, about = read_weights(arch, found.architecture, weights) if weights is not None else (None, None)
-        files = export_found(found, to, output, state, classes, full=full, about=about)
-    for path in files:
+        content = requested(found, forms, state, classes, full=full, about=about)
+        content = fold_norms(content, told.append) if fold_bn else content
+        card = partial(card_background, found, content, weights=weights, about=about)
+        done = (
+            export_bundle(content, output, told.append, card)
+            if bundle
+            else write(content, forms, output, told.append, card)
+        )
+    for path in done.files:
         click.echo(str(path))
-    tell_replaced(files, before)
-    if any(path.suffix == ".safetensors" for path in files) and found.trial is not None and weights is None:
-        click.echo(f"note: {PROXY_NOTE}", err=True)
+    tell_replaced(done.files, before)
+    for sentence in told:
+        click.echo(sentence, err=True)
+    if content.caution:
+        click.echo(f"note: {content.caution}", err=True)
 
 
 @click.command("import-weights")

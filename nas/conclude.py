@@ -2,160 +2,29 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.candidate import CHANGED
-from nas.config import COMMAND, RESOLVED, SPACE_DIGEST, SearchConfig
-from nas.job import WEIGHTS
-from nas.storage import at, folder_at
+from nas.config import COMMAND, RESOLVED, SPACE_DIGEST
+from nas.export import export_found
 from nas.study import Found, Study, data_sentence
-from results.outcome import Outcome, TrialRecord
-from search_spaces.architecture import Architecture
+from nas.trial_weights import settings, trained_architecture, trained_state
+from results.outcome import TrialRecord
 from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError
 from search_spaces.files import write_files
-from search_spaces.graph import Graph
-from search_spaces.operations import Conv
-from search_spaces.proxy import proxy
-from trainers.about import About
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from results.importance import Importance
     from results.report_audit import AuditedBy
 
 logger = logging.getLogger("nas.conclude")
 
-MOST_CLASSES = 100  # named in an exported file
 # Counted costs whose genes are those that matter for MACs, nearly: the report goes without, as each takes a second.
 _LIKE_MACS = ("params", "activation_bytes", "peak_memory_bytes")
-PROXY_NOTE = "these are proxy weights, trained briefly on small pictures with narrow filters: train in full before use"
-
-
-def settings(study: Study) -> SearchConfig:
-    """The search file of a study, as it was resolved."""
-    return SearchConfig.from_data(study.record.search)
-
-
-def trained_architecture(study: Study, trial: TrialRecord) -> Architecture:
-    """The proxy that a trial trained."""
-    config = settings(study)
-    name = trial.seed or f"{study.name}-{trial.number}"
-    small = proxy(from_data(trial.architecture), config.proxy.resolution, config.proxy.width)
-    return small.named(f"{name[:57]}-proxy")
-
-
-def trained_state(study: Study, trial: TrialRecord) -> "dict[str, Tensor]":
-    """The weights that a trial left; RequestError where there are none."""
-    from trainers.checkpoint import read
-
-    folder = folder_at(at(study.runs, trial.artifact or ""))
-    folder.fetch()
-    path = folder.path / WEIGHTS
-    if trial.artifact is None or not path.is_file():
-        what = f"trial {trial.number} of study {study.name!r}"
-        if trial.outcome is Outcome.COMPLETE:
-            owner = f", which are those of trial {trial.reused}," if trial.reused else ""
-            raise RequestError(
-                f"the weights of {what}{owner} are gone: a search deletes those of trials off its front beyond "
-                "quota_gb; train its architecture ('nas train')"
-            )
-        raise RequestError(f"{what} has no weights: only complete trials keep theirs")
-    return dict(read(path).tensors)
-
-
-def export_found(
-    found: Found,
-    to: str,
-    folder: Path,
-    weights: "Mapping[str, Tensor] | None" = None,
-    classes: int | None = None,
-    *,
-    full: bool = False,
-    about: About | None = None,
-) -> list[Path]:
-    """Write an architecture as ``yaml`` or ``python``, the latter with ``weights`` of a built network if given.
-
-    ``about``: what is known of these weights: the exported file says at which resolution and how pictures are scaled.
-
-    A complete trial goes out as ``python`` with its proxy and the proxy's weights, unless ``full`` or other weights are
-    asked for; then, as for every other architecture, at full width.
-    """
-    from results.export.to_python import export_python
-    from results.export.to_yaml import export_yaml
-
-    if to == "yaml":
-        if weights is not None:
-            raise RequestError("an architecture file holds no weights: leave --weights out, or export --to python")
-        return [export_yaml(found.architecture, folder)]
-    provenance = {"architecture": found.architecture.digest}
-    study, trial = found.study, found.trial
-    if study is not None and trial is not None and trial.artifact is not None and weights is None and not full:
-        config, small, state = settings(study), trained_architecture(study, trial), trained_state(study, trial)
-        proxy_classes, channels = _sizes(small.graph(config.proxy.resolution), state)
-        if classes not in (None, proxy_classes):
-            raise RequestError(
-                f"the weights of {study.name}:{trial.number} are for {proxy_classes} classes, not {classes}: leave "
-                "--classes out, or add --full for the architecture without weights"
-            )
-        data_digest = study.record.data_digest or "not recorded"
-        provenance |= {"study": f"{study.name}, trial {trial.number}", "weights": PROXY_NOTE}
-        provenance |= {
-            "validation error": f"{trial.values['error']:.4f}",
-            "data": f"{config.data.source}, {data_digest[:16]}",
-        }
-        return export_python(
-            small,
-            folder,
-            state=state,
-            classes=proxy_classes,
-            channels=channels,
-            resolution=config.proxy.resolution,
-            provenance=provenance,
-        )
-    trained_classes, channels = _sizes(found.architecture.graph(), weights or {})
-    about = about or About()
-    return export_python(
-        found.architecture,
-        folder,
-        state=weights,
-        classes=classes or (found.classes if weights is None else trained_classes),
-        channels=channels,
-        resolution=about.resolution,
-        provenance=provenance | _weights_facts(about),
-    )
-
-
-def _weights_facts(about: About) -> dict[str, str]:
-    """What a user of weights must know: how pictures were scaled, what the outputs mean, and how good they are."""
-    trained, facts = about.trained, {}
-    if trained.on is not None:
-        facts["data"] = f"{Path(trained.on.source).name}, {(trained.data_digest or 'digest not known')[:16]}"
-    if about.validation_error is not None:
-        facts["validation error"] = f"{about.validation_error:.4f}"
-    if trained.mean is not None and trained.deviation is not None:
-        mean, deviation = (", ".join(f"{value:.6g}" for value in each) for each in (trained.mean, trained.deviation))
-        by_channel = ", by channel" if len(trained.mean) > 1 else ""
-        facts["pictures"] = (
-            f"a pixel p from 0 (black) to {trained.white:g} (white) goes in as (p - m) / d, with m = {mean} and "
-            f"d = {deviation}{by_channel}"
-        )
-    names = trained.class_names or ()
-    if 0 < len(names) <= MOST_CLASSES and names != tuple(str(index) for index in range(len(names))):
-        facts["classes"] = ", ".join(f"{index} {name}" for index, name in enumerate(names))
-    return facts
-
-
-def _sizes(graph: Graph, state: "Mapping[str, Tensor]") -> tuple[int, int]:
-    """Classes and channels of the pictures that weights are for; 1000 and 3 where these do not tell."""
-    reads = next((f"{node.name}.conv.weight" for node in graph if isinstance(node.operation, Conv)), "")
-    first, last = state.get(reads), state.get("head.linear.linear.weight")
-    classes = last.shape[0] if last is not None and last.ndim == 2 else 1000
-    return classes, first.shape[1] if first is not None and first.ndim == 4 else 3
 
 
 @dataclass(frozen=True)

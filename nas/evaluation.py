@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nas.conclude import settings, trained_architecture, trained_state
 from nas.study import Found
+from nas.trial_weights import settings, trained_architecture, trained_state
 from results.export.weights import fitting_graph
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, ResolutionError

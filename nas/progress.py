@@ -191,7 +191,8 @@ class Shown(Progress):
     def _summary(self) -> str:
         aside = self.tally.set_aside
         skipped = f", {aside} set aside" if aside else ""
-        counted = f"{self.tally.done} of {self.config.trials} done, {len(self.running)} running{skipped}"
+        top = f", {self.tally.completed} of them at the top rung" if len(self._epochs) > 1 else ""
+        counted = f"{self.tally.done} of {self.config.trials} done{top}, {len(self.running)} running{skipped}"
         return f"{counted}{self._rate()}, {self._left()}"
 
     # --------------------------------------------------------------------------------------------------------- showing

@@ -281,7 +281,8 @@ def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]"
     if study.record.state != "complete":
         yield study.stopped
         return
-    from nas.conclude import PROXY_NOTE, conclude, write_study_report
+    from nas.conclude import conclude, write_study_report
+    from nas.export_content import PROXY_NOTE
 
     if not study.front().members:
         write_study_report(study, study.folder / "report.html")

@@ -102,8 +102,8 @@ class Profile:
         }
 
 
-def profile(architecture: Architecture, resolution: int | None, share: float) -> Profile:
-    """Measure an architecture for pictures of ``resolution`` pixels (None: its own)."""
+def profile(architecture: Architecture, resolution: int | tuple[int, int] | None, share: float) -> Profile:
+    """Measure an architecture for pictures of ``resolution`` pixels: a side, or height and width (None: its own)."""
     layout = layout_of(architecture, resolution)
     found = cuts(layout)
     starts = [0.0, *(cut.depth for cut in found)]

@@ -42,6 +42,10 @@ class TrainingFailed(RunFailed):
     """A full training failed."""
 
 
+class ExportFailed(RunFailed):
+    """An exported file cannot be used, or does not compute what its network computes."""
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the closest allowed word, or an empty text where nothing is close.
 

@@ -16,7 +16,15 @@ MAY_IMPORT = {
 }
 HOMES = {
     "networkx": ("search_spaces/",),
-    "torch": ("trainers/", "results/export/", "nas/conclude.py", "nas/candidate.py", "nas/doctor.py"),
+    "torch": (
+        "trainers/",
+        "results/export/",
+        "nas/conclude.py",
+        "nas/export",
+        "nas/trial_weights.py",
+        "nas/candidate.py",
+        "nas/doctor.py",
+    ),
     "ray": ("nas/executors/ray_",),
     "optuna": ("nas/samplers/",),
     "sqlalchemy": ("results/ledger", "nas/samplers/to_optuna.py"),
@@ -32,6 +40,8 @@ HOMES = {
     "sklearn": ("trainers/data.py",),
     "PIL": ("trainers/decode.py",),
     "datasets": ("trainers/huggingface.py",),
+    "onnx": ("results/export/",),
+    "onnxruntime": ("results/export/",),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nas.conclude import export_found
+from nas.export import export_found
 from nas.samplers.options import DEFAULT, SAMPLERS
 from nas.study import Study, find
 from search_spaces.architecture_file import from_file
@@ -191,6 +191,8 @@ def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:
     done = _nas("export", "tiny:0", "--to", "python", "-o", str(tmp_path / "out"), cwd=home)
     assert done.returncode == 0, done.stderr
     assert "proxy weights" in done.stderr
+    assert "nas train tiny:0 FILE.yaml" in done.stderr
+    assert "inception_v3_proxy.py: proved, reloaded in a fresh process; logits within" in done.stderr
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".py", ".safetensors"]
     assert "replaced" not in done.stderr
     source, weights = (tmp_path / "out" / f"inception_v3_proxy.{ending}" for ending in ("py", "safetensors"))
@@ -219,6 +221,12 @@ def test_a_trial_is_exported_without_its_data(home: Path, tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["export", "inception-v3", "-o", "x"], "one form or all of them: give either --to FORM or --bundle"),
+        (["export", "inception-v3", "--to", "yaml", "--bundle", "-o", "x"], "give either --to FORM or --bundle"),
+        (
+            ["export", "inception-v3", "--to", "safetensors", "-o", "x"],
+            "there are no weights of inception-v3 to export",
+        ),
         (["cots", "inception-v3"], "there is no command 'cots'; did you mean 'cost'? 'nas --help' lists them\n"),
         (["xyzzy"], "there is no command 'xyzzy'; 'nas --help' lists them\n"),
         (["cost", "incption-v3"], "did you mean 'inception-v3'?"),
@@ -247,7 +255,7 @@ def test_a_trial_is_exported_without_its_data(home: Path, tmp_path: Path, monkey
         (["search", "tiny.yaml", "--runs", "tiny.yaml"], "cannot be made"),
         (["studies", "--runs", "tiny.yaml/x", "--jsn"], "--jsn"),
         (["pareto", "tiny", "--runs", "empty"], "there is no ledger in 'empty'"),
-        (["export", "inception-v3", "--to", "onnx", "-o", "x"], "python"),
+        (["export", "inception-v3", "--to", "keras", "-o", "x"], "python"),
         (["export", "inception-v3", "--to", "yaml", "-o", "tiny.yaml"], "tiny.yaml"),
         (["export", "inception-v3", "--to", "python", "-o", "x", "--weights", "none.safetensors"], "none.safetensors"),
         (["export", "inception-v3", "--to", "python", "-o", "x", "--weights", "tiny.yaml"], "not a checkpoint"),

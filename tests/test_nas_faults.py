@@ -112,3 +112,12 @@ def test_the_table_is_written_with_its_conditions(tmp_path: Path) -> None:
     assert found["conditions"]["torch"]
     (row,) = found["rows"]
     assert (row["tried"], row["survived"], row["seconds"], row["passed"]) == (2, 1, 1.2, False)
+    again = Table(random_seed=3, quick=True)
+    again.keep(tmp_path / "table.json")
+    again.rows.append(Row("two", "F01", "something", tried=1, survived=1))
+    again.write(tmp_path / "table.json")
+    assert [row["id"] for row in json.loads((tmp_path / "table.json").read_text())["rows"]] == ["one", "two"]
+    other = Table(random_seed=4, quick=True)
+    other.keep(tmp_path / "table.json")
+    other.write(tmp_path / "table.json")
+    assert json.loads((tmp_path / "table.json").read_text())["rows"] == []

@@ -6,14 +6,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nas.conclude import export_found
+from nas.export import export_found
 from nas.import_weights import import_weights, read_weights
 from nas.proxy_weights import proxy_width
 from nas.study import Found
-from results.export.to_python import export_python
+from results.export.content import Content
+from results.export.to_python import to_python
 from results.export.weights import key_shapes
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
+from search_spaces.files import write_files
 from search_spaces.proxy import proxy, scaled
 from search_spaces.seeds import seed, seed_names
 from search_spaces.space import space
@@ -84,7 +86,7 @@ def test_weights_of_a_proxy_that_are_those_of_the_whole_fit_it() -> None:
 
 def test_every_command_says_so_and_what_to_do(tmp_path: Path) -> None:
     tensors, small = state(8, 0.125), proxy(WHOLE, 8, 0.125).named("small")
-    export_python(small, tmp_path, state=tensors, classes=10, channels=1, resolution=8, provenance={})
+    write_files(tmp_path, to_python(Content(small, 10, 1, (8, 8), tensors)))
     trial = tmp_path / "weights.safetensors"
     checkpoint.write(trial, tensors, {"epochs": 3})
     for file, at in ((tmp_path / "small.safetensors", " at 8 px"), (trial, "")):

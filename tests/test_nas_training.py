@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from pictures import write_folder
 
 from nas.cli import nas
-from nas.conclude import export_found
+from nas.export import export_found
 from nas.lock import sole_process
 from nas.study import Found
 from nas.training import Trained, train_found

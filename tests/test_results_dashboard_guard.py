@@ -56,6 +56,8 @@ def test_callbacks_are_asked_by_our_own_page_alone(client) -> None:  # type: ign
     for origin in ("http://evil.example", "null", "http://127.0.0.1:9999", "https://127.0.0.1.evil.example"):
         assert client.post(path, json={}, base_url=BASE, headers={"Origin": origin}).status_code == 403
     assert client.post(path, data=b"x" * 3_000_000, base_url=BASE).status_code in (400, 413, 415)
+    deep = client.post(path, data=b"[" * 100_000, content_type="application/json", base_url=BASE)
+    assert deep.status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,17 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from results.export.content import Content
 from results.export.names import class_name, module_name
-from results.export.to_python import export_python, to_python
-from results.export.to_yaml import export_yaml
+from results.export.to_python import python_source, to_python
+from results.export.to_yaml import to_yaml
 from results.export.weights import key_map, key_shapes
 from search_spaces.architecture import Architecture, Aux, Module, Split, Stage
-from search_spaces.architecture_file import from_data, from_file
+from search_spaces.architecture_file import from_data, from_file, from_yaml
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.files import write_files
 from search_spaces.operations import Conv
-from search_spaces.proxy import scaled
+from search_spaces.proxy import proxy, scaled
 from search_spaces.seeds import seed, seed_names
 from trainers.network import Network, build
 
@@ -60,8 +61,27 @@ def _one_thread() -> Iterator[None]:
 # -------------------------------------------------------------------------------------------------------- comparisons
 
 
+def content_of(
+    architecture: Architecture,
+    classes: int = 7,
+    channels: int = 3,
+    resolution: int | None = None,
+    **options: Any,
+) -> Content:
+    return Content(architecture, classes, channels, architecture.sides(resolution), **options)
+
+
 def source_of(architecture: Architecture, **options: Any) -> str:
-    return to_python(architecture, **{"classes": 7, "provenance": {"study": "digits", "trial": "12"}, **options})
+    return python_source(content_of(architecture, **{"provenance": {"study": "digits", "trial": "12"}, **options}))
+
+
+def export_python(architecture: Architecture, folder: Path, **options: Any) -> list[Path]:
+    return write_files(folder, to_python(content_of(architecture, **options)))
+
+
+def export_yaml(architecture: Architecture, folder: Path) -> Path:
+    [path] = write_files(folder, to_yaml(content_of(architecture)))
+    return path
 
 
 def load(source: str) -> dict[str, Any]:
@@ -185,7 +205,7 @@ def test_wide_and_deep_modules_are_formatted_too() -> None:
 @pytest.mark.parametrize("name", seed_names())
 def test_a_seed_reads_well_and_holds_its_weights(name: str) -> None:
     source = source_of(seed(name), classes=1000)
-    assert len(source.splitlines()) < 420
+    assert len(source.splitlines()) < 440
     assert_well_formed(source)
     graph = seed(name).graph(aux=True)
     with torch.device("meta"):
@@ -258,7 +278,9 @@ def test_inception_v3_reads_as_one_would_write_it() -> None:
     assert max(map(len, source.splitlines())) <= 88
     assert_well_formed(source)
     tree = ast.parse(source)
-    assert {node.names[0].name for node in tree.body if isinstance(node, ast.Import)} == {"torch"}
+    assert {node.names[0].name for node in tree.body if isinstance(node, ast.Import)} == {
+        "contextlib", "torch", "warnings",
+    }  # fmt: skip
     assert {node.module for node in tree.body if isinstance(node, ast.ImportFrom)} == {"torch"}
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     modules = ["InceptionA", "ReductionA", "InceptionB", "ReductionB", "InceptionC"]
@@ -346,9 +368,12 @@ def test_weights_carry_what_they_are_for(tmp_path: Path) -> None:
     state = build(SMALL.graph(32, classes=7), initialise=0).state_dict()
     export_python(SMALL, tmp_path, state=state, classes=7, provenance={})
     with safe_open(tmp_path / "small.safetensors", "pt") as file:
-        assert file.metadata() == {
-            "format": "pt", "digest": SMALL.digest, "classes": "7", "channels": "3", "resolution": "32x32",
-        }  # fmt: skip
+        found = file.metadata()
+    assert from_yaml(found.pop("architecture")) == SMALL
+    assert found == {
+        "format": "pt", "name": "small", "digest": SMALL.digest, "classes": "7", "channels": "3",
+        "resolution": "32x32", "provenance": "{}",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pt"])
@@ -417,13 +442,21 @@ HOSTILE = [
 
 
 def without_texts(source: str, name: str) -> str:
-    """The code of a file, with its docstring gone and the network's class called X."""
+    """The code of a file, with its docstring gone, the network's class called X and what timm calls x."""
     tree = ast.parse(source)
     assert isinstance(tree.body[0], ast.Expr)
     del tree.body[0]
+    [builder] = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("nas_")]
+    assert builder.isidentifier()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            node.name = "X"
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in (name, builder):
+            node.name = "X" if node.name == name else "x"
+        elif isinstance(node, ast.Name) and node.id in (name, builder):
+            node.id = "X" if node.id == name else "x"
+        elif isinstance(node, ast.Constant) and node.value == name:
+            node.value = "X"
+        elif isinstance(node, ast.Constant) and str(node.value).startswith("format: architecture/1\nname: '"):
+            node.value = from_yaml(node.value).digest
     return ast.dump(tree)
 
 
@@ -514,3 +547,12 @@ def test_writing_source_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_proxy_is_judged_by_what_it_stands_for() -> None:
+    whole = seed("inception-v3")
+    small = Content(proxy(whole, 16, 0.125), 10, 1, (16, 16))
+    judged = python_source(replace(small, stands_for=(whole, (299, 299))))
+    assert "section 2) of what it stands for, on 299 x 299:" in judged
+    assert "broken" not in judged.partition("Provenance")[0]
+    assert "section 2) on these pictures:" in python_source(small)

@@ -123,18 +123,18 @@ class Network(nn.Module):
 
     In evaluation mode it gives the logits and skips the auxiliary heads. In training mode it gives
     ``(logits, (aux logits, ...))`` if the graph has auxiliary heads, else the logits. Use ``build`` to get one with
-    reproducible weights.
+    reproducible weights. ``joined`` False runs every node by itself, for those who trace it or compare roundings.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, joined: bool = True) -> None:
         super().__init__()
         self.graph = graph
         modules: dict[str, nn.Module] = {}
         for node in graph:
             modules[node.name] = torch_form(node.operation, node, graph.norm_eps)
             _place(self, node.name, modules[node.name])
-        self._trunk = plan(graph, modules, (graph.output,))
-        self._whole = plan(graph, modules, (graph.output, *graph.aux_outputs))
+        self._trunk = plan(graph, modules, (graph.output,), joined=joined)
+        self._whole = plan(graph, modules, (graph.output, *graph.aux_outputs), joined=joined)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor | tuple[Tensor, ...]]:
         """Run the graph: logits; in training (logits, auxiliary logits), a tuple of the latter for several heads."""
@@ -179,6 +179,7 @@ def build(
     initialise: int | torch.Generator,
     device: torch.device | str = "cpu",
     classifier_deviation: float = 0.01,
+    joined: bool = True,
 ) -> Network:
     """Build the network of a graph with weights drawn from ``initialise``, a random seed or a generator on the CPU.
 
@@ -187,7 +188,7 @@ def build(
     """
     generator = torch.Generator().manual_seed(initialise) if isinstance(initialise, int) else initialise
     with torch.device("meta"):  # torch's own initial values would be drawn for nothing
-        network = Network(graph)
+        network = Network(graph, joined=joined)
     network.to_empty(device="cpu")
     for node in graph:
         _initialise(network.get_submodule(node.name), node, generator, classifier_deviation)

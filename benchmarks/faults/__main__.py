@@ -1,6 +1,7 @@
 """Try the faults and write the table: see ``python -m benchmarks.faults --help``."""
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -22,9 +23,16 @@ def tell(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
-def run(attempts: Sequence[Attempt], *, quick: bool, random_seed: int, output: Path | None, folder: Path) -> list[Row]:
-    """Try each, tell what came of it, and write the table after each; return the rows."""
+def run(
+    attempts: Sequence[Attempt], *, quick: bool, random_seed: int, output: Path | None, folder: Path, some: bool = False
+) -> list[Row]:
+    """Try each, tell what came of it, and write the table after each; return the rows.
+
+    ``some``: the others' rows, where the output has them, are kept.
+    """
     table = Table(random_seed, quick)
+    if some and output is not None:
+        table.keep(output)
     before = descendants()
     try:
         with inheriting_orphans(), Warm(folder) as warm:
@@ -37,7 +45,7 @@ def run(attempts: Sequence[Attempt], *, quick: bool, random_seed: int, output: P
                     attempt.function(row, bench, attempt.quick if quick else attempt.whole)
                 except Exception as error:  # noqa: BLE001 - kept in the table, and the others are still tried
                     row.enter(1, [f"{type(error).__name__}: {error}"])
-                row.seconds = time.monotonic() - since
+                row.seconds, row.load = time.monotonic() - since, round(os.getloadavg()[0], 2)
                 table.rows.append(row)
                 tell(f"{attempt.id}: {row.sentence}")
                 for note in row.notes:
@@ -60,7 +68,9 @@ def main() -> None:
         "was not survived. The whole takes the better part of an hour on 2 cores.",
         epilog="IDs: " + ", ".join(attempt.id for attempt in ROWS),
     )
-    parser.add_argument("--only", action="append", default=[], metavar="ID", help="only this row; repeatable")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="ID", help="only this row, others stay in the file; repeatable"
+    )
     parser.add_argument("--quick", action="store_true", help="each fault once or a few times")
     parser.add_argument("--random-seed", type=int, default=0, metavar="N")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="where the table is written")
@@ -71,7 +81,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     folder = Path(tempfile.mkdtemp(prefix="nas-f-"))  # short: the paths of Ray's sockets begin with it
     try:
-        rows = run(attempts, quick=chosen.quick, random_seed=chosen.random_seed, output=chosen.output, folder=folder)
+        rows = run(
+            attempts,
+            quick=chosen.quick,
+            random_seed=chosen.random_seed,
+            output=chosen.output,
+            folder=folder,
+            some=bool(chosen.only),
+        )
     except KeyboardInterrupt:
         tell("stopped")
         sys.exit(130)

@@ -65,6 +65,8 @@ def full(row: Row, bench: Bench, count: int) -> None:
             judge.struck(driver)
             driver = start(bench.warm)
             judge.ended(driver, driver.wait(240))
+            if judge.wrong:
+                row.note(f"(search {number}, {variant}, {room:.0f} KiB)")
 
 
 def read_only(row: Row, bench: Bench, count: int) -> None:

@@ -26,8 +26,9 @@ from benchmarks.faults.table import Row
 from benchmarks.faults.toy import Bench
 from benchmarks.large_study import OBJECTIVES, STUDY, trials, write_study
 from results.data_tables import of_outcomes, of_trials
+from results.export.content import Content
 from results.export.names import file_stem, module_name
-from results.export.to_python import to_python
+from results.export.to_python import python_source
 from results.importance import Importance
 from results.ledger import Ledger
 from results.outcome import Outcome, StudyRecord, TrialRecord
@@ -319,6 +320,8 @@ def _sinks(study: StudyRecord, every: list[TrialRecord], text: str, tame: list[s
     yield "terminal", any(not letter.isprintable() and letter != "\n" for letter in shown.getvalue())
     for name in (file_stem(text), module_name(text)):
         yield "file name", not re.fullmatch(r"[A-Za-z0-9._-]+", name) or name.startswith(".") or ".." in name.split("/")
-    source = to_python(seed("inception-v3"), classes=10, provenance={"study": text, "data": text})
+    architecture = seed("inception-v3")
+    content = Content(architecture, 10, 3, architecture.sides(None), provenance={"study": text, "data": text})
+    source = python_source(content)
     body = ast.parse(source).body
-    yield "python", [type(node).__name__ for node in body[:3]] != ["Expr", "Import", "ImportFrom"]
+    yield "python", [type(node).__name__ for node in body[:5]] != ["Expr", "Import", "Import", "Import", "ImportFrom"]

@@ -101,15 +101,23 @@ def node(row: Row, bench: Bench, count: int) -> None:
             _wait_for_lines(running, toy, len(toy.lines()) + draw.randint(6, 10))
             if running.ends_within(draw.uniform(0, SLOW_SECONDS)):
                 break
-            since = len(toy.lines())
+            since, workers = len(toy.lines()), _workers(toy)
             cluster.stdin.write("kill\n")
             cluster.stdin.flush()
             cluster.stdout.readline()
+            until = time.monotonic() + OVER_SECONDS
+            while _workers(toy) >= workers and time.monotonic() < until:  # a worker outlives its node for a moment
+                time.sleep(0.05)
             judge.struck(since=since)
         status = running.wait(240)
         cluster.communicate()
     _count_left(judge, before)
     judge.ended(running, status)
+
+
+def _workers(toy: Toy) -> set[int]:
+    """The processes that have trained something and are alive."""
+    return {line["pid"] for line in toy.lines() if os.path.exists(f"/proc/{line['pid']}")}
 
 
 def hung(row: Row, bench: Bench, count: int) -> None:

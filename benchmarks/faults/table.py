@@ -1,4 +1,4 @@
-"""The table of faults: a row each, written whole after every row."""
+"""The table of faults: a row each, written whole after every row. One that is tried again replaces the earlier one."""
 
 import json
 import os
@@ -20,7 +20,7 @@ class Row:
     or has otherwise. ``trained_twice``: trials that were trained after their result had been written.
     ``epochs_repeated``: begun again; ``epochs_unaccounted``: of them those that were not under way when a fault struck,
     or beyond as many as there can be at once (repeats.py).
-    ``processes_left``: 5 s after a driver's death.
+    ``processes_left``: 5 s after a driver's death. ``load``: the machine's when it was over, of one minute.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Row:
     epochs_unaccounted: int = 0
     processes_left: int = 0
     seconds: float = 0.0
+    load: float = 0.0
     notes: list[str] = field(default_factory=list)
     skipped: str = ""
 
@@ -73,6 +74,7 @@ class Table:
 
     def __init__(self, random_seed: int, quick: bool) -> None:
         self.rows: list[Row] = []
+        self._kept: dict[str, dict[str, Any]] = {}
         self.conditions = {
             "python": platform.python_version(),
             **{package: version(package) for package in ("torch", "ray", "optuna")},
@@ -82,9 +84,17 @@ class Table:
             "quick": quick,
         }
 
+    def keep(self, path: Path) -> None:
+        """Keep the rows of a file that came about under the same conditions, as far as they are not tried again."""
+        if path.exists():
+            known = json.loads(path.read_text(encoding="utf-8"))
+            if known["conditions"] == self.conditions:
+                self._kept = {row["id"]: row for row in known["rows"]}
+
     def write(self, path: Path) -> None:
         """Write all rows; the file is whole at every moment."""
         from search_spaces.files import write_files
 
-        content = {"conditions": self.conditions, "rows": [row.as_data() for row in self.rows]}
+        rows = self._kept | {row.id: row.as_data() for row in self.rows}
+        content = {"conditions": self.conditions, "rows": list(rows.values())}
         write_files(path.absolute().parent, {path.name: (json.dumps(content, indent=2) + "\n").encode()})

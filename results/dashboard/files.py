@@ -11,8 +11,9 @@ from results.dashboard.watch import Snapshot, Watch
 from results.data_tables import of_trials
 from results.difference import compare
 from results.drawing import draw_svg
-from results.export.names import file_stem, module_name
-from results.export.to_python import to_python
+from results.export.content import Content
+from results.export.names import file_stem
+from results.export.to_python import python_source
 from results.outcome import LedgerError, StudyRecord, TrialRecord
 from results.view import Target
 from search_spaces.architecture import Architecture
@@ -68,14 +69,14 @@ def _yaml(record: StudyRecord, trial: TrialRecord, architecture: Architecture) -
 
 def _python(record: StudyRecord, trial: TrialRecord, architecture: Architecture) -> Response:
     target = Target.of(record.search)
-    source = to_python(
-        architecture,
+    content = Content(
+        architecture=architecture,
         classes=target.classes,
         channels=target.channels,
-        resolution=target.resolution,
+        sides=architecture.sides(target.resolution),
         provenance={"study": f"{record.name}, trial {trial.number}"},
     )
-    return _attached(source, f"{module_name(architecture.name)}.py", "text/x-python")
+    return _attached(python_source(content), f"{content.name}.py", "text/x-python")
 
 
 def _svg(record: StudyRecord, trial: TrialRecord, architecture: Architecture, beside: Architecture | None) -> Response:

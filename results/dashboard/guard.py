@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response as AnyResponse
 _LOG = logging.getLogger("nas.results.dashboard")
 
 ANYWHERE = "/<path:path>"  # Dash's rule that serves the page at every address that is nothing else
-_WRONGLY_ASKED = (LookupError, TypeError, ValueError, AttributeError)
+_WRONGLY_ASKED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 CALLBACKS = "/_dash-update-component"
 COOKIE = "inception_nas"  # and of the token: cookies are for all ports of a machine, where others may serve theirs
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from results.export.source import Block, Call, lines
 
 IMPORTS = """\
+import contextlib
+import warnings
+
 import torch
 from torch import Tensor, nn
 """

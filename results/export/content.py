@@ -38,6 +38,8 @@ class Content:
         class_names: what the outputs mean, in order; () where that is not known.
         data_digest: SHA-256 of the data that the weights were trained on, if known.
         caution: what a user of the weights must be warned of, as a sentence; "" for nothing.
+        stands_for: of a proxy, the architecture that was found, and height and width of the pictures for which the
+            principles judge it: those of the proxy's small ones say nothing.
     """
 
     architecture: Architecture
@@ -50,6 +52,12 @@ class Content:
     class_names: tuple[str, ...] = ()
     data_digest: str | None = None
     caution: str = ""
+    stands_for: tuple[Architecture, tuple[int, int]] | None = None
+
+    @property
+    def audited(self) -> tuple[Architecture, tuple[int, int]]:
+        """What the principles are measured of, and on pictures of which height and width."""
+        return self.stands_for or (self.architecture, self.sides)
 
     @property
     def name(self) -> str:

@@ -8,7 +8,8 @@ import textwrap
 from collections.abc import Collection
 
 MAX_NAME = 64
-_TAKEN_MODULES = sys.stdlib_module_names | {"torch", "safetensors", "numpy", "torchvision", "timm", "nas"}
+_OURS = {"nas", "results", "search_spaces", "trainers"}
+_TAKEN_MODULES = sys.stdlib_module_names | {"torch", "safetensors", "numpy", "torchvision", "timm"} | _OURS
 
 
 def class_name(name: str, taken: Collection[str]) -> str:
@@ -48,7 +49,16 @@ def docstring_text(text: str) -> str:
 
 def docstring_entry(key: str, value: str, width: int) -> list[str]:
     """Return ``key: value`` as indented docstring lines, broken at ``width`` between words."""
-    text = docstring_text(f"{key}: {value}")
+    return docstring_lines_of(f"{key}: {value}", width, " " * 8)
+
+
+def docstring_lines_of(text: str, width: int, then: str = " " * 4) -> list[str]:
+    """Return a text as indented docstring lines, broken at ``width`` between words; ``then``: before the others."""
     return textwrap.wrap(
-        text, width, initial_indent=" " * 4, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False
+        docstring_text(text),
+        width,
+        initial_indent=" " * 4,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
     )

@@ -3,120 +3,81 @@
 The file is put together from the architecture's operations; shapes and costs are those of its graph.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from results.export import blocks
+from results.export.compact_yaml import compact_yaml
+from results.export.content import Content
+from results.export.docstring import docstring_lines
 from results.export.kinds import aux_class_lines, aux_kinds, class_lines, kinds
-from results.export.names import MAX_NAME, class_name, docstring_entry, docstring_text, module_name
+from results.export.names import class_name
 from results.export.network_source import Plan, network_lines
 from results.export.source import LINE, Block, convs
-from results.export.weights import exported_state, key_map
+from results.export.timm_source import timm_lines
+from results.export.weights import head_sides, key_map
 from search_spaces.architecture import Architecture, Split, modules, stem_modules
-from search_spaces.cost import Cost, cost
-from search_spaces.errors import RequestError, ResolutionError
-from search_spaces.files import write_files
+from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
 from search_spaces.operations import MAX_WIDTH
 
-if TYPE_CHECKING:
-    from torch import Tensor
+
+def to_python(content: Content) -> dict[str, bytes]:
+    """Return ``inception_v3.py`` and, with weights, ``inception_v3.safetensors`` for an architecture ``inception-v3``.
+
+    Raises RequestError where the weights do not fit, ResolutionError where pictures are too small.
+    """
+    if content.state is None:
+        return {f"{content.name}.py": python_source(content).encode()}
+    from results.export.to_safetensors import weights_file  # imports torch: only those who have weights pay
+
+    weights = f"{content.name}.safetensors"
+    return {f"{content.name}.py": python_source(content, weights).encode(), weights: weights_file(content)}
 
 
-def to_python(
-    architecture: Architecture,
-    *,
-    classes: int,
-    channels: int = 3,
-    resolution: int | tuple[int, int] | None = None,
-    provenance: Mapping[str, str],
-    weights: str | None = None,
-) -> str:
+def python_source(content: Content, weights: str | None = None) -> str:
     """Return the source of one Python file that builds the architecture with torch alone.
 
-    ``classes`` and ``channels`` (of a picture) become the defaults of its arguments; ``resolution``, in pixels, is
-    where costs and grids are counted (the architecture's own by default). ``provenance`` is listed in the docstring,
-    and ``weights``, the name of a file, is loaded in its example. Raises ResolutionError where pictures are too small.
+    The content's classes and channels become the defaults of its arguments; costs, grids and the audit are those of its
+    pictures. Its ``ARCHITECTURE`` is the text of an architecture file. ``weights``, the name of a file, is loaded in
+    the docstring's example. Raises ResolutionError where pictures are too small.
     """
-    plan = _plan(architecture, classes, channels, resolution)
-    passages = ["\n".join((*_docstring(plan, provenance, weights), "", blocks.IMPORTS))]
+    plan, architecture = _plan(content), content.architecture
+    begin = docstring_lines(plan, content, weights)
+    passages = ["\n".join((*begin, "", blocks.IMPORTS, *_public(plan.name), "", *_architecture(architecture)))]
     if plan.block.used:
         passages.append("\n".join(blocks.block_lines(plan.block, architecture.norm_eps)))
     if _joins(architecture):
         passages.append(blocks.PARALLEL)
     passages.append(blocks.CHAIN)
     passages += ["\n".join(class_lines(kind, plan.block)) for kind in plan.kinds]
-    picture = plan.aux_sides
-    passages += ["\n".join(aux_class_lines(kind, plan.block, picture)) for kind in plan.aux_kinds]
+    passages += ["\n".join(aux_class_lines(kind, plan.block, plan.aux_sides)) for kind in plan.aux_kinds]
     passages.append("\n".join(network_lines(plan)))
     passages.append(blocks.load_weights_text(bool(architecture.aux)))
+    sizes = content.classes, content.channels
+    passages.append("\n".join(timm_lines(content.name, plan.name, *sizes, dropout=architecture.dropout)))
     return "\n\n\n".join(passage.rstrip("\n") for passage in passages) + "\n"
 
 
-def export_python(
-    architecture: Architecture,
-    folder: Path,
-    *,
-    state: Mapping[str, "Tensor"] | None,
-    classes: int,
-    channels: int = 3,
-    resolution: int | tuple[int, int] | None = None,
-    provenance: Mapping[str, str],
-) -> list[Path]:
-    """Write ``inception_v3.py`` and, with weights, ``inception_v3.safetensors`` for an architecture ``inception-v3``.
-
-    ``state`` is the state dict of a built network, with or without its auxiliary heads. Returns the paths, the source
-    first. Raises RequestError where the weights do not fit or the folder cannot be written to; nothing is left then.
-    """
-    name = module_name(architecture.name)
-    weights = f"{name}.safetensors" if state is not None else None
-    source = to_python(
-        architecture, classes=classes, channels=channels, resolution=resolution, provenance=provenance, weights=weights
-    )
-    contents = {f"{name}.py": source.encode()}
-    if weights is not None and state is not None:
-        contents[weights] = _weights_file(architecture, state, classes, channels, resolution)
-    return write_files(folder, contents)
+def network_class(content: Content) -> str:
+    """Return the name of the class that is the whole network."""
+    return _plan(content).name
 
 
-def _weights_file(
-    architecture: Architecture,
-    state: Mapping[str, "Tensor"],
-    classes: int,
-    channels: int,
-    resolution: int | tuple[int, int] | None,
-) -> bytes:
-    import safetensors.torch  # imports torch: only those who have weights pay
-
-    sides = _aux_sides(architecture, _sides(architecture, resolution))
-    plain, full = (architecture.graph(sides, classes=classes, channels=channels, aux=aux) for aux in (False, True))
-    metadata = {
-        "format": "pt",  # what readers of the format expect for torch's layout
-        "digest": architecture.digest,
-        "classes": str(classes),
-        "channels": str(channels),
-        "resolution": "x".join(map(str, _sides(architecture, resolution))),
-    }
-    return safetensors.torch.save(exported_state(plain, full, state), metadata)
-
-
-def _plan(architecture: Architecture, classes: int, channels: int, resolution: int | tuple[int, int] | None) -> Plan:
-    for what, number in (("classes", classes), ("channels", channels)):
+def _plan(content: Content) -> Plan:
+    for what, number in (("classes", content.classes), ("channels", content.channels)):
         if not 1 <= number <= MAX_WIDTH:
             raise RequestError(f"an export for {number} {what} is not possible: allowed are 1 to {MAX_WIDTH}")
-    sides = _sides(architecture, resolution)
-    graph = architecture.graph(sides, classes=classes, channels=channels)
-    aux_sides = _aux_sides(architecture, sides)
+    architecture, sides = content.architecture, content.sides
+    graph = architecture.graph(sides, classes=content.classes, channels=content.channels)
+    aux_sides = head_sides(architecture, sides)
     found, found_aux = kinds(architecture), aux_kinds(architecture, architecture.graph(aux_sides, aux=True))
     towers = [tower for _, module in modules(architecture) for tower in module.towers]
     heads = [aux.steps for aux in architecture.aux]
     block = Block.of(conv for steps in (architecture.stem, *towers, *heads) for conv in convs(steps))
-    taken = {block.name, "Parallel", "Tensor", *(kind.name for kind in found), *(kind.name for kind in found_aux)}
+    taken = {block.name, "Parallel", "Tensor", "ARCHITECTURE"}
+    taken |= {kind.name for kind in found} | {kind.name for kind in found_aux}
     return Plan(
         architecture=architecture,
-        classes=classes,
-        channels=channels,
+        classes=content.classes,
+        channels=content.channels,
         sides=sides,
         aux_sides=aux_sides,
         name=class_name(architecture.name, taken),
@@ -134,23 +95,6 @@ def _example_key(graph: Graph) -> str:
     return next((name for key, name in names.items() if key.startswith("stage")), names["head.linear.linear.weight"])
 
 
-def _aux_sides(architecture: Architecture, sides: tuple[int, int]) -> tuple[int, int]:
-    """Return height and width of the pictures that the heads are made for: ``sides``, or the smallest that they accept.
-
-    Only hidden linear layers of heads have as many weights as the picture needs.
-    """
-    try:
-        architecture.graph(sides, aux=True)
-    except ResolutionError:
-        return (architecture.smallest_resolution(aux=True),) * 2
-    return sides
-
-
-def _sides(architecture: Architecture, resolution: int | tuple[int, int] | None) -> tuple[int, int]:
-    resolution = architecture.resolution if resolution is None else resolution
-    return (resolution, resolution) if isinstance(resolution, int) else resolution
-
-
 def _joins(architecture: Architecture) -> bool:
     """Whether anything runs side by side."""
     return any(
@@ -159,42 +103,12 @@ def _joins(architecture: Architecture) -> bool:
     )
 
 
-# ------------------------------------------------------------------------------------------------------ the docstring
+def _public(name: str) -> list[str]:
+    """Write what a star import gives; without it timm's registration would leave its own entry alone there."""
+    flat = f'__all__ = ["{name}", "load_weights"]'
+    return [flat] if len(flat) <= LINE else ["__all__ = [", f'    "{name}",', '    "load_weights",', "]"]
 
 
-def _docstring(plan: Plan, provenance: Mapping[str, str], weights: str | None) -> list[str]:
-    """Write what the file is, what it costs, how it is used and where it comes from."""
-    height, width = plan.sides
-    module = module_name(plan.architecture.name)
-    costs = cost(plan.architecture, plan.sides, classes=plan.classes, channels=plan.channels)
-    facts = {"digest": plan.architecture.digest, **provenance}
-    return [
-        f'"""{docstring_text(plan.architecture.name[:MAX_NAME])}: a convolutional network of the Inception family.',
-        "",
-        f"Costs for one picture of {plan.channels} x {height} x {width} and {plan.classes:,} classes:",
-        *_cost_lines(costs, len(plan.architecture.aux)),
-        "",
-        "Use:",
-        "    import torch",
-        f"    from {module} import {', '.join([plan.name] + ['load_weights'] * (weights is not None))}",
-        "",
-        f"    network = {plan.name}()",
-        *([f'    load_weights(network, "{weights}")'] if weights else []),
-        f"    logits = network.eval()(torch.rand(1, {plan.channels}, {height}, {width}))",
-        "",
-        "Weights are named by the attributes that lead to them:",
-        f"    {plan.key}",
-        "",
-        "Provenance:",
-        *(line for key, value in facts.items() for line in docstring_entry(key, value, LINE)),
-        '"""',
-    ]
-
-
-def _cost_lines(costs: Cost, heads: int) -> list[str]:
-    whose = "the auxiliary head" if heads == 1 else "auxiliary heads"
-    rows = [("parameters", costs.params, costs.params_with_aux), ("multiply-adds", costs.macs, costs.macs_with_aux)]
-    return [
-        f"    {name}: {plain:,}" + (f" ({full:,} with {whose})" if heads and full is not None else "")
-        for name, plain, full in rows
-    ]
+def _architecture(architecture: Architecture) -> list[str]:
+    """Write the architecture as text, which is of letters that need no escape."""
+    return ["# The architecture as inception-nas reads it.", 'ARCHITECTURE = """\\', f'{compact_yaml(architecture)}"""']

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from search_spaces.errors import RequestError
+from results.export.content import Content
+from search_spaces.architecture import Architecture
+from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.graph import Graph, Node
 from search_spaces.operations import Conv, Linear
 
@@ -17,7 +19,12 @@ def key_map(graph: Graph) -> dict[str, str]:
     Both are the names of the graph's nodes with the part's name, ``stage2.module1.tower3.0.conv.weight``. Only linear
     layers differ: ``head.linear.linear.weight`` in the network is ``head.linear.weight`` in the file.
     """
-    return {key: key.replace(".linear.linear.", ".linear.") for key in key_shapes(graph)}
+    return {key: exported_key(key) for key in key_shapes(graph)}
+
+
+def exported_key(key: str) -> str:
+    """Return the key in exported files of one that a built network has."""
+    return key.replace(".linear.linear.", ".linear.")
 
 
 def key_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
@@ -61,6 +68,30 @@ def fitting_graph(plain: Graph, full: Graph, state: Mapping[str, "Tensor"]) -> G
             "where auxiliary heads have hidden layers"
         )
     return graph
+
+
+def head_sides(architecture: Architecture, sides: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of the pictures that the heads are made for: ``sides``, or the smallest that they accept.
+
+    Only hidden linear layers of heads have as many weights as the picture needs.
+    """
+    try:
+        architecture.graph(sides, aux=True)
+    except ResolutionError:
+        return (architecture.smallest_resolution(aux=True),) * 2
+    return sides
+
+
+def graphs_of(content: Content) -> tuple[Graph, Graph]:
+    """Return the graphs of a content's network without and with auxiliary heads, between which its weights decide.
+
+    Where the content's pictures are too small for the heads, both are for the smallest that suit them: the weights of
+    everything but the heads are the same at every size.
+    """
+    architecture, classes, channels = content.architecture, content.classes, content.channels
+    sides = head_sides(architecture, content.sides)
+    plain, full = (architecture.graph(sides, classes=classes, channels=channels, aux=aux) for aux in (False, True))
+    return plain, full
 
 
 def exported_state(plain: Graph, full: Graph, state: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:

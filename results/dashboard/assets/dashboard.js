@@ -84,7 +84,7 @@
     if (!found) return [];
     const at = Object.fromEntries(["x", "y", "z"].filter((axis) => axis in found.trace).map((axis) => [axis, [numbers(found.trace[axis])[found.place]]]));
     const marker = { symbol, size: found.trace.type === "scatter3d" ? 14 : 22, line: { width: 3 } };
-    const type = found.trace.type === "scatter3d" ? "scatter3d" : "scatter";
+    const type = found.trace.type === "scatter3d" ? "scatter3d" : hasWebgl() ? "scattergl" : "scatter"; // over the points
     return [{ type, mode: "markers", ...at, marker, meta: "selected", name: `${word}: trial ${number}`, hoverinfo: "skip" }];
   }
 

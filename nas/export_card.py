@@ -1,0 +1,101 @@
+"""What a model card tells beside what is exported: from the trial, or from the training whose weights leave."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nas.conclude import audited_by
+from nas.rungs import rungs_of
+from nas.study import Found, Study, data_sentence
+from nas.training import ABOUT, read_metrics
+from nas.trial_weights import settings
+from results.export.card_background import CardBackground, Place, Result
+from results.export.content import Content
+from results.export.names import file_stem
+from results.export.to_python import network_class
+from results.outcome import TrialRecord
+from trainers.about import About
+
+Curve = Mapping[str, tuple[tuple[int, float], ...]]
+
+
+def card_background(
+    found: Found,
+    content: Content,
+    files: Collection[str],
+    *,
+    weights: Path | None = None,
+    about: About | None = None,
+) -> CardBackground:
+    """Return what a card tells of a content.
+
+    ``files``: names of what lies beside the card, of which only those of this export count. ``weights``: the file that
+    they were read from, if any, and ``about`` what it says of itself; where it lies in the folder of a training, its
+    recipe and course are told.
+    """
+    told: dict[str, Any] = {}
+    study, trial = found.study, found.trial
+    if study is not None and trial is not None:
+        thresholds = audited_by(study).thresholds
+        told["place"] = Place(study.name, trial.number, study.trials, study.record.objectives)
+        told["thresholds"] = thresholds
+        if weights is None and content.state is not None:
+            told |= _of_trial(study, trial)
+    if weights is not None and about is not None:
+        told |= _of_training(weights, about)
+    own = {f"{content.name}{ending}" for ending in (".py", ".onnx", ".pt2")}
+    own |= {f"{content.name}.safetensors"} if content.state is not None else set()
+    own.add(f"{file_stem(content.architecture.name)}.yaml")
+    beside = own & set(files)
+    return CardBackground(files=tuple(sorted(beside)), network_class=network_class(content), **told)
+
+
+def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
+    """The proxy training of a trial."""
+    config = settings(study)
+    rung = len(rungs_of(config)) - 1
+    small = f"width {config.proxy.width:g}, {config.proxy.resolution} px, {config.recipe.epochs} epochs"
+    taken = f", taken over from trial {trial.reused}" if trial.reused else ""
+    results = [
+        Result(name, value, "validation", "proxy", f"{small}{taken}")
+        for name, value in trial.values.items()
+        if name == "error"
+    ]
+    course = tuple((m.epoch, m.values["error"]) for m in trial.measurements if m.rung == rung and "error" in m.values)
+    return {
+        "results": tuple(results),
+        "recipe": asdict(config.recipe),
+        "data_name": Path(config.data.source).name,
+        "split": data_sentence(study.record.search).removeprefix(f"data {config.data.source}: "),
+        "curve": {"validation error": course} if len(course) > 1 else {},
+    }
+
+
+def _of_training(weights: Path, about: About) -> dict[str, Any]:
+    """The training that left the weights: what they say of it, and what its folder says where they still lie there."""
+    told: dict[str, Any] = {}
+    if about.validation_error is not None:
+        epoch = f"after epoch {about.epoch}" if about.epoch is not None else ""
+        told["results"] = (Result("error", about.validation_error, "validation", "full", epoch),)
+    if about.trained.on is not None:
+        told["data_name"] = Path(about.trained.on.source).name
+    try:
+        known = json.loads((weights.parent / ABOUT).read_text(encoding="utf-8"))
+        if known["architecture"] == about.digest:
+            told["recipe"] = dict(known["file"]["recipe"])
+            told["curve"] = _curve(weights.parent)
+    except (OSError, ValueError, KeyError, TypeError):  # weights that were carried away from their training
+        return told
+    return told
+
+
+def _curve(folder: Path) -> Curve:
+    metrics = read_metrics(folder)
+    names = {"training error": "training_error", "validation error": "validation_error"}
+    found = {
+        name: tuple((int(m["epoch"]), float(m[key])) for m in metrics if m.get(key) is not None)
+        for name, key in names.items()
+    }
+    return {name: course for name, course in found.items() if len(course) > 1}

@@ -1,0 +1,121 @@
+"""What is exported: the architecture that ARCH names, with the weights that go with it and what is known of them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.study import Found
+from nas.trial_weights import settings, trained_architecture, trained_state
+from results.export.content import Content, Scaling
+from results.view import Target
+from search_spaces.errors import RequestError
+from search_spaces.graph import Graph
+from search_spaces.operations import Conv
+from trainers.about import About
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nas.study import Study
+    from results.outcome import TrialRecord
+
+PROXY_NOTE = "these are proxy weights, trained briefly on small pictures with narrow filters: train in full before use"
+IN_FULL = " ('nas train {name} FILE.yaml', then 'nas export {name} --weights' with the best.safetensors that it leaves)"
+
+
+def content_of(
+    found: Found,
+    weights: "Mapping[str, Tensor] | None" = None,
+    classes: int | None = None,
+    *,
+    full: bool = False,
+    about: About | None = None,
+) -> Content:
+    """Return what leaves, with ``weights`` of a built network if given, of which ``about`` says what is known.
+
+    Of a complete trial it is the proxy with its own weights, unless ``full`` or other weights are asked for; then, as
+    for every other architecture, the architecture at full width. RequestError where ``classes`` are not those of the
+    weights.
+    """
+    study, trial = found.study, found.trial
+    if study is not None and trial is not None and trial.artifact is not None and weights is None and not full:
+        return _of_trial(study, trial, found, classes)
+    about, architecture = about or About(), found.architecture
+    if about.digest not in (None, architecture.digest):
+        raise RequestError(
+            f"the weights are of another architecture (digest {str(about.digest)[:12]}, and that of "
+            f"{architecture.name} is {architecture.digest[:12]}): name the architecture that they are of"
+        )
+    trained_classes, channels = _sizes(architecture.graph(), weights or {})
+    if weights is not None and classes not in (None, trained_classes) and "head.linear.linear.weight" in weights:
+        raise RequestError(
+            f"the weights are for {trained_classes} classes, not {classes}: leave --classes out, or leave --weights out"
+        )
+    resolution: int | tuple[int, int] | None = about.resolution
+    if study is not None and weights is None:
+        target = Target.of(study.record.search)
+        channels, resolution = target.channels, target.resolution
+    content = Content(
+        architecture=architecture,
+        classes=classes or (found.classes if weights is None else trained_classes),
+        channels=channels,
+        sides=architecture.sides(resolution),
+        state=weights,
+        provenance={"architecture": architecture.digest},
+    )
+    return _with_facts(content, about)
+
+
+def _of_trial(study: "Study", trial: "TrialRecord", found: Found, classes: int | None) -> Content:
+    config, small, state = settings(study), trained_architecture(study, trial), trained_state(study, trial)
+    proxy_classes, channels = _sizes(small.graph(config.proxy.resolution), state)
+    name = f"{study.name}:{trial.number}"
+    if classes not in (None, proxy_classes):
+        raise RequestError(
+            f"the weights of {name} are for {proxy_classes} classes, not {classes}: leave --classes out, or add --full "
+            "for the architecture without weights"
+        )
+    data_digest = study.record.data_digest
+    return Content(
+        architecture=small,
+        classes=proxy_classes,
+        channels=channels,
+        sides=small.sides(config.proxy.resolution),
+        state=state,
+        provenance={
+            "architecture": found.architecture.digest,
+            "study": f"{study.name}, trial {trial.number}",
+            "validation error": f"{trial.values['error']:.4f}",
+            "data": f"{config.data.source}, {(data_digest or 'not recorded')[:16]}",
+        },
+        data_digest=data_digest,
+        caution=f"{PROXY_NOTE}{IN_FULL.format(name=name)}",
+        stands_for=(found.architecture, found.architecture.sides(config.target.resolution)),
+    )
+
+
+def _with_facts(content: Content, about: About) -> Content:
+    """Add what a user of weights must know: how pictures were scaled, what the outputs mean, and how good they are."""
+    trained, facts, scaling = about.trained, dict(content.provenance), None
+    if trained.on is not None:
+        facts["data"] = f"{Path(trained.on.source).name}, {(trained.data_digest or 'digest not known')[:16]}"
+    if about.validation_error is not None:
+        facts["validation error"] = f"{about.validation_error:.4f}"
+    if trained.mean is not None and trained.deviation is not None and trained.white is not None:
+        scaling = Scaling(trained.mean, trained.deviation, trained.white)
+    return replace(
+        content,
+        provenance=facts,
+        scaling=scaling,
+        class_names=trained.class_names or (),
+        data_digest=trained.data_digest,
+    )
+
+
+def _sizes(graph: Graph, state: "Mapping[str, Tensor]") -> tuple[int, int]:
+    """Classes and channels of the pictures that weights are for; 1000 and 3 where these do not tell."""
+    reads = next((f"{node.name}.conv.weight" for node in graph if isinstance(node.operation, Conv)), "")
+    first, last = state.get(reads), state.get("head.linear.linear.weight")
+    classes = last.shape[0] if last is not None and last.ndim == 2 else 1000
+    return classes, first.shape[1] if first is not None and first.ndim == 4 else 3

@@ -1,0 +1,89 @@
+"""How an exported network is loaded, for each file that lies beside a model card."""
+
+from collections.abc import Iterator
+
+from results.export.card_background import CardBackground
+from results.export.content import Content
+from results.export.markdown import fenced
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # what Pillow calls pictures of so many channels
+_FULL = 255.0  # white, as Pillow has it
+_NOT_SCALED = "# How pictures were scaled in the training is not known: here 0 (black) to 1 (white)."
+
+
+def loading_passage(content: Content, background: CardBackground) -> list[str]:
+    """Code that runs in the folder of the files."""
+    shown = [block for block in (_python(content, background), _pt2(background), _onnx(background)) if block]
+    lines = ["## How to load it", ""]
+    yaml = background.file("yaml")
+    if yaml:
+        commands = f"`nas show {yaml}`, `nas train {yaml} ...`"
+        lines += [f"`{yaml}` is the architecture as inception-nas reads it: {commands}.", ""]
+    if not shown:
+        return lines if yaml else [*lines, "No file with the network lies beside this card."]
+    lines += ["A picture as input, `x` (float32):", "", *fenced("python", "\n".join(_picture(content))), ""]
+    if background.file("onnx") and background.onnx_scales and content.scaling is not None:
+        lines += [f"`{background.file('onnx')}` scales pictures itself: give it `pixels` in place of `x`.", ""]
+    for said, source in shown:
+        lines += [said, "", *fenced("python", source), ""]
+    return lines[:-1]
+
+
+def _picture(content: Content) -> Iterator[str]:
+    """numpy and Pillow alone, so that it serves all forms; other channels than Pillow knows are random numbers."""
+    height, width = content.sides
+    yield "import numpy as np"
+    mode = _MODES.get(content.channels)
+    scaling = content.scaling
+    white = scaling.white if scaling is not None else 1.0
+    if mode is None:
+        yield ""
+        yield f"pixels = {white!r} * np.random.rand(1, {content.channels}, {height}, {width}).astype(np.float32)"
+    else:
+        yield "from PIL import Image, ImageOps"
+        yield ""
+        yield f'picture = ImageOps.fit(Image.open("picture.jpg").convert("{mode}"), ({width}, {height}))'
+        times = "" if white == _FULL else f" * {white / _FULL!r}" if white != 1 else " / 255"
+        yield f"pixels = np.asarray(picture, dtype=np.float32).reshape({height}, {width}, {content.channels}){times}"
+        yield "pixels = pixels.transpose(2, 0, 1)[None]"
+    if scaling is None:
+        yield _NOT_SCALED
+        yield "x = pixels"
+        return
+    yield f"mean = np.array({list(scaling.mean)!r}, dtype=np.float32).reshape(-1, 1, 1)"
+    yield f"deviation = np.array({list(scaling.deviation)!r}, dtype=np.float32).reshape(-1, 1, 1)"
+    yield "x = (pixels - mean) / deviation"
+
+
+def _python(content: Content, background: CardBackground) -> tuple[str, str] | None:
+    source, weights = background.file("python"), background.file("safetensors")
+    if not source:
+        return None
+    module, name = source.removesuffix(".py"), background.network_class
+    lines = ["import torch", f"from {module} import {name}{', load_weights' if weights else ''}", ""]
+    lines += [f"network = {name}().eval()"]
+    if weights:
+        lines.append(f'load_weights(network, "{weights}")')
+    lines += ["with torch.inference_mode():", "    logits = network(torch.from_numpy(x))"]
+    needs = "torch and safetensors" if weights else "torch" if content.state is None else "torch, and a file of weights"
+    return f"In plain PyTorch (needs {needs}):", "\n".join(lines)
+
+
+def _pt2(background: CardBackground) -> tuple[str, str] | None:
+    file = background.file("pt2")
+    if not file:
+        return None
+    lines = ["import torch", "", f'network = torch.export.load("{file}").module()', "with torch.inference_mode():"]
+    return "As an exported program, without its source (needs torch):", "\n".join(
+        [*lines, "    logits = network(torch.from_numpy(x))"]
+    )
+
+
+def _onnx(background: CardBackground) -> tuple[str, str] | None:
+    file = background.file("onnx")
+    if not file:
+        return None
+    given = "pixels" if background.onnx_scales else "x"
+    lines = ["import onnxruntime", "", f'session = onnxruntime.InferenceSession("{file}")']
+    lines.append(f"logits = session.run(None, {{session.get_inputs()[0].name: {given}}})[0]")
+    return "With ONNX Runtime (needs onnxruntime):", "\n".join(lines)

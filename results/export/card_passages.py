@@ -1,0 +1,256 @@
+"""The passages of a model card, each a list of Markdown lines under its heading. What comes from a study is text."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from results.export.card_background import CardBackground, Result
+from results.export.content import Content
+from results.export.facts import scaling_text
+from results.export.markdown import code, fenced, table, text
+from results.figures import shown, spoken
+from search_spaces.cost import Cost, cost
+from search_spaces.errors import ResolutionError
+from search_spaces.principles import Finding, Thresholds, audit
+from search_spaces.seeds import seed
+
+PAPER = "https://arxiv.org/abs/1512.00567"
+_REFERENCE = "inception-v3"
+_MOST_CLASSES = 100  # whose names are listed
+_TRAININGS = {"proxy": "proxy training", "full": "full training"}
+_CITATION = """\
+@inproceedings{szegedy2016rethinking,
+  title     = {Rethinking the Inception Architecture for Computer Vision},
+  author    = {Szegedy, Christian and Vanhoucke, Vincent and Ioffe, Sergey and Shlens, Jonathon and Wojna, Zbigniew},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
+  year      = {2016},
+  note      = {arXiv:1512.00567}
+}
+"""
+
+
+def picture_text(content: Content) -> str:
+    """``3 x 299 x 299``."""
+    return f"{content.channels} x {sides_text(content.sides)}"
+
+
+def sides_text(sides: tuple[int, int]) -> str:
+    """``299 x 299``: height and width."""
+    return f"{sides[0]} x {sides[1]}"
+
+
+def opening(content: Content, background: CardBackground) -> list[str]:
+    """The title, what must be known before anything else, and what it is."""
+    place = background.place
+    found = f", found as trial {place.number} of the study {text(place.name)}" if place is not None else ""
+    weights = "Weights are included." if content.state is not None else "It comes without weights: train it before use."
+    caution = [f"> **Caution:** {text(content.caution)}", ""] if content.caution else []
+    return [
+        f"# {text(content.architecture.name)}",
+        "",
+        *caution,
+        f"A convolutional network of the Inception family{found}. It classifies pictures of {picture_text(content)} "
+        f"(channels, height, width) into {content.classes:,} classes. {weights}",
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------------ results
+
+
+def results_passage(content: Content, background: CardBackground) -> list[str]:
+    """What was measured, and under which conditions."""
+    lines = ["## Results", ""]
+    if content.state is None:
+        return [*lines, "There are no weights, so nothing was measured."]
+    if not background.results:
+        return [*lines, "Nothing that was measured of these weights is known."]
+    heading = ("measured", "value", "on the part for", "after", "conditions")
+    lines += table(heading, [_result_row(result) for result in background.results], numbers=[1])
+    lines += ["", " ".join(_data_sentences(content, background))]
+    if any(result.training == "proxy" for result in background.results):
+        lines += [
+            "",
+            "A proxy training is brief, on small pictures and with narrow filters: it shows how architectures compare, "
+            "not how good the full network becomes.",
+        ]
+    return lines
+
+
+def _result_row(result: Result) -> tuple[str, ...]:
+    measured = f"{text(spoken(result.name))}", shown(result.name, result.value)
+    return (*measured, result.part, _TRAININGS[result.training], text(result.conditions))
+
+
+def _data_sentences(content: Content, background: CardBackground) -> Iterator[str]:
+    if background.data_name:
+        yield f"Data: {text(background.data_name)}."
+    yield f"SHA-256 of the data: {code(content.data_digest)}." if content.data_digest else "Their hash is not known."
+    if background.split:
+        yield f"Split: {text(background.split)}."
+
+
+# -------------------------------------------------------------------------------------------------------------- costs
+
+
+def costs_passage(content: Content) -> list[str]:
+    """Parameters, multiply-adds and memory for one picture, beside Inception-v3's at the same size if it takes that."""
+    channels, classes = content.channels, content.classes
+    mine = cost(content.architecture, content.sides, classes=classes, channels=channels)
+    sides, same = content.sides, True
+    try:
+        its = cost(seed(_REFERENCE), sides, classes=classes, channels=channels)
+    except ResolutionError:
+        own = seed(_REFERENCE).resolution
+        sides, same = (own, own), False
+        its = cost(seed(_REFERENCE), sides, classes=classes, channels=channels)
+    at = f"For one picture of {picture_text(content)} and {classes:,} classes, in float32."
+    if not same:
+        at += f" Inception-v3 does not take so small a picture: its costs are those at {sides_text(sides)}."
+    heading = ("", text(content.architecture.name), f"Inception-v3 at {sides_text(sides)}", *["ratio"] * same)
+    rows = [
+        (name, a, b, *[f"{_number(mine, key) / _number(its, key):.3g}"] * same)
+        for key, name, a, b in _cost_rows(mine, its)
+    ]
+    return ["## Costs", "", at, "", *table(heading, rows, numbers=[1, 2, 3][: 2 + same])]
+
+
+_COSTS = {
+    "params": "parameters",
+    "macs": "multiply-adds",
+    "activation_bytes": "activations",
+    "peak_memory_bytes": "peak memory",
+}
+
+
+def _cost_rows(mine: Cost, its: Cost) -> Iterator[tuple[str, str, str, str]]:
+    for key, name in _COSTS.items():
+        cells = (_number(mine, key), _number(its, key))
+        amounts = [shown(key, value) if key.endswith("_bytes") else f"{value:,}" for value in cells]
+        yield key, name, amounts[0], amounts[1]
+
+
+def _number(costs: Cost, key: str) -> int:
+    value = costs.as_data()[key]
+    assert value is not None  # only costs with auxiliary heads may be unknown
+    return value
+
+
+# -------------------------------------------------------------------------------------------------------------- audit
+
+
+def audit_passage(content: Content, thresholds: Thresholds | None) -> list[str]:
+    """Each of the four principles and the rules beside them: value, threshold, where it is worst."""
+    architecture, sides = content.audited
+    found = audit(architecture, sides, thresholds)
+    proxy = " of the architecture for which this proxy stands," if content.stands_for is not None else ""
+    whose = "those of its study" if thresholds is not None else "inception-nas's own"
+    lines = [
+        "## Design principles",
+        "",
+        f'The four principles of ["Rethinking the Inception Architecture for Computer Vision"]({PAPER}), section 2, '
+        f"and the rules of factorisation beside them, measured{proxy} for pictures of {sides_text(sides)}. The paper "
+        f"gives no numbers: the thresholds are {whose}.",
+        "",
+        *table(
+            ("principle or rule", "value", "threshold", "kept", "worst at"),
+            [_finding_row(finding, found.off) for finding in (*found.principles, *found.rules)],
+            numbers=[1, 2],
+        ),
+    ]
+    if found.violations:
+        lines += ["", *[f"- {text(finding.sentence)}" for finding in found.violations]]
+    return lines
+
+
+def _finding_row(finding: Finding, off: Sequence[str]) -> tuple[str, ...]:
+    side = "at least" if finding.at_least else "at most"
+    kept = "off" if finding.name in off else "yes" if finding.passed else "**no**"
+    where = code(finding.where)
+    return text(spoken(finding.name)), f"{finding.value:.3g}", f"{side} {finding.threshold:g}", kept, where
+
+
+# ----------------------------------------------------------------------------------------------------------- training
+
+
+def training_passage(content: Content, background: CardBackground) -> list[str]:
+    """The recipe; nothing without weights."""
+    if content.state is None:
+        return []
+    lines = ["## Training", ""]
+    if not background.recipe:
+        return [*lines, "How these weights were trained is not known."]
+    rows = [(text(name), text(_plain(value))) for name, value in _flat(background.recipe)]
+    return [*lines, *table(("setting", "value"), rows)]
+
+
+def _flat(recipe: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _plain(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def data_passage(content: Content, background: CardBackground) -> list[str]:
+    """The data, how pictures are scaled, and what the outputs mean."""
+    facts = {"name": text(background.data_name)}
+    if background.data_on_hub:
+        facts["on the Hugging Face Hub"] = text(background.data_on_hub)
+    facts |= {"SHA-256": code(content.data_digest or ""), "split": text(background.split)}
+    facts |= {text(name): text(value) for name, value in background.data.items()}
+    if content.scaling is not None:
+        facts["scaling of pictures"] = scaling_text(content.scaling)
+    rows = [(name, value) for name, value in facts.items() if value]
+    lines = ["## Data", ""]
+    lines += table(("fact", "value"), rows) if rows else ["Nothing is known of the data."]
+    if content.class_names:
+        listed = [f"{index} {text(name)}" for index, name in enumerate(content.class_names[:_MOST_CLASSES])]
+        rest = len(content.class_names) - len(listed)
+        lines += ["", f"Classes: {', '.join(listed)}{f' and {rest:,} more' if rest else ''}."]
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------- limits, provenance
+
+
+def limits_passage(content: Content, background: CardBackground) -> list[str]:
+    """What it was not tested for."""
+    lines = [f"- {text(content.caution)}"] if content.caution else []
+    lines.append(
+        "- It gives every picture one of its classes, also one of something else, and its scores are not calibrated."
+    )
+    if content.state is None:
+        lines.append("- Nothing was tested: there are no weights.")
+    else:
+        on = f" {text(background.data_name)}" if background.data_name else " the data above"
+        lines.append(
+            f"- It was not tested on other data than{on}, at other sizes than {sides_text(content.sides)}, on damaged "
+            "or hostile pictures, or for how its errors differ between groups of people."
+        )
+        if not any(result.part == "test" for result in background.results):
+            lines.append(
+                "- No result on a test part is known. A validation part that a search chose by flatters what it chose."
+            )
+        if content.scaling is None:
+            lines.append("- How pictures were scaled in its training is not known: other scalings give other answers.")
+    return ["## Limits", "", *lines]
+
+
+def provenance_passage(content: Content, background: CardBackground) -> list[str]:
+    """Where it comes from, and what lies beside the card."""
+    facts = {"digest of the architecture": code(content.architecture.digest)}
+    facts |= {text(name): text(value) for name, value in content.provenance.items()}
+    if background.files:
+        facts["files"] = ", ".join(code(name) for name in background.files)
+    return ["## Provenance", "", *table(("fact", "value"), facts.items())]
+
+
+def citation_passage() -> list[str]:
+    """The paper whose principles it follows."""
+    said = f"Its design follows the principles of [arXiv 1512.00567]({PAPER}):"
+    return ["## Citation", "", said, "", *fenced("bibtex", _CITATION)]

@@ -1,0 +1,144 @@
+"""What a deployment option costs and brings: its error and its speed beside the plain export, in one run."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.errors import RequestError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Pictures = NDArray[np.float32]  # (N, C, H, W)
+Logits = NDArray[np.float32]  # (N, classes)
+Run = Callable[[Pictures], Logits]
+TINY = float(np.finfo(np.float32).tiny)
+WARM = 3  # runs before the clock counts
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One option beside the plain export.
+
+    ``latency_ms`` and ``plain_latency_ms``: medians for one picture; ``speed``: how many times as fast as the plain
+    export, the median over pairs of runs that followed one another.
+    ``deviation``: of each picture's logits the largest difference as a share of the plain export's largest logit; the
+    largest of all pictures; NaN where a logit is.
+    ``same_top1``: share of pictures whose first answers are the same.
+    ``error`` and ``plain_error``: shares of pictures whose first answer is wrong; None without labels.
+    """
+
+    latency_ms: float
+    plain_latency_ms: float
+    speed: float
+    deviation: float
+    same_top1: float
+    error: float | None = None
+    plain_error: float | None = None
+
+    def as_data(self) -> dict[str, float | None]:
+        """Return the fields by name."""
+        return asdict(self)
+
+
+def compare(
+    plain: Run,
+    options: Mapping[str, Run],
+    batches: Sequence[Pictures],
+    *,
+    labels: Sequence[NDArray[np.int64]] | None = None,
+    repeats: int = 30,
+) -> dict[str, Compared]:
+    """Compare options with the plain export on pictures, and time all of them on the first picture, turn by turn.
+
+    ``labels``: class indices of each batch. RequestError where there are no pictures, or labels do not fit them.
+    """
+    if not batches or not all(len(batch) for batch in batches):
+        raise RequestError("a comparison needs pictures, and there are none: name data that has some")
+    if labels is not None and [len(batch) for batch in batches] != [len(batch) for batch in labels]:
+        raise RequestError("a comparison needs one label for each picture: give as many labels as pictures")
+    times = latencies({"": plain, **options}, batches[0][:1], repeats=repeats)
+    expected = np.concatenate([plain(batch) for batch in batches])
+    wanted = None if labels is None else np.concatenate(list(labels))
+    compared = {}
+    for name, run in options.items():
+        found = np.concatenate([run(batch) for batch in batches])
+        compared[name] = Compared(
+            latency_ms=1e3 * median(times[name]),
+            plain_latency_ms=1e3 * median(times[""]),
+            speed=median(before / after for before, after in zip(times[""], times[name], strict=True)),
+            deviation=deviation(found, expected),
+            same_top1=float(np.mean(found.argmax(1) == expected.argmax(1))),
+            error=None if wanted is None else float(np.mean(found.argmax(1) != wanted)),
+            plain_error=None if wanted is None else float(np.mean(expected.argmax(1) != wanted)),
+        )
+    return compared
+
+
+def deviation(found: Logits, expected: Logits) -> float:
+    """Return the largest difference of a picture's logits relative to its largest expected one; NaN where one is."""
+    found, expected = found.astype(np.float64), expected.astype(np.float64)
+    difference, size = np.abs(found - expected).max(1), np.abs(expected).max(1)
+    return float(np.max(difference / np.maximum(size, TINY)))
+
+
+def latencies(runs: Mapping[str, Run], picture: Pictures, *, repeats: int) -> dict[str, list[float]]:
+    """Time each run on one picture (1, C, H, W), in seconds: ``repeats`` rounds in which all take a turn.
+
+    Every other round goes the other way around, so that none always runs on the caches of the same other.
+    """
+    for run in runs.values():
+        for _ in range(WARM):
+            run(picture)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(repeats):
+        for name in list(runs)[:: -1 if repeat % 2 else 1]:
+            began = time.perf_counter()
+            runs[name](picture)
+            times[name].append(time.perf_counter() - began)
+    return times
+
+
+def onnx_run(file: bytes, *, threads: int) -> Run:
+    """Return what runs an ONNX file of ``to_onnx`` by onnxruntime on so many threads of this CPU.
+
+    RequestError where the runtime has no code for an operation of the file in its number format.
+    """
+    from results.export.onnx_packages import need
+
+    need("onnxruntime")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3  # errors alone
+    # Threads that wait for the next picture at full speed would take the CPU from what has its turn in between.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented as error:
+        raise RequestError(f"onnxruntime cannot run this file on a CPU: {str(error).splitlines()[0]}") from None
+    [name] = [each.name for each in session.get_inputs()]
+
+    def run(pictures: Pictures) -> Logits:
+        [logits] = session.run(None, {name: pictures})
+        return np.asarray(logits, np.float32)
+
+    return run
+
+
+def torch_run(network: "nn.Module") -> Run:
+    """Return what runs a torch network in evaluation mode, float32 in and out, on as many threads as torch has."""
+    import torch
+
+    def run(pictures: Pictures) -> Logits:
+        with torch.inference_mode():
+            logits: Logits = network(torch.from_numpy(pictures)).numpy()
+        return logits
+
+    return run

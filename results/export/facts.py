@@ -1,0 +1,62 @@
+"""What the user of an exported network must know, in words for a docstring and as texts for a file's metadata."""
+
+import json
+
+from results.export.compact_yaml import compact_yaml
+from results.export.content import Content, Scaling
+
+MOST_CLASSES = 100  # named in words
+
+
+def told(content: Content) -> dict[str, str]:
+    """Return what is known, by name and in order: where it comes from, how pictures are scaled, what comes out."""
+    digest = content.architecture.digest
+    # Where it comes from may be another architecture: the one for which a proxy stands.
+    facts = {"digest": digest, **{key: value for key, value in content.provenance.items() if value != digest}}
+    if content.caution:
+        facts["weights"] = content.caution
+    if content.scaling is not None:
+        facts["pictures"] = scaling_text(content.scaling)
+    names = content.class_names
+    if 0 < len(names) <= MOST_CLASSES and names != tuple(str(index) for index in range(len(names))):
+        facts["classes"] = ", ".join(f"{index} {name}" for index, name in enumerate(names))
+    return facts
+
+
+def scaling_text(scaling: Scaling) -> str:
+    """Say how a picture becomes an input."""
+    mean, deviation = (", ".join(f"{value:.6g}" for value in each) for each in (scaling.mean, scaling.deviation))
+    by_channel = ", by channel" if len(scaling.mean) > 1 else ""
+    return (
+        f"a pixel p from 0 (black) to {scaling.white:g} (white) goes in as (p - m) / d, with m = {mean} and "
+        f"d = {deviation}{by_channel}"
+    )
+
+
+def metadata(content: Content) -> dict[str, str]:
+    """Return what belongs beside weights, by name; names that are not there are not known.
+
+    ``architecture`` is the text of an architecture file; ``resolution`` is height x width in pixels; ``mean`` and
+    ``deviation`` have numbers by channel with commas between them, in the unit in which ``white`` is white;
+    ``class_names`` and ``provenance`` are JSON; ``data_digest`` is the SHA-256 of the data.
+    """
+    height, width = content.sides
+    found = {
+        "name": content.architecture.name,
+        "digest": content.architecture.digest,
+        "classes": str(content.classes),
+        "channels": str(content.channels),
+        "resolution": f"{height}x{width}",
+        "architecture": compact_yaml(content.architecture),
+        "provenance": json.dumps(dict(content.provenance)),
+    }
+    if content.scaling is not None:
+        mean, deviation = (",".join(map(repr, each)) for each in (content.scaling.mean, content.scaling.deviation))
+        found |= {"mean": mean, "deviation": deviation, "white": repr(content.scaling.white)}
+    if content.class_names:
+        found["class_names"] = json.dumps(content.class_names)
+    if content.data_digest is not None:
+        found["data_digest"] = content.data_digest
+    if content.caution:
+        found["caution"] = content.caution
+    return found

@@ -1,0 +1,55 @@
+"""The manifest of a bundle: what lies in it, byte for byte, where it comes from, and what was proved of it."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from results.export.content import Content
+
+if TYPE_CHECKING:
+    from results.export.proof import Proof
+
+MANIFEST, FORMAT = "manifest.json", "export/1"
+PACKAGES = ("inception-nas", "torch", "safetensors", "onnx", "onnxscript", "onnxruntime")
+
+
+def manifest(content: Content, files: Mapping[str, bytes], proofs: Iterable["Proof"]) -> bytes:
+    """Return the manifest as JSON: ``sha256`` and ``bytes`` of each file by its name, facts, versions and proofs."""
+    scaling = content.scaling
+    data = {
+        "format": FORMAT,
+        "name": content.architecture.name,
+        "digest": content.architecture.digest,
+        "classes": content.classes,
+        "channels": content.channels,
+        "resolution": list(content.sides),
+        "weights": content.state is not None,
+        "caution": content.caution or None,
+        "data_digest": content.data_digest,
+        "scaling": None
+        if scaling is None
+        else {"mean": scaling.mean, "deviation": scaling.deviation, "white": scaling.white},
+        "class_names": list(content.class_names) or None,
+        "provenance": dict(content.provenance),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "files": [
+            {"name": name, "sha256": hashlib.sha256(file).hexdigest(), "bytes": len(file)}
+            for name, file in files.items()
+        ],
+        "proofs": [proof.as_data() for proof in proofs],
+    }
+    return f"{json.dumps(data, indent=1)}\n".encode()
+
+
+def _versions() -> dict[str, str | None]:
+    """Versions of what has a part in an export; null for what is not installed."""
+    found: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found

@@ -1,0 +1,275 @@
+"""The model card: the Hub's format, only what was measured, links that lead somewhere, and texts that stay texts."""
+
+import html
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import torch
+import yaml
+from exported_networks import DEVIATION, MEAN, NAMES, SIDE, TINY, WHITE, export_tiny, scaled
+from markdown_it import MarkdownIt
+from pictures import COLOURS, noise
+from PIL import Image
+from small_studies import OBJECTIVES, study_of_eight
+
+from results.export.card_background import CardBackground, Place, Result
+from results.export.card_metadata import metadata
+from results.export.content import Content, Scaling
+from results.export.to_card import to_card
+from search_spaces.principles import Thresholds
+from search_spaces.seeds import seed
+
+DIGEST = "ab" * 32
+HOSTILE = "evil | `x` <script>alert(1)</script> [a](javascript:b) $$y$$ # *b*: \"q\" 'r' {c} \\ &amp; - \n---\nkey: 1"
+CONTENT = Content(
+    TINY,
+    classes=len(NAMES),
+    channels=3,
+    sides=(SIDE, SIDE),
+    state={"weight": torch.zeros(1)},
+    provenance={"study": "flowers, trial 3"},
+    scaling=Scaling(MEAN, DEVIATION, WHITE),
+    class_names=NAMES,
+    data_digest=DIGEST,
+    caution="These are proxy weights.",
+)
+CURVE = {"validation error": tuple((epoch, 0.5 / epoch) for epoch in range(1, 9))}
+MARKDOWN = MarkdownIt("gfm-like", {"linkify": False})
+
+
+BACKGROUND = CardBackground(
+    results=(
+        Result("error", 0.125, "validation", "proxy", "epoch 6"),
+        Result("error", 0.15, "test", "proxy", "once"),
+        Result("top5_error", 0.01, "test", "proxy"),
+        Result("latency_ms", 3.2, "test", "proxy"),
+    ),
+    recipe={"epochs": 6, "average": None, "flip": True, "schedule": {"name": "cosine", "warm-up": [1, 2]}},
+    data_name="flowers",
+    split="80 / 10 / 10 by random seed 0",
+    data={"pictures": "300"},
+    place=Place("flowers", 3, study_of_eight(), OBJECTIVES),  # type: ignore[arg-type]
+    curve=CURVE,
+    files=("tiny.py", "tiny.safetensors", "tiny.onnx", "tiny.pt2", "tiny.yaml"),
+    network_class="Tiny",
+)
+
+
+def parts(content: Content = CONTENT, background: CardBackground = BACKGROUND) -> tuple[dict[str, object], str]:
+    """The metadata, as everybody's YAML reads it, and the text."""
+    card = to_card(content, background)["README.md"].decode()
+    begin, front, text = re.split(r"^---\n", card, maxsplit=2, flags=re.MULTILINE)
+    assert begin == ""
+    return yaml.safe_load(front), text
+
+
+def test_the_metadata_are_the_hubs() -> None:
+    data, _ = parts()
+    assert data == {
+        "library_name": "pytorch",
+        "pipeline_tag": "image-classification",
+        "tags": [
+            "image-classification",
+            "inception",
+            "neural-architecture-search",
+            "pytorch",
+            "onnx",
+            "safetensors",
+        ],
+        "metrics": ["accuracy"],
+        "model-index": [
+            {
+                "name": "tiny",
+                "results": [
+                    {
+                        "task": {"type": "image-classification", "name": "Image Classification"},
+                        "dataset": {"type": "not-on-the-hub", "name": "flowers", "split": part},
+                        "metrics": metrics,
+                    }
+                    for part, metrics in {
+                        "validation": [
+                            {"type": "accuracy", "value": 0.875, "name": "top1 accuracy, proxy training, epoch 6"}
+                        ],
+                        "test": [
+                            {"type": "accuracy", "value": 0.85, "name": "top1 accuracy, proxy training, once"},
+                            {"type": "accuracy", "value": 0.99, "name": "top5 accuracy, proxy training"},
+                        ],
+                    }.items()
+                ],
+            }
+        ],
+    }
+
+
+def test_what_is_known_of_hub_and_licence_is_told() -> None:
+    data, text = parts(background=replace(BACKGROUND, license="mit", data_on_hub="someone/flowers"))
+    assert data["license"] == "mit"
+    assert data["datasets"] == ["someone/flowers"]
+    [index] = data["model-index"]  # type: ignore[misc]
+    assert index["results"][0]["dataset"]["type"] == "someone/flowers"
+    assert "someone/flowers" in text
+
+
+def test_what_was_not_measured_is_nowhere() -> None:
+    bare = replace(CONTENT, state=None, caution="", scaling=None, class_names=(), data_digest=None, provenance={})
+    data, text = parts(bare, CardBackground())
+    assert data == {
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "inception", "neural-architecture-search"],
+    }
+    assert "There are no weights, so nothing was measured." in text
+    assert "No file with the network lies beside this card." in text
+    assert "## Training" not in text
+    without_results, text = parts(background=replace(BACKGROUND, results=()))
+    assert "model-index" not in without_results
+    assert "metrics" not in without_results
+    assert "Nothing that was measured of these weights is known." in text
+    results_without_weights, _ = parts(bare, BACKGROUND)
+    assert "model-index" not in results_without_weights
+
+
+def test_every_passage_is_there_with_its_figures() -> None:
+    _, text = parts()
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings == [
+        "Results",
+        "Costs",
+        "Design principles",
+        "Training",
+        "Data",
+        "Limits",
+        "How to load it",
+        "Provenance",
+        "Citation",
+    ]
+    plain = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", MARKDOWN.render(text))).split())
+    for fact in (
+        "Caution: These are proxy weights.",
+        "found as trial 3 of the study flowers",
+        "error 12.50 % validation proxy training epoch 6",
+        "latency 3.2 ms test",
+        DIGEST,
+        "80 / 10 / 10 by random seed 0",
+        "schedule.warm-up 1, 2",
+        "average none",
+        "flip yes",
+        "m = 120, 110, 100 and d = 60, 61, 62",
+        "Classes: 0 blue, 1 green, 2 red.",
+        TINY.digest,
+        "its costs are those at 299 x 299",
+        "bottleneck",
+        "balance",
+    ):
+        assert fact in plain, fact
+
+
+def test_inception_v3_is_compared_at_the_same_size_where_it_can_be() -> None:
+    content = replace(CONTENT, architecture=seed("inception-v3"), sides=(299, 299), classes=1000)
+    _, text = parts(content, replace(BACKGROUND, place=None))
+    assert "| parameters | 23,834,568 | 23,834,568 | 1 |" in text
+    assert "| multiply-adds | 5,713,216,096 | 5,713,216,096 | 1 |" in text
+
+
+def test_thresholds_of_the_study_are_those_of_the_audit() -> None:
+    strict = Thresholds(bottleneck=0.99, off=("balance",))
+    _, text = parts(background=replace(BACKGROUND, thresholds=strict))
+    [row] = re.findall(r"^\| bottleneck .*$", text, re.MULTILINE)
+    assert "at least 0.99 | **no**" in row
+    [row] = re.findall(r"^\| balance .*$", text, re.MULTILINE)
+    assert "| off |" in row
+    assert "those of its study" in text
+
+
+def test_every_relative_link_names_a_file() -> None:
+    for background in (BACKGROUND, CardBackground(), replace(BACKGROUND, place=None)):
+        files = to_card(CONTENT, background)
+        targets = re.findall(r"\]\(([^)]*)\)", files["README.md"].decode())
+        relative = {target for target in targets if not target.startswith("https://")}
+        assert relative == files.keys() - {"README.md"}
+    assert set(to_card(CONTENT, BACKGROUND)) == {"README.md", *_ALL}
+    assert set(to_card(CONTENT, CardBackground())) == {"README.md", "architecture.svg", "profile.svg"}
+
+
+_ALL = ("architecture.svg", "profile.svg", "front.svg", "training.svg")
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_the_drawings_are_whole_and_look_right_without_their_sheet(name: str) -> None:
+    svg = ElementTree.fromstring(to_card(CONTENT, BACKGROUND)[name])
+    assert svg.get("role") == "img"
+    paper = next(shape for shape in svg.iter() if shape.get("class") == "paper")
+    assert paper.get("fill") == "#ffffff"
+
+
+@pytest.mark.parametrize("form", ["python", "safetensors", "onnx", "pt2", "yaml"])
+def test_only_files_that_are_there_are_loaded(form: str) -> None:
+    without = tuple(name for name in BACKGROUND.files if name != BACKGROUND.file(form))
+    _, all_of_it = parts()
+    _, text = parts(background=replace(BACKGROUND, files=without))
+    assert BACKGROUND.file(form) in all_of_it
+    assert BACKGROUND.file(form) not in text
+
+
+def test_the_class_of_a_source_must_be_known() -> None:
+    with pytest.raises(ValueError, match=r"network_class is '': name the class in tiny\.py"):
+        CardBackground(files=("tiny.py",))
+
+
+def test_hostile_texts_stay_texts() -> None:
+    content = replace(
+        CONTENT,
+        provenance={HOSTILE: HOSTILE},
+        class_names=(HOSTILE, "b", "c"),
+        data_digest=HOSTILE,
+        caution=HOSTILE,
+    )
+    background = replace(
+        BACKGROUND,
+        results=(Result("error", 0.125, "test", "full", HOSTILE), Result(HOSTILE, 1.0, "test", "full")),
+        recipe={HOSTILE: HOSTILE, "a": {HOSTILE: [HOSTILE]}},
+        data_name=HOSTILE,
+        data_on_hub=HOSTILE,
+        split=HOSTILE,
+        data={HOSTILE: HOSTILE},
+        license=HOSTILE,
+        place=Place(HOSTILE, 3, study_of_eight(), OBJECTIVES),  # type: ignore[arg-type]
+        curve={HOSTILE: CURVE["validation error"]},
+    )
+    data, text = parts(content, background)
+    assert data == metadata(content, background)
+    _, plain = parts(CONTENT, replace(BACKGROUND, data_on_hub="x"))
+    told = data["model-index"][0]["results"][0]  # type: ignore[index]
+    assert told["dataset"]["name"] == " ".join(HOSTILE.split())
+    assert told["metrics"][0]["name"].endswith(" ".join(HOSTILE.split()))
+    rendered = MARKDOWN.render(text)
+    allowed = set(re.findall(r"<(\w+)", MARKDOWN.render(plain)))
+    assert set(re.findall(r"<(\w+)", rendered)) <= allowed
+    assert "script" not in allowed
+    headings = re.findall(r"<h[12]>(.*?)</h[12]>", rendered)
+    assert headings == re.findall(r"<h[12]>(.*?)</h[12]>", MARKDOWN.render(plain))
+    assert len(re.findall(r'href="(?!https://arxiv)', rendered)) == 0
+    for name, file in to_card(content, background).items():
+        if name.endswith(".svg"):
+            tags = {shape.tag.rpartition("}")[2] for shape in ElementTree.fromstring(file).iter()}
+            assert "script" not in tags
+
+
+def test_the_code_of_the_card_runs(tmp_path: Path) -> None:
+    """What is shown for plain PyTorch gives what the network gives."""
+    network = export_tiny(tmp_path)
+    pixels = noise(COLOURS["red"], (SIDE, SIDE), 1)
+    Image.fromarray(pixels).save(tmp_path / "picture.jpg", "PNG")
+    _, text = parts()
+    picture, plain = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:2]
+    code = f"{picture}\n{plain}".replace('"picture.jpg"', f'"{tmp_path}/picture.jpg"')
+    code = code.replace('"tiny.safetensors"', f'"{tmp_path}/tiny.safetensors"')
+    names: dict[str, torch.Tensor] = {}
+    source = (tmp_path / "tiny.py").read_text()
+    exec(source, names)
+    exec(code.replace("from tiny import Tiny, load_weights", ""), names)
+    with torch.inference_mode():
+        expected = network(scaled(torch.from_numpy(pixels).permute(2, 0, 1)[None]))
+    torch.testing.assert_close(names["logits"], expected, rtol=1e-4, atol=1e-5)
