@@ -180,8 +180,8 @@ def _proved(
         network = reference(content)
     files: dict[str, bytes] = {}
     for form in forms:
-        beside = {*files, *_names_in(folder)}
-        files |= written(content, form, network, card(sorted(beside)) if form == "card" else None)
+        background = card(sorted({*files, *_names_in(folder)})) if form == "card" else None
+        files |= written(content, form, network, background)
     if not (running := [form for form in forms if form in PROVED]):
         return files, ()
     with _aside(folder, files) as staged:

@@ -5,7 +5,7 @@ from typing import Any
 
 from results.export.card_background import CardBackground, Result
 from results.export.content import Content
-from results.export.facts import scaling_text
+from results.export.facts import MOST_CLASSES, scaling_text
 from results.export.markdown import code, fenced, table, text
 from results.figures import shown, spoken
 from search_spaces.cost import Cost, cost
@@ -15,7 +15,6 @@ from search_spaces.seeds import seed
 
 PAPER = "https://arxiv.org/abs/1512.00567"
 _REFERENCE = "inception-v3"
-_MOST_CLASSES = 100  # whose names are listed
 _TRAININGS = {"proxy": "proxy training", "full": "full training"}
 _CITATION = """\
 @inproceedings{szegedy2016rethinking,
@@ -209,7 +208,7 @@ def data_passage(content: Content, background: CardBackground) -> list[str]:
     lines = ["## Data", ""]
     lines += table(("fact", "value"), rows) if rows else ["Nothing is known of the data."]
     if content.class_names:
-        listed = [f"{index} {text(name)}" for index, name in enumerate(content.class_names[:_MOST_CLASSES])]
+        listed = [f"{index} {text(name)}" for index, name in enumerate(content.class_names[:MOST_CLASSES])]
         rest = len(content.class_names) - len(listed)
         lines += ["", f"Classes: {', '.join(listed)}{f' and {rest:,} more' if rest else ''}."]
     return lines
