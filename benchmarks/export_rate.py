@@ -1,11 +1,12 @@
 """Exports: do random architectures compute the same in the file, and how long does the export of Inception-v3 take?
 
-    python benchmarks/export_rate.py -o benchmarks/export_rate.json [--architectures 2000] [--repeats 3] [--onnx 100]
+    python benchmarks/export_rate.py -o benchmarks/export_rate.json [--architectures 2000] [--repeats 3] [--processes 2]
 
 Architectures of both spaces that ship, without weights of a training, are exported to ``python`` and compared as every
 export is: logits in evaluation mode, and what a training step changes, in a process that cannot import this project;
 50 of them share a process. Most have an eighth of their filters, and pictures little larger than the smallest that they
-accept, so that thousands can be tried; every 50th is whole. With onnxruntime installed, some go to ``onnx`` too.
+accept, so that thousands can be tried; every 50th is whole. ``processes``: groups that are tried at once, each with one
+thread. The file is written after every group. (``onnx_rate.py`` does the same for ONNX.)
 Seconds are those of Inception-v3 at 299 px with weights, from the content to the bytes of all files, the median of the
 repeats; beside them the seconds of the proof. Ends with status 1 if any architecture fails.
 """
@@ -16,17 +17,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
-from itertools import islice
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import torch
 
 from nas.doctor import hardware
 from nas.export import written
 from nas.export_networks import reference, to_train, trunk_of
 from results.export.content import Content
-from results.export.proof import Proof, judged, prove, question, reload
+from results.export.proof import Proof, Question, judged, prove, question, reload
 from search_spaces.errors import ExportFailed
 from search_spaces.files import write_files
 from search_spaces.proxy import scaled
@@ -40,35 +43,34 @@ WHOLE = 50  # every so many keep all of their filters
 SPACES = ("inception", "inception-free")
 
 
-def contents() -> Iterator[Content]:
-    """Random architectures, of both spaces by turns, at small sizes."""
-    spaces = [space(name) for name in SPACES]
-    number = 0
-    while True:
-        drawn = spaces[number % 2].sample(random_seed=number)
-        architecture = drawn if number % WHOLE == 0 else scaled(drawn, 0.125)
-        works = sides_that_work(architecture, aux=True)
-        side = works[number % 16]
-        yield Content(architecture.named(f"random-{number}"), 10, 3, (side, side))
-        number += 1
+def random_content(number: int) -> Content:
+    """A random architecture, of both spaces by turns, at a small size."""
+    drawn = space(SPACES[number % 2]).sample(random_seed=number)
+    architecture = drawn if number % WHOLE == 0 else scaled(drawn, 0.125)
+    side = sides_that_work(architecture, aux=True)[number % 16]
+    return Content(architecture.named(f"random-{number}"), 10, 3, (side, side))
 
 
-def ask(form: str, content: Content, folder: Path, exchange: Path) -> Any:
+def ask(content: Content, folder: Path, exchange: Path) -> Question:
     """Export one architecture, and run its network."""
     training = to_train(content)
-    network = trunk_of(training, content) if form == "python" else reference(content)
-    write_files(folder, written(content, form, network))
-    return question(form, content, folder, network, training, exchange)
+    write_files(folder, written(content, "python"))
+    return question("python", content, folder, trunk_of(training, content), training, exchange)
 
 
-def tried(form: str, group: Sequence[Content]) -> tuple[list[Proof], list[str]]:
+def tried(numbers: Sequence[int]) -> tuple[list[Proof], list[str]]:
     """Proofs of a group, and what failed."""
+    torch.set_num_threads(1)
+    return _tried([random_content(number) for number in numbers])
+
+
+def _tried(group: Sequence[Content]) -> tuple[list[Proof], list[str]]:
     proofs: list[Proof] = []
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as place:
         folder, exchange = Path(place) / "files", Path(place) / "exchange"
         exchange.mkdir()
-        asked = [ask(form, content, folder, exchange) for content in group]
+        asked = [ask(content, folder, exchange) for content in group]
         try:
             reload([each.job for each in asked], exchange, "a group")
         except ExportFailed:  # which one it was shows when each has a process of its own
@@ -76,7 +78,7 @@ def tried(form: str, group: Sequence[Content]) -> tuple[list[Proof], list[str]]:
                 raise
             for content in group:
                 try:
-                    proofs += tried(form, [content])[0]
+                    proofs += _tried([content])[0]
                 except ExportFailed as error:
                     failed.append(f"{content.architecture.name}: {error}")
             return proofs, failed
@@ -88,27 +90,27 @@ def tried(form: str, group: Sequence[Content]) -> tuple[list[Proof], list[str]]:
     return proofs, failed
 
 
-def compared(form: str, count: int) -> dict[str, Any]:
-    """Try so many architectures in groups; return the largest differences and what failed."""
-    drawn, began = contents(), time.perf_counter()
+def compared(count: int, processes: int) -> Iterator[dict[str, Any]]:
+    """Try so many architectures in groups; yield the largest differences and what failed after each group."""
+    began = time.perf_counter()
     proofs: list[Proof] = []
     failed: list[str] = []
-    while group := list(islice(drawn, min(GROUP, count - len(proofs) - len(failed)))):
-        good, bad = tried(form, group)
-        proofs, failed = proofs + good, failed + bad
-        if sys.stderr.isatty():
-            print(f"\r{form}: {len(proofs)} of {count} proved", end="", file=sys.stderr)
-    errors = sorted(proof.error for proof in proofs)
-    steps = [proof.step_error for proof in proofs if proof.step_error is not None]
-    return {
-        "architectures": count,
-        "failed": failed,
-        "largest difference of logits": errors[-1],
-        "median difference of logits": median(errors),
-        "allowed": proofs[0].tolerance,
-        **({"largest difference after a training step": max(steps)} if steps else {}),
-        "seconds": round(time.perf_counter() - began, 1),
-    }
+    groups = [range(first, min(first + GROUP, count)) for first in range(0, count, GROUP)]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for good, bad in pool.map(tried, groups):
+            proofs, failed = proofs + good, failed + bad
+            print(f"{len(proofs)} of {count} proved, {len(failed)} failed", flush=True)
+            errors = [proof.error for proof in proofs]
+            yield {
+                "architectures": len(proofs) + len(failed),
+                "failed": failed,
+                "largest difference of logits": max(errors),
+                "median difference of logits": median(errors),
+                "allowed": proofs[0].tolerance,
+                "largest difference after a training step": max(proof.step_error or 0.0 for proof in proofs),
+                "allowed after a training step": proofs[0].step_tolerance,
+                "seconds": round(time.perf_counter() - began, 1),
+            }
 
 
 def inception_v3(form: str, repeats: int) -> dict[str, Any]:
@@ -139,19 +141,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--architectures", type=int, default=2000)
-    parser.add_argument("--onnx", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    with_onnx = arguments.onnx > 0 and find_spec("onnxruntime") is not None
-    forms = ("python", "pt2", "onnx") if with_onnx else ("python", "pt2")
     found: dict[str, Any] = {"machine": hardware()}
-    found["Inception-v3"] = {form: inception_v3(form, arguments.repeats) for form in forms}
-    found["random architectures"] = {"python": compared("python", arguments.architectures)}
-    if with_onnx:
-        found["random architectures"]["onnx"] = compared("onnx", arguments.onnx)
-    arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
-    sys.exit(any(entry["failed"] for entry in found["random architectures"].values()))
+    found["Inception-v3"] = {form: inception_v3(form, arguments.repeats) for form in ("python", "pt2")}
+    print(json.dumps(found["Inception-v3"], indent=1), flush=True)
+    for entry in compared(arguments.architectures, arguments.processes):
+        found["random architectures"] = entry
+        arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    sys.exit(bool(found["random architectures"]["failed"]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The ONNX form: random architectures compared, how long an export takes, and how fast its options run.
 
-    python benchmarks/onnx_rate.py -o benchmarks/onnx_rate.json [--architectures 100] [--repeats 31] [--threads 2]
+    python benchmarks/onnx_rate.py -o benchmarks/onnx_rate.json [--architectures 100] [--repeats 31] [--parts NAME ...]
 
 ``random``: architectures of the spaces that ship, in turn, exported with random weights and statistics of their norms
 and run by onnxruntime at batch sizes 1, 2 and 5 beside the network: the largest difference of a picture's logits
@@ -9,18 +9,22 @@ multiply-adds) must be what the architecture costs. Pictures are of the smallest
 architecture accepts: the graph is the same at any size. ``export``: of Inception-v3 at 299 px, in seconds, median of
 three in one process; ``first``: in a process that has just begun, imports included. ``seeds``: onnxruntime beside torch
 (eager, inference mode, as the network is built) for one picture, medians in ms, on as many threads each, turn by turn;
-``speed`` is the median over pairs. ``options``: of Inception-v3 at 299 px, each beside the plain export of its kind,
-onnxruntime or torch, in the same way, on random pictures with random weights: speeds are those of any weights,
-deviations are not those of a trained network. ``trained``: so that errors mean something, a network that was trained on
-scikit-learn's digits for some epochs, with the error of every option on the held-out pictures.
-Ends with status 1 if a random architecture fails.
+``speed`` is the median over pairs. ``options``: of Inception-v3 at 299 px, each beside the plain
+export of its form, ONNX or pt2, in the same way, on random pictures with random weights: speeds are those of any
+weights, deviations are not those of a trained network; "plain" beside itself shows the noise of the clock.
+``trained``: so that errors mean something, a network that was trained on scikit-learn's digits for some epochs, with
+the error of every option on the held-out pictures.
+The file is written after every part. Ends with status 1 if a random architecture fails.
 """
 
 import argparse
+import io
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,13 +34,15 @@ import onnxruntime
 import torch
 
 from nas.doctor import hardware
+from nas.export_networks import reference
 from results.export.comparison import Run, compare, deviation, onnx_run, torch_run
 from results.export.content import Content
-from results.export.deployment import HALVES, deployed
+from results.export.deployment import Deployment, Precision
 from results.export.folding import folded
 from results.export.int8 import dynamic_int8, static_int8
 from results.export.onnx_graph import OnnxCounts, onnx_counts
 from results.export.to_onnx import to_onnx
+from results.export.to_pt2 import to_pt2
 from search_spaces.architecture import Architecture
 from search_spaces.cost import cost
 from search_spaces.errors import ResolutionError
@@ -58,28 +64,23 @@ SIDES = range(75, 300)
 
 
 def content_of(architecture: Architecture, side: int, classes: int = CLASSES) -> tuple[Content, Network]:
-    """With random weights, and norms whose statistics and scales differ from channel to channel."""
-    network = build(architecture.graph(side, classes=classes), initialise=0).eval()
-    source = torch.Generator().manual_seed(0)
-    for name, values in (*network.named_parameters(), *network.named_buffers()):
-        if name.rpartition(".")[0].endswith("norm") and values.is_floating_point():
-            values.data.uniform_(0.5, 1.5, generator=source)
-    return Content(architecture, classes, 3, (side, side), network.state_dict()), network
-
-
-def built(content: Content) -> Network:
-    graph = content.architecture.graph(content.sides, classes=content.classes, channels=content.channels)
-    network = build(graph, initialise=0)
-    network.load_state_dict(content.state or {})
-    return network.eval()
+    """With random weights that behave as those of a trained network."""
+    bare = Content(architecture, classes, 3, (side, side))
+    network = reference(bare)
+    return replace(bare, state=network.state_dict()), network
 
 
 def pictures(count: int, side: int, random_seed: int = 1) -> Any:
     return np.random.default_rng(random_seed).normal(size=(count, 3, side, side)).astype(np.float32)
 
 
-def plain_file(content: Content, network: Network, **options: Any) -> bytes:
-    [file] = to_onnx(content, network, **options).values()
+def onnx_file(content: Content, network: Network, precision: Precision = "float32", batches: Any = ()) -> bytes:
+    [file] = to_onnx(replace(content, deployment=Deployment(precision)), network, batches).values()
+    return file
+
+
+def pt2_file(content: Content, network: Network, *options: Any, **named: Any) -> bytes:
+    [file] = to_pt2(replace(content, deployment=Deployment(*options, **named)), network).values()
     return file
 
 
@@ -100,10 +101,10 @@ def one(architecture: Architecture, threads: int) -> dict[str, Any]:
     side = side_of(architecture)
     content, network = content_of(architecture, side)
     began = time.perf_counter()
-    file = plain_file(content, network)
+    file = onnx_file(content, network)
     seconds = time.perf_counter() - began
-    run, reference = onnx_run(file, threads=threads), torch_run(network)
-    deviations = [deviation(run(batch), reference(batch)) for batch in (pictures(count, side) for count in BATCHES)]
+    run, expected = onnx_run(file, threads=threads), torch_run(network)
+    deviations = [deviation(run(batch), expected(batch)) for batch in (pictures(count, side) for count in BATCHES)]
     costs = cost(architecture, side, classes=CLASSES)
     convolutions = sum(isinstance(node.operation, Conv) for node in architecture.graph(side))
     counted = onnx_counts(file) == OnnxCounts(convolutions, costs.params, costs.macs)
@@ -135,34 +136,38 @@ def random_architectures(number: int, threads: int) -> dict[str, Any]:
 FIRST = """
 import time
 began = time.perf_counter()
-from benchmarks.onnx_rate import content_of, plain_file
+from benchmarks.onnx_rate import content_of, onnx_file
 from search_spaces.seeds import seed
 content, network = content_of(seed("inception-v3"), 299)
-plain_file(content, network)
+onnx_file(content, network)
 print(time.perf_counter() - began)
 """
 
 
-def export_times() -> dict[str, float]:
+def export_times(given: argparse.Namespace) -> dict[str, float]:
     content, network = content_of(seed("inception-v3"), 299)
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        plain_file(content, network)
+        onnx_file(content, network)
         times.append(time.perf_counter() - began)
     root = Path(__file__).parent.parent
     first = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, check=True, cwd=root)
-    return {"seconds": round(median(times), 2), "first": round(float(first.stdout), 2)}
+    found = {"seconds": round(median(times), 2), "first": round(float(first.stdout), 2)}
+    print(f"export of Inception-v3: {found}", flush=True)
+    return found
 
 
-def beside_torch(threads: int, repeats: int) -> dict[str, Any]:
+def beside_torch(given: argparse.Namespace) -> dict[str, Any]:
     rows = {}
     for name in seed_names():
         architecture = seed(name)
         content, network = content_of(architecture, architecture.resolution)
-        run = onnx_run(plain_file(content, network), threads=threads)
+        run = onnx_run(onnx_file(content, network), threads=given.threads)
         batch = pictures(1, architecture.resolution)
-        found = compare(torch_run(network), {"onnxruntime": run}, [batch], repeats=repeats)["onnxruntime"]
+        eager = build(architecture.graph(architecture.resolution), initialise=0).eval()
+        eager.load_state_dict(network.state_dict())
+        found = compare(torch_run(eager), {"onnxruntime": run}, [batch], repeats=given.repeats)["onnxruntime"]
         rows[name] = {
             "onnxruntime_ms": round(found.latency_ms, 2),
             "torch_ms": round(found.plain_latency_ms, 2),
@@ -175,14 +180,14 @@ def beside_torch(threads: int, repeats: int) -> dict[str, Any]:
 
 def onnx_options(content: Content, network: Network, batches: list[Any], threads: int) -> tuple[Run, dict[str, Any]]:
     """The plain file, and each option: what runs it and its size in bytes."""
-    plain = plain_file(content, network)
+    plain = onnx_file(content, network)
     small = folded(content)
-    fold = plain_file(small, built(small))
+    fold = onnx_file(small, reference(small))
     files = {
         "fold-bn": fold,
-        "float16": plain_file(content, network, half="float16"),
-        "dynamic int8": dynamic_int8(fold),
-        "static int8": static_int8(fold, batches),
+        "float16": onnx_file(content, network, "float16"),
+        "fold-bn, int8-dynamic": dynamic_int8(fold),
+        "fold-bn, int8-static": static_int8(fold, batches),
     }
     return onnx_run(plain, threads=threads), {
         name: (onnx_run(file, threads=threads), len(file)) for name, file in {"plain": plain, **files}.items()
@@ -190,25 +195,29 @@ def onnx_options(content: Content, network: Network, batches: list[Any], threads
 
 
 def torch_options(content: Content, network: Network) -> dict[str, Run]:
-    networks = {
-        "fold-bn": built(folded(content)),
-        "channels-last": deployed(network, channels_last=True),
-        "fold-bn, channels-last": deployed(built(folded(content)), channels_last=True),
-        **{half: deployed(network, half=half, channels_last=True) for half in HALVES},
+    small = folded(content)
+    files = {
+        "plain": pt2_file(content, network),
+        "fold-bn": pt2_file(small, reference(small)),
+        "channels-last": pt2_file(content, network, channels_last=True),
+        "fold-bn, channels-last": pt2_file(small, reference(small), channels_last=True),
+        "float16, channels-last": pt2_file(content, network, "float16", channels_last=True),
+        "bfloat16, channels-last": pt2_file(content, network, "bfloat16", channels_last=True),
     }
-    return {name: torch_run(each) for name, each in networks.items()}
+    return {name: torch_run(torch.export.load(io.BytesIO(file)).module()) for name, file in files.items()}
 
 
 def options(content: Content, network: Network, batches: list[Any], given: argparse.Namespace, **known: Any) -> Any:
     """Each option beside the plain export of its kind; calibration is on the pictures that ``known`` names, if any."""
     calibration = known.pop("calibration", batches)
     plain, runs = onnx_options(content, network, calibration, given.threads)
-    rows: dict[str, Any] = {"onnxruntime": {}, "torch": {}}
+    rows: dict[str, Any] = {"onnxruntime": {}, "pt2": {}}
     found = compare(plain, {name: run for name, (run, _) in runs.items()}, batches, repeats=given.repeats, **known)
     for name, row in found.items():
         rows["onnxruntime"][name] = {**row.as_data(), "bytes": runs[name][1]}
-    found = compare(torch_run(network), torch_options(content, network), batches, repeats=given.repeats, **known)
-    rows["torch"] = {name: row.as_data() for name, row in found.items()}
+    programs = torch_options(content, network)
+    found = compare(programs["plain"], programs, batches, repeats=given.repeats, **known)
+    rows["pt2"] = {name: row.as_data() for name, row in found.items()}
     for kind, each in rows.items():
         for name, row in each.items():
             print(f"{kind} {name}: {row}", flush=True)
@@ -229,7 +238,26 @@ def trained(epochs: int) -> tuple[Content, Network, list[Any], list[Any], list[A
     seen = list(Feed(data, data.train, torch.device("cpu")).ordered(32))[:8]
     arrays = [batch.contiguous().numpy() for batch, _ in held_out]
     labels = [truth.numpy() for _, truth in held_out]
-    return content, built(content), arrays, labels, [batch.contiguous().numpy() for batch, _ in seen]
+    return content, reference(content), arrays, labels, [batch.contiguous().numpy() for batch, _ in seen]
+
+
+def whole_options(given: argparse.Namespace) -> Any:
+    content, network = content_of(seed("inception-v3"), 299)
+    return options(content, network, [pictures(4, 299, n) for n in range(4)], given)
+
+
+def trained_options(given: argparse.Namespace) -> Any:
+    content, network, held_out, labels, seen = trained(given.epochs)
+    return options(content, network, held_out, given, labels=labels, calibration=seen)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Any]] = {
+    "export": export_times,
+    "seeds": beside_torch,
+    "options": whole_options,
+    "trained": trained_options,
+    "random": lambda given: random_architectures(given.architectures, given.threads),
+}
 
 
 def main() -> None:
@@ -239,22 +267,18 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=31, help="turns of each run that is timed")
     parser.add_argument("--threads", type=int, default=2, help="of torch and onnxruntime")
     parser.add_argument("--epochs", type=int, default=8, help="of the network that is trained")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS], help="the others stay in the file")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     versions = {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
     data: dict[str, Any] = {"hardware": hardware(), "versions": versions, "threads": given.threads}
     data["repeats"] = given.repeats
-    data["export"] = export_times()
-    print(f"export of Inception-v3: {data['export']}", flush=True)
-    data["seeds"] = beside_torch(given.threads, given.repeats)
-    content, network = content_of(seed("inception-v3"), 299)
-    batches = [pictures(4, 299, n) for n in range(4)]
-    data["options"] = options(content, network, batches, given)
-    content, network, held_out, labels, seen = trained(given.epochs)
-    data["trained"] = options(content, network, held_out, given, labels=labels, calibration=seen)
-    data["random"] = random_architectures(given.architectures, given.threads)
-    given.output.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    sys.exit(1 if data["random"]["failed"] else 0)
+    known = json.loads(given.output.read_text(encoding="utf-8")) if given.output.exists() else {}
+    data |= {name: known[name] for name in PARTS if name in known and name not in given.parts}
+    for name in given.parts:
+        data[name] = PARTS[name](given)
+        given.output.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    sys.exit(1 if data.get("random", {}).get("failed") else 0)
 
 
 if __name__ == "__main__":

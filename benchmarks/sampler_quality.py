@@ -156,6 +156,7 @@ class Run:
         values = {"macs": macs}
         if trial.outcome is Outcome.DUPLICATE:
             self.twins += 1
+            genes = self.known[architecture.digest].genes or genes
             values["error"] = self.error(architecture, macs)
         else:
             self.screened += 1

@@ -164,7 +164,10 @@ def main_job() -> dict[str, float]:
 
 
 def first_trial() -> dict[str, float]:
-    """Seconds from the command to the moment that the first trial's training begins: the median of three commands."""
+    """Seconds from the command to the moment that the first trial's training begins: the median of three commands.
+
+    That is its end as the ledger has it less the seconds of its one epoch: some tenths of a second too much.
+    """
     found = [_first_trial() for _ in range(3)]
     return {"seconds_to_first_trial": median(found), "of_the_first_command": found[0]}
 
@@ -173,7 +176,9 @@ def _first_trial() -> float:
     with tempfile.TemporaryDirectory() as folder:
         started = time.time()
         command = [sys.executable, "-m", "nas", "search", str(ROOT / "examples" / "digits.yaml"), "--runs", folder]
-        subprocess.run([*command, "--set", "trials=1"], check=True, capture_output=True, cwd=folder)
+        subprocess.run(
+            [*command, "--set", "trials=1", "--set", "recipe.epochs=1"], check=True, capture_output=True, cwd=folder
+        )
         (trial,) = Study.open("digits", Path(folder)).trials
         ended = datetime.fromisoformat(trial.finished_at or "").timestamp()
         return ended - (trial.seconds or 0.0) - started

@@ -62,8 +62,10 @@ def main() -> None:
     for epoch in range(1, asked.epochs + 1):
         loss = train_epoch(network, batches, optimiser, schedule, frozen=asked.freeze == "trunk")
         check(loss)
-        print(f"epoch {epoch:3d}  loss {loss:.4f}  validation error {100 * error_of(network, held_back):.2f} %")
-    write(network, asked.output, facts, classes)
+        error = error_of(network, held_back)
+        print(f"epoch {epoch:3d}  loss {loss:.4f}  validation error {100 * error:.2f} %")
+    told = {"data": asked.pictures.resolve().name, "validation error": f"{error:.4f}"}
+    write(network, asked.output, facts_after(facts, weights.name, classes, told))
     print(f"{asked.output} written: load_in_pytorch.py takes it with --weights")
 
 
@@ -92,9 +94,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=rate, default=0.01, help="of the first step; it falls to 0 (0.01)")
     parser.add_argument("--weight-decay", type=rate, default=1e-4, help="pull of the weights towards 0 (0.0001)")
     parser.add_argument("--held-back", type=share, default=0.2, help="share of each class for validation (0.2)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read pictures (0: this one)")
+    parser.add_argument("--workers", type=count, default=0, help="processes that read pictures (0: this one)")
     parser.add_argument("--random-seed", type=int, default=0, help="of the split, the order and the last layer (0)")
-    parser.add_argument("--device", default="cpu", help="where it runs: cpu, cuda, mps (cpu)")
+    parser.add_argument("--device", type=device, default="cpu", help="where it runs: cpu, cuda, mps (cpu)")
     return parser.parse_args()
 
 
@@ -103,6 +105,11 @@ def positive(text: str, least: int = 1) -> int:
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
     return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number from 0 on."""
+    return positive(text, 0)
 
 
 def several(text: str) -> int:
@@ -129,6 +136,15 @@ def number(text: str, least: float, most: float, allowed: str) -> float:
     if not (least <= value <= most and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"{text!r} is not {allowed}")
     return value
+
+
+def device(text: str) -> torch.device:
+    """A device that computes here."""
+    try:
+        torch.zeros(1, device=text).item()
+    except (RuntimeError, AssertionError, ImportError):  # the latter two where torch was built without it
+        raise argparse.ArgumentTypeError(f"{text!r} is no device that torch has here: name cpu, cuda or mps") from None
+    return torch.device(text)
 
 
 def stop(sentence: str) -> SystemExit:
@@ -347,15 +363,28 @@ def on_device(network: nn.Module, batches: DataLoader[tuple[Tensor, int]]) -> It
         yield pictures.to(device), torch.as_tensor(labels).to(device)
 
 
-def write(network: nn.Module, output: Path, facts: dict[str, str], classes: Sequence[str]) -> None:
-    """Write the weights with the facts of those they come from, but for the classes; whole or not at all."""
-    kept = ("format", "digest", "channels", "resolution", "mean", "deviation", "white")
-    told = {key: facts[key] for key in kept if key in facts}
-    told |= {"classes": str(len(classes)), "class_names": json.dumps(list(classes), ensure_ascii=False)}
+def facts_after(facts: dict[str, str], start: str, classes: Sequence[str], told: dict[str, str]) -> dict[str, str]:
+    """Return what holds after a training of weights with these facts, from the file ``start``.
+
+    Other data were seen, and other classes come out: the digest of the data goes, and what was told before is told as
+    that from which the training started; ``told`` is what is known now.
+    """
+    kept = ("format", "name", "digest", "stands_for", "architecture", "channels", "resolution", "caution")
+    known = {key: facts[key] for key in (*kept, "mean", "deviation", "white") if key in facts}
+    before = json.loads(facts.get("provenance", "{}"))
+    found = {"architecture": before.pop("architecture")} if "architecture" in before else {}
+    said = "; ".join(f"{key} {value}" for key, value in before.items())
+    found |= {"fine-tuned from": f"{start}{f' ({said[:1000]})' if said else ''}", **told}
+    known |= {"provenance": json.dumps(found), "classes": str(len(classes))}
+    return known | {"class_names": json.dumps(list(classes), ensure_ascii=False)}
+
+
+def write(network: nn.Module, output: Path, facts: dict[str, str]) -> None:
+    """Write the weights with the facts; whole or not at all."""
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     draft = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
-        save_file(state, draft, told)
+        save_file(state, draft, facts)
         draft.replace(output)
     except (OSError, SafetensorError) as error:
         raise stop(f"{output} cannot be written: {error}") from None

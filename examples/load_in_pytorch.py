@@ -51,7 +51,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("pictures", type=Path, nargs="+", help="pictures in any format that Pillow reads")
     parser.add_argument("--weights", type=Path, help="a .safetensors file; by default the one beside the source")
     parser.add_argument("--top", type=positive, default=5, help="how many classes are shown (5)")
-    parser.add_argument("--device", default="cpu", help="where it runs: cpu, cuda, mps (cpu)")
+    parser.add_argument("--device", type=device, default="cpu", help="where it runs: cpu, cuda, mps (cpu)")
     return parser.parse_args()
 
 
@@ -60,6 +60,15 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
+
+
+def device(text: str) -> torch.device:
+    """A device that computes here."""
+    try:
+        torch.zeros(1, device=text).item()
+    except (RuntimeError, AssertionError, ImportError):  # the latter two where torch was built without it
+        raise argparse.ArgumentTypeError(f"{text!r} is no device that torch has here: name cpu, cuda or mps") from None
+    return torch.device(text)
 
 
 def stop(sentence: str) -> SystemExit:

@@ -115,7 +115,7 @@ class Candidate:
             self._go_on()
         elif self.fit is None:
             measure.hold_to(device, self.job.gpu_share)
-            ended = left_behind(self.folder, self.job.number)
+            ended = left_behind(self.folder, self.job.number, self.job.identity)
             if ended is not None and not (ended.lacked_memory and self.job.gpu_share > ended.gpu_share):
                 self._drop_checkpoints(ended.outcome)  # another process of this trial finished it, and died before
                 return ended  # it could do this, or say so
@@ -261,14 +261,32 @@ class Candidate:
         )
 
     def _write_weights(self, fit: "Fit") -> None:
+        from search_spaces.architecture_file import from_data
+        from search_spaces.proxy import proxy
         from trainers.checkpoint import write
 
-        write(self.folder / WEIGHTS, fit.result.state_dict(), {"epochs": fit.epochs_done})
+        job, data, rung = self.job, fit.data, self.rungs[self.rung]
+        whole = from_data(job.architecture)
+        about = {
+            "digest": proxy(whole, rung.resolution, rung.width).digest,
+            "stands_for": whole.digest,
+            "epochs": fit.epochs_done,
+            "classes": len(data.classes),
+            "channels": data.channels,
+            "resolution": data.resolution,
+            "trained": {
+                "on": job.data,
+                "data_digest": job.data_digest,
+                "random_seed": job.random_seed,
+                **data.seen(),
+            },
+        }
+        write(self.folder / WEIGHTS, fit.result.state_dict(), about)
 
     def _end(self, outcome: Outcome, reason: str, traceback: str | None = None) -> Report:
         report = self._report(outcome, reason, traceback)
         if outcome is not Outcome.BROKEN:  # a mistake may be mended: the next run tries again
-            write_files(self.folder, {RESULT: result_file(report)})
+            write_files(self.folder, {RESULT: result_file(report, self.job.identity)})
             self._drop_checkpoints(outcome)
         return report
 

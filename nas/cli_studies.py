@@ -242,8 +242,9 @@ def statistics(
 ) -> None:
     """Say what a study's trials amount to, in figures.
 
-    Hypervolume and how it grew, the knee of the front, what a percent of error costs in MACs, which genes matter, the
-    errors of each arm at equal MACs, and how well the rungs agree. What there are too few trials for is said.
+    Hypervolume and how it grew, whether searching helped, the knee of the front, what a percent of error costs in MACs,
+    which genes matter, the errors of each arm at equal MACs, and how well the rungs agree. What there are too few
+    trials for is said.
 
     \b
     Examples:

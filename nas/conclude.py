@@ -11,7 +11,7 @@ from nas.candidate import CHANGED
 from nas.config import COMMAND, RESOLVED, SPACE_DIGEST
 from nas.export import export_found
 from nas.study import Found, Study, data_sentence
-from nas.trial_weights import settings, trained_architecture, trained_state
+from nas.trial_weights import settings, trained_architecture, trained_weights
 from results.outcome import TrialRecord
 from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError
@@ -147,5 +147,5 @@ def _test_error(study: Study, trial: TrialRecord) -> float:
     small = trained_architecture(study, trial)
     graph = small.graph(config.proxy.resolution, classes=len(data.classes), channels=data.channels, aux=True)
     network = build(graph, initialise=config.random_seed)
-    network.load_state_dict(trained_state(study, trial))
+    network.load_state_dict(trained_weights(study, trial).tensors)
     return final(network, data, chosen(config.recipe, torch.device("cpu"))).error

@@ -15,13 +15,13 @@ from nas.config import SearchConfig
 from nas.doctor import warn_of_emulation
 from nas.executors.contract import Executor
 from nas.interrupt import Interrupt
-from nas.job import CHECKPOINTS, Job, Report, Worker, left_behind
-from nas.knowledge import Knowledge
+from nas.job import CHECKPOINTS, Job, Report, Worker, identity_of, left_behind
+from nas.knowledge import GIVE_UP, Knowledge
 from nas.measuring import Measuring
 from nas.odd_values import checked
 from nas.preselection import Preselection
 from nas.progress import Progress
-from nas.proposals import GIVE_UP, Proposals
+from nas.proposals import Proposals
 from nas.recorder import Recorder
 from nas.rungs import fidelity_digest, rungs_of, seconds_before
 from nas.runs import Runs
@@ -31,6 +31,7 @@ from nas.screening import Screen
 from nas.storage import check_writable, folder_at
 from nas.study import Study
 from nas.study_record import record_study
+from nas.trials_folder import check_owner, claim
 from results.ledger import Ledger
 from results.outcome import Measurement, Outcome, StudyState, TrialRecord
 from search_spaces.architecture import Architecture
@@ -72,12 +73,14 @@ def run(
     place = Runs.of(runs)
     if config.storage is not None:
         check_writable(config.storage)
+    check_owner(config, place)
     fidelities = [fidelity_digest(rung, config, data.digest) for rung in rungs_of(config)]
     with place.write() as ledger, ledger.hold(config.study):
         place.make_folder(config.study)
         for folder in (place.folder / config.study, place.folder / config.study / "best"):
             remove_drafts(folder, below=False)  # of reports and exports; trials see to their own
         record_study(ledger, config, searched, data, fidelities, command)
+        claim(config, place.folder, ledger)
         driver = Driver(config, ledger, place.folder, searched, data, seeds, progress)
         try:
             if driver.has_work:
@@ -146,20 +149,19 @@ class Driver:
             self.records.write_begun()
 
     def _next_job(self) -> Job | None:
-        for _ in range(GIVE_UP):
-            while self._waiting and not self.stopping:
-                if (job := self._taken_up(self._waiting.pop(0))) is not None:
-                    return job
-            if self.stopping:
-                return None
-            if (trial := self._promoted()) is not None:
-                if (job := self._run_from(trial, self.known.reached(trial) + 1)) is not None:
-                    return job
+        while not self.stopping:
+            job = None
+            if self._waiting:
+                job = self._taken_up(self._waiting.pop(0))
+            elif (trial := self._promoted()) is not None:
+                job = self._run_from(trial, self.known.reached(trial) + 1)
             elif self.known.budget_left > 0:
                 self._begin_next()
             else:
                 return None
-        raise self.proposals.nothing_found()
+            if job is not None:
+                return job
+        return None
 
     def report(self, report: Report, source: TrialRecord | None = None) -> bool:
         """Record what a worker said, the ledger first; return whether the trial goes on.
@@ -184,6 +186,8 @@ class Driver:
         # A worker that was lost and begun anew says again what the trial has gone past.
         again = source is None and self.records.has_ended(report)
         report = checked(report, self.config.measured)
+        if report.outcome is Outcome.LOST_WORKER:
+            report = self.records.as_last_seen(report)
         self.records.epochs(report)
         if report.outcome is Outcome.STOPPED:
             return again or self._at_rung(report, source), report
@@ -197,7 +201,7 @@ class Driver:
         """Go on with a trial, unless a worker had finished it, or it stands at the end of a rung."""
         folder = folder_at(self.records.place(trial))
         folder.fetch()
-        report = left_behind(folder.path, trial.number)
+        report = left_behind(folder.path, trial.number, identity_of(trial.digest, self.fidelities))
         if report is not None and not report.lacked_memory:
             folder.drop(CHECKPOINTS)  # the worker may have died before it could
             self.report(report)  # finished by a worker, not yet recorded by a driver
@@ -224,6 +228,9 @@ class Driver:
                 self._waiting.append(trial)
             else:
                 self.progress.set_aside(trial)
+        if self.known.exhausted and self.known.budget_left <= 0:
+            told = "study %r: %d proposals in a row were known or screened, so no further trial begins"
+            logger.warning(told, self.config.study, GIVE_UP)
 
     def _run_from(self, trial: TrialRecord, rung: int) -> Job | None:
         """Return the job of a trial from a rung on; None where another study knows what it comes to."""
@@ -253,6 +260,7 @@ class Driver:
             data_digest=self.data.digest,
             measure=self.measuring.wanted(is_seed=trial.seed is not None),
             sign=self.sign,
+            identity=identity_of(trial.digest, self.fidelities),
         )
 
     def _at_rung(self, report: Report, source: TrialRecord | None) -> bool:

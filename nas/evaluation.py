@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas.study import Found
-from nas.trial_weights import settings, trained_architecture, trained_state
+from nas.trial_weights import trained_architecture, trained_weights
 from results.export.weights import fitting_graph
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, ResolutionError
@@ -226,15 +226,9 @@ def _members(found: Found, files: Sequence[Path]) -> tuple[Architecture, list[We
         ]
     assert found.study is not None
     assert found.trial is not None
-    config = settings(found.study)
-    digest = found.study.record.data_digest
-    trained = Trained(on=config.data, data_digest=digest, random_seed=config.random_seed, view="whole")
-    weights = Weights(
-        f"{found.study.name}:{found.trial.number}",
-        trained_state(found.study, found.trial),
-        About(resolution=config.proxy.resolution, trained=trained),
-    )
-    return trained_architecture(found.study, found.trial), [weights]
+    weights = trained_weights(found.study, found.trial)
+    name = f"{found.study.name}:{found.trial.number}"
+    return trained_architecture(found.study, found.trial), [Weights(name, weights.tensors, weights.about)]
 
 
 def _pictures(source: DataSource | None, random_seed: int | None, trained: Trained) -> tuple[DataSource, int]:

@@ -7,42 +7,61 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.export_content import content_of
 from nas.study import Found
 from results.export.card_background import CardBackground
 from results.export.content import Content
+from results.export.deployment import FORMS, PLAIN, Deployment
+from results.process import Process
 from search_spaces.errors import ExportFailed, NotWritten, RequestError
 from search_spaces.files import write_files
 from search_spaces.seeds import seed
 from trainers.about import About
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
+    from nas.export_comparison import Beside
+    from nas.export_pictures import Pictures
+    from results.export.comparison import Comparison
     from results.export.proof import Proof
     from trainers.network import Network
 
-FORMS = ("python", "safetensors", "onnx", "pt2", "yaml", "card")
 PROVED = ("python", "onnx", "pt2")
 _TRACED = ("onnx", "pt2")  # made from the network
 FOLDED = 1e-4  # the most by which logits may differ after folding, relatively: weights of single precision are rounded
 DRAWN = "there are no trained weights: those in .onnx and .pt2 files are random, for shapes and speed; train before use"
+_PARTIAL = (".export-", ".partial")  # how names of folders begin and end in which files wait for their proof
+_OWNER = "process.json"  # in them: whose they are
 CardOf = Callable[[Sequence[str]], CardBackground]
 _AS_TORCHVISION = ("inception-v3", "googlenet-torchvision")  # seeds that compute what torchvision's networks compute
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and what was proved of it."""
+    """What was written, what was proved of it, and what options came to beside the plain export."""
 
     files: tuple[Path, ...]
     proofs: "tuple[Proof, ...]"
+    compared: "tuple[Comparison, ...]" = ()
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "files": [str(path) for path in self.files],
+            "proofs": [proof.as_data() for proof in self.proofs],
+            "compared": [comparison.as_data() for comparison in self.compared],
+        }
 
 
-def check_forms(forms: Sequence[str]) -> None:
-    """Raise RequestError, before any work, where a form needs a package that is not installed."""
+def check_forms(forms: Sequence[str], deployment: Deployment = PLAIN) -> None:
+    """Raise RequestError, before any work, where a form cannot be had so, or needs a package that is not installed."""
+    for form in forms:
+        deployment.check(form)
     if "onnx" in forms:
         from results.export.onnx_packages import RUN, WRITE, need
 
@@ -55,29 +74,40 @@ def export(
     folder: Path,
     tell: Callable[[str], None],
     card: CardOf = lambda files: CardBackground(),
+    beside: "Beside | None" = None,
 ) -> Exported:
     """Write forms into a folder, all or none, and prove those that run; ``tell`` gets a sentence for each proof.
 
-    ``card``: what a card tells besides, given the names of the files that lie beside it.
+    ``card``: what a card tells besides, given the names of the files that lie beside it. ``beside``: the plain export,
+    with which what leaves is compared; ``tell`` gets a sentence of that, too.
     RequestError where a form cannot be had of this content or be written; ExportFailed where a file does not compute
     what its network computes. Nothing stays behind then.
     """
-    files, proofs = _proved(content, forms, folder, tell, card)
-    return Exported(tuple(write_files(folder, files)), proofs)
+    made = _made([(form, content) for form in forms], folder, tell, card, beside)
+    return Exported(tuple(write_files(folder, made.files)), made.proofs, made.compared)
 
 
 def export_bundle(
-    content: Content, folder: Path, tell: Callable[[str], None], card: CardOf = lambda files: CardBackground()
+    content: Content,
+    folder: Path,
+    tell: Callable[[str], None],
+    card: CardOf = lambda files: CardBackground(),
+    beside: "Beside | None" = None,
 ) -> Exported:
-    """Write every form that this content has and a manifest into a folder, which must be new or empty."""
+    """Write every form that this content has, plain, and a manifest into a folder, which must be new or empty.
+
+    Where the content is to be deployed with options, what can be had with them lies there besides.
+    """
     from results.export.manifest import MANIFEST, manifest
 
     if files_lie_in(folder):
         raise RequestError(f"{str(folder)!r} is not empty: a bundle is all that lies in its folder, so name a new one")
-    forms = [form for form in FORMS if form != "safetensors" or content.state is not None]
-    files, proofs = _proved(content, forms, folder, tell, card)
-    files[MANIFEST] = manifest(content, files, proofs)
-    return Exported(tuple(write_files(folder, files)), proofs)
+    plain = replace(content, deployment=PLAIN)
+    pieces = [(form, plain) for form in FORMS if form != "safetensors" or content.state is not None]
+    pieces += [] if content.deployment.plain else [(form, content) for form in content.deployment.forms]
+    made = _made(pieces, folder, tell, card, beside)
+    made.files[MANIFEST] = manifest(plain, made.files, made.proofs, made.compared)
+    return Exported(tuple(write_files(folder, made.files)), made.proofs, made.compared)
 
 
 def fold_norms(content: Content, tell: Callable[[str], None]) -> Content:
@@ -140,13 +170,22 @@ def requested(
 
 
 def written(
-    content: Content, form: str, network: "Network | None" = None, background: CardBackground | None = None
+    content: Content,
+    form: str,
+    network: "Network | None" = None,
+    background: CardBackground | None = None,
+    pictures: "Pictures | None" = None,
 ) -> dict[str, bytes]:
-    """Return the files of one form by name; ``network``: for those that are made from it; ``background``: a card's."""
+    """Return the files of one form by name.
+
+    ``network``: for those that are made from it; ``background``: a card's; ``pictures``: for calibration.
+    """
     write = getattr(import_module(f"results.export.to_{form}"), f"to_{form}")
     if form == "safetensors":
         found: dict[str, bytes] = write(content, _torchvision_keys(content))
-    elif form in _TRACED:
+    elif form == "onnx":
+        found = write(content, network, () if pictures is None else _calibration(content, pictures))
+    elif form == "pt2":
         found = write(content, network)
     elif form == "card":
         found = write(content, background or CardBackground())
@@ -166,26 +205,58 @@ def _torchvision_keys(content: Content) -> Mapping[str, str]:
     return {}
 
 
-def _proved(
-    content: Content, forms: Sequence[str], folder: Path, tell: Callable[[str], None], card: CardOf
-) -> "tuple[dict[str, bytes], tuple[Proof, ...]]":
-    """Make all files, write them beside where they will lie, and prove them there."""
-    check_forms(forms)
+@dataclass(frozen=True)
+class _Made:
+    files: dict[str, bytes]
+    proofs: "tuple[Proof, ...]"
+    compared: "tuple[Comparison, ...]"
+
+
+def _made(
+    pieces: Sequence[tuple[str, Content]],
+    folder: Path,
+    tell: Callable[[str], None],
+    card: CardOf,
+    beside: "Beside | None",
+) -> _Made:
+    """Make all files, forms of one content that differ in their deployment, and prove them beside where they will lie.
+
+    What is not the plain export is compared with it: a form that runs in it, weights and source by their network.
+    """
+    forms, content = [form for form, _ in pieces], pieces[0][1]
+    for form, piece in pieces:
+        check_forms([form], piece.deployment)
     if "card" in forms:
         _check_card(folder)
-    network = None
-    if any(form in _TRACED for form in forms):
+    network, pictures = None, None if beside is None else beside.pictures
+    if beside is not None or any(form in _TRACED for form in forms):
         from nas.export_networks import reference
 
         network = reference(content)
     files: dict[str, bytes] = {}
-    for form in forms:
+    for form, piece in pieces:
         background = card(sorted({*files, *_names_in(folder)})) if form == "card" else None
-        files |= written(content, form, network, background)
-    if not (running := [form for form in forms if form in PROVED]):
-        return files, ()
-    with _aside(folder, files) as staged:
-        return files, tuple(_proof(form, content, staged, network, tell) for form in running)
+        files |= written(piece, form, network, background, pictures)
+    proofs: tuple[Proof, ...] = ()
+    if running := [(form, piece) for form, piece in pieces if form in PROVED]:
+        with _aside(folder, files) as staged:
+            proofs = tuple(_proof(form, piece, staged, network, tell, pictures) for form, piece in running)
+    found: tuple[Comparison, ...] = ()
+    if beside is not None:
+        from nas.export_comparison import compared
+
+        assert network is not None
+        changed = [each for each in pieces if not beside.is_plain(each[1])]
+        runs = [each for each in changed if each[0] in _TRACED] or changed[:1]
+        found = tuple(compared(form, piece, files, network, beside, tell) for form, piece in runs)
+    return _Made(files, proofs, found)
+
+
+def _calibration(content: Content, pictures: "Pictures") -> "Sequence[NDArray[np.float32]]":
+    """Pictures for calibration, as they go into the file."""
+    if content.deployment.pixels and content.scaling is not None:
+        return [content.scaling.to_pixels(batch) for batch in pictures.calibration]
+    return pictures.calibration
 
 
 def _check_card(folder: Path) -> None:
@@ -208,19 +279,48 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def _proof(
-    form: str, content: Content, staged: Path, network: "Network | None", tell: Callable[[str], None]
+    form: str,
+    content: Content,
+    staged: Path,
+    network: "Network | None",
+    tell: Callable[[str], None],
+    pictures: "Pictures | None",
 ) -> "Proof":
     from nas.export_networks import to_train, trunk_of
-    from results.export.proof import prove
+    from results.export.proof import BATCHES, prove
 
     if form == "python":
         training = to_train(content)
         proof = prove(form, content, staged, trunk_of(training, content), training)
     else:
         assert network is not None
-        proof = prove(form, content, staged, network)
+        # What rounds is made for pictures; what does not computes the same of noise, which shows more.
+        rounds = content.deployment.precision != "float32"
+        shown = pictures.first(sum(BATCHES)) if pictures is not None and rounds else None
+        proof = prove(form, content, staged, _beside(form, content, network), pictures=shown)
     tell(proof.sentence)
     return proof
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what exports left that were killed, as far as can be told that they are gone."""
+    for left in folder.glob("*".join(_PARTIAL)):
+        try:
+            owner = Process.from_text((left / _OWNER).read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError):  # it has only just begun, say
+            continue
+        if owner.is_alive(Process.this()) is False:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _beside(form: str, content: Content, network: "Network") -> "nn.Module":
+    """What a file must compute: a program with options just what its module computes in this process."""
+    if form != "pt2" or content.deployment.plain:
+        return network
+    from results.export.plain_network import deployed
+
+    module = deployed(replace(content, deployment=replace(content.deployment, pixels=False)), network.state_dict())
+    return module.eval()
 
 
 @contextmanager
@@ -228,9 +328,11 @@ def _aside(folder: Path, files: Mapping[str, bytes]) -> Iterator[Path]:
     """Write files into a folder within or beside the one where they will lie, which is gone afterwards."""
     beside = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     staged: Path | None = None
+    _remove_left(beside)
     try:
         try:
-            staged = Path(tempfile.mkdtemp(prefix=".export-", suffix=".partial", dir=beside))
+            staged = Path(tempfile.mkdtemp(prefix=_PARTIAL[0], suffix=_PARTIAL[1], dir=beside))
+            (staged / _OWNER).write_text(Process.this().to_text(), encoding="utf-8")
             for name, content in files.items():
                 (staged / name).write_bytes(content)
         except OSError as error:

@@ -6,16 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.conclude import audited_by
 from nas.rungs import rungs_of
 from nas.study import Found, Study, data_sentence
 from nas.training import ABOUT, read_metrics
 from nas.trial_weights import settings
-from results.export.card_background import CardBackground, Place, Result
+from results.export.card_background import CardBackground, Place, Result, Training
 from results.export.content import Content
 from results.export.names import file_stem
 from results.export.to_python import network_class
 from results.outcome import TrialRecord
+from results.view import Target
+from search_spaces.seeds import seed, seed_names
 from trainers.about import About
 
 Curve = Mapping[str, tuple[tuple[int, float], ...]]
@@ -38,13 +39,11 @@ def card_background(
     told: dict[str, Any] = {}
     study, trial = found.study, found.trial
     if study is not None and trial is not None:
-        thresholds = audited_by(study).thresholds
         told["place"] = Place(study.name, trial.number, study.trials, study.record.objectives)
-        told["thresholds"] = thresholds
         if weights is None and content.state is not None:
             told |= _of_trial(study, trial)
     if weights is not None and about is not None:
-        told |= _of_training(weights, about)
+        told |= _of_training(found, weights, about)
     own = {f"{content.name}{ending}" for ending in (".py", ".onnx", ".pt2")}
     own |= {f"{content.name}.safetensors"} if content.state is not None else set()
     own.add(f"{file_stem(content.architecture.name)}.yaml")
@@ -73,12 +72,9 @@ def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
     }
 
 
-def _of_training(weights: Path, about: About) -> dict[str, Any]:
+def _of_training(found: Found, weights: Path, about: About) -> dict[str, Any]:
     """The training that left the weights: what they say of it, and what its folder says where they still lie there."""
     told: dict[str, Any] = {}
-    if about.validation_error is not None:
-        epoch = f"after epoch {about.epoch}" if about.epoch is not None else ""
-        told["results"] = (Result("error", about.validation_error, "validation", "full", epoch),)
     if about.trained.on is not None:
         told["data_name"] = Path(about.trained.on.source).name
     try:
@@ -87,8 +83,28 @@ def _of_training(weights: Path, about: About) -> dict[str, Any]:
             told["recipe"] = dict(known["file"]["recipe"])
             told["curve"] = _curve(weights.parent)
     except (OSError, ValueError, KeyError, TypeError):  # weights that were carried away from their training
-        return told
+        pass
+    if about.validation_error is not None:
+        epochs = told.get("recipe", {}).get("epochs")
+        conditions = (
+            [f"after epoch {about.epoch}{f' of {epochs}' if epochs else ''}"] if about.epoch is not None else []
+        )
+        conditions += [f"{about.resolution} px"] if about.resolution is not None else []
+        training: Training = "full" if _is_whole(found, about) else "unknown"
+        told["results"] = (Result("error", about.validation_error, "validation", training, ", ".join(conditions)),)
     return told
+
+
+def _is_whole(found: Found, about: About) -> bool:
+    """Whether it is known that nothing was made smaller for the training: neither the network nor its pictures.
+
+    Of a file's architecture it is not: that may be a proxy.
+    """
+    architecture, study = found.architecture, found.study
+    if study is None and (architecture.name not in seed_names() or seed(architecture.name) != architecture):
+        return False
+    sides = architecture.sides(None if study is None else Target.of(study.record.search).resolution)
+    return about.resolution is not None and about.resolution >= max(sides)
 
 
 def _curve(folder: Path) -> Curve:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.study import Found
-from nas.trial_weights import settings, trained_architecture, trained_state
+from nas.trial_weights import settings, trained_architecture, trained_weights
 from results.export.content import Content, Scaling
 from results.view import Target
 from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
 from search_spaces.operations import Conv
+from search_spaces.principles import Thresholds
 from trainers.about import About
 
 if TYPE_CHECKING:
@@ -34,19 +35,15 @@ def content_of(
 ) -> Content:
     """Return what leaves, with ``weights`` of a built network if given, of which ``about`` says what is known.
 
-    Of a complete trial it is the proxy with its own weights, unless ``full`` or other weights are asked for; then, as
-    for every other architecture, the architecture at full width. RequestError where ``classes`` are not those of the
-    weights.
+    Of a trial it is the proxy with its own weights, unless ``full`` or other weights are asked for; then, as for every
+    other architecture, the architecture at full width. RequestError where the trial has no weights, or where
+    ``classes``, or what is known of the weights, are not those of the weights.
     """
     study, trial = found.study, found.trial
-    if study is not None and trial is not None and trial.artifact is not None and weights is None and not full:
+    if study is not None and trial is not None and weights is None and not full:
         return _of_trial(study, trial, found, classes)
     about, architecture = about or About(), found.architecture
-    if about.digest not in (None, architecture.digest):
-        raise RequestError(
-            f"the weights are of another architecture (digest {str(about.digest)[:12]}, and that of "
-            f"{architecture.name} is {architecture.digest[:12]}): name the architecture that they are of"
-        )
+    about.check_digest(architecture.digest, architecture.name)
     trained_classes, channels = _sizes(architecture.graph(), weights or {})
     if weights is not None and classes not in (None, trained_classes) and "head.linear.linear.weight" in weights:
         raise RequestError(
@@ -62,13 +59,20 @@ def content_of(
         channels=channels,
         sides=architecture.sides(resolution),
         state=weights,
-        provenance={"architecture": architecture.digest},
+        provenance={"architecture": architecture.digest, **_place(study, trial), **(about.provenance or {})},
+        caution=about.caution or "",
+        thresholds=_thresholds(study),
     )
     return _with_facts(content, about)
 
 
 def _of_trial(study: "Study", trial: "TrialRecord", found: Found, classes: int | None) -> Content:
-    config, small, state = settings(study), trained_architecture(study, trial), trained_state(study, trial)
+    if trial.artifact is None:
+        raise RequestError(
+            f"trial {trial.number} of study {study.name!r} is {trial.outcome} and has no weights: add --full for its "
+            "architecture"
+        )
+    config, small, (state, about) = settings(study), trained_architecture(study, trial), trained_weights(study, trial)
     proxy_classes, channels = _sizes(small.graph(config.proxy.resolution), state)
     name = f"{study.name}:{trial.number}"
     if classes not in (None, proxy_classes):
@@ -76,8 +80,7 @@ def _of_trial(study: "Study", trial: "TrialRecord", found: Found, classes: int |
             f"the weights of {name} are for {proxy_classes} classes, not {classes}: leave --classes out, or add --full "
             "for the architecture without weights"
         )
-    data_digest = study.record.data_digest
-    return Content(
+    content = Content(
         architecture=small,
         classes=proxy_classes,
         channels=channels,
@@ -85,18 +88,32 @@ def _of_trial(study: "Study", trial: "TrialRecord", found: Found, classes: int |
         state=state,
         provenance={
             "architecture": found.architecture.digest,
-            "study": f"{study.name}, trial {trial.number}",
+            **_place(study, trial),
             "validation error": f"{trial.values['error']:.4f}",
-            "data": f"{config.data.source}, {(data_digest or 'not recorded')[:16]}",
         },
-        data_digest=data_digest,
         caution=f"{PROXY_NOTE}{IN_FULL.format(name=name)}",
         stands_for=(found.architecture, found.architecture.sides(config.target.resolution)),
+        thresholds=_thresholds(study),
     )
+    return _with_facts(content, about)
+
+
+def _place(study: "Study | None", trial: "TrialRecord | None") -> dict[str, str]:
+    """Where an architecture was found, as a fact by name."""
+    return {} if study is None or trial is None else {"study": f"{study.name}, trial {trial.number}"}
+
+
+def _thresholds(study: "Study | None") -> Thresholds | None:
+    """Those of a study's space; None where it cannot be read any more, or is not what it was when the study ran."""
+    try:
+        return study.space().thresholds if study is not None and study.has_its_space else None
+    except RequestError:
+        return None
 
 
 def _with_facts(content: Content, about: About) -> Content:
     """Add what a user of weights must know: how pictures were scaled, what the outputs mean, and how good they are."""
+    about.check_sizes(content.classes, content.channels)
     trained, facts, scaling = about.trained, dict(content.provenance), None
     if trained.on is not None:
         facts["data"] = f"{Path(trained.on.source).name}, {(trained.data_digest or 'digest not known')[:16]}"

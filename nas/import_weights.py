@@ -1,11 +1,11 @@
 """Weights of torchvision and timm, or under our own names, for an architecture."""
 
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nas.exported_about import about_of
 from nas.proxy_weights import proxy_sentence
 from nas.runs import Runs
 from nas.study import find
@@ -25,12 +25,12 @@ class WeightFile(NamedTuple):
 
 
 def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs) -> "Imported":
-    """Write the weights of ``source``, a state dict of torchvision or timm, under our names into ``output``.
+    """Write the weights of ``source``, a state dict of torchvision or timm or of an exported file, into ``output``.
 
     The file is one that ``nas export ARCH --weights`` takes and whose tensors a network of ``nas.build`` loads. It
-    carries the digest of the architecture, classes, channels and resolution, whether the auxiliary heads are in it, and
-    the name and SHA-256 of ``source``. An existing file is replaced. Raises RequestError, and writes nothing, where
-    ``source`` is no state dict or does not fit.
+    carries the digest of the architecture, classes, channels and resolution, whether the auxiliary heads are in it, the
+    name and SHA-256 of ``source``, and what that says of itself (``about_of``). An existing file is replaced. Raises
+    RequestError, and writes nothing, where ``source`` is no state dict, does not fit, or says what cannot be.
     """
     if output.suffix != ".safetensors":
         raise RequestError(f"{str(output)!r} must end in .safetensors: that is what is written")
@@ -40,16 +40,24 @@ def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs) -> 
     from trainers import checkpoint, foreign_file, foreign_weights
 
     file = foreign_file.read(source)
-    _refuse_proxy(architecture, file.tensors, source, file.notes)
-    imported = foreign_weights.convert(architecture, file.tensors, repr(str(source)))
+    named = repr(str(source))
+    about = about_of(file.notes, named)
+    _refuse_proxy(architecture, file.tensors, source, about)
+    imported = foreign_weights.convert(architecture, file.tensors, named)
+    if imported.names == foreign_weights.OURS:
+        about.check_digest(architecture.digest, architecture.name)
+    about.check_sizes(imported.classes, imported.channels)
+    told = about.model_dump(mode="json", exclude_none=True)
+    if about == About() and imported.names != foreign_weights.OURS:
+        # As torchvision's transform_input and timm have it: -1 for black, 1 for white.
+        told["trained"] = {"mean": [127.5] * imported.channels, "deviation": [127.5] * imported.channels, "white": 255}
     data = {
+        "resolution": architecture.resolution,
+        **told,
         "digest": architecture.digest,
         "classes": imported.classes,
         "channels": imported.channels,
-        "resolution": architecture.resolution,
         "aux": imported.aux,
-        # As torchvision's transform_input and timm have it: -1 for black, 1 for white.
-        "trained": {"mean": [127.5] * imported.channels, "deviation": [127.5] * imported.channels, "white": 255},
         "source": {"file": source.name, "sha256": file.sha256, "names": imported.names},
     }
     checkpoint.write(output, imported.tensors, data)
@@ -72,23 +80,20 @@ def read_weights(arch: str, architecture: Architecture, path: Path) -> WeightFil
             file = foreign_file.read(path)
         except RequestError:
             raise error from None  # no weights of anybody
-        _refuse_proxy(architecture, file.tensors, path, file.notes)
+        _refuse_proxy(architecture, file.tensors, path, about_of(file.notes, repr(str(path))))
         raise RequestError(_import_first(arch, architecture, path, list(file.tensors))) from None
     about = read_about(data, repr(str(path)))
-    if about.digest is None:  # of a training that does not say of what: a trial's
-        _refuse_proxy(architecture, tensors, path)
+    if about.digest is None or about.stands_for is not None:  # a trial's: those of earlier releases have no digest
+        _refuse_proxy(architecture, tensors, path, about)
     for key, tensor in tensors.items():
         check_values(tensor, key, repr(str(path)))
     return WeightFile(tensors, about)
 
 
-def _refuse_proxy(
-    architecture: Architecture, tensors: Mapping[str, Any], path: Path, notes: Mapping[str, str] | None = None
-) -> None:
-    """Raise RequestError where weights are of a proxy of the architecture; ``notes``: those of the file."""
+def _refuse_proxy(architecture: Architecture, tensors: Mapping[str, Any], path: Path, about: About) -> None:
+    """Raise RequestError where weights are of a proxy of the architecture."""
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    sides = re.fullmatch(r"(\d{1,4})x\1", (notes or {}).get("resolution", ""))
-    sentence = proxy_sentence(architecture, shapes, repr(str(path)), sides and int(sides[1]))
+    sentence = proxy_sentence(architecture, shapes, repr(str(path)), about)
     if sentence is not None:
         raise RequestError(sentence)
 

@@ -6,7 +6,7 @@ report, which a driver reads that missed it.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ class Job:
     ``seconds``: spent on trainings of lower rungs before this one's. ``gpu_share``: of a GPU that the executor gives
     it, 0 for none; ``tried_again``: with a larger one after it ran out of memory. ``limit_s``: that it may take in all,
     0 without a limit; ``token``: what tells this job from another one of the same trial. ``sign``: of the driver's
-    folder (Folder.leave_sign), where workers may be on other machines.
+    folder (Folder.leave_sign), where workers may be on other machines. ``identity``: of what it trains.
 
     The device is the worker's: a GPU where the executor gives it one (or a share), else the CPU.
     """
@@ -51,6 +51,7 @@ class Job:
     limit_s: float = 0.0
     token: str = ""
     sign: str = ""
+    identity: str = ""
 
     @property
     def may_try_again(self) -> bool:
@@ -124,17 +125,25 @@ class Worker(Protocol):
         """Work for one epoch."""
 
 
-def result_file(report: Report) -> bytes:
-    """Return the content of the file ``RESULT``: the report, and the SHA-256 by which it is known to be whole."""
+def identity_of(digest: str, fidelities: Iterable[str]) -> str:
+    """Return what is the same for trainings of one architecture at the same fidelities, whatever their numbers are."""
+    return _sha256(" ".join((digest, *fidelities)))
+
+
+def result_file(report: Report, identity: str) -> bytes:
+    """Return the content of the file ``RESULT``: the report, the identity of what was trained, and a SHA-256.
+
+    By the SHA-256 the report is known to be whole, and by the identity for that of the trial: folders can be mixed up.
+    """
     content = json.dumps(report.as_data(), allow_nan=False, sort_keys=True)
-    return json.dumps({"report": content, "sha256": _sha256(content)}).encode()
+    return json.dumps({"report": content, "sha256": _sha256(content), "identity": identity}).encode()
 
 
-def left_behind(folder: Path, number: int) -> Report | None:
-    """Return the final report of trial ``number`` that a worker wrote and no driver has recorded, if it is whole."""
+def left_behind(folder: Path, number: int, identity: str) -> Report | None:
+    """Return the final report of a trial that a worker wrote and no driver has recorded, if it is whole and its own."""
     try:
         data = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        if data["sha256"] != _sha256(data["report"]):
+        if data["sha256"] != _sha256(data["report"]) or data["identity"] != identity:
             return None
         report = Report.from_data(json.loads(data["report"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

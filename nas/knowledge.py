@@ -5,6 +5,7 @@ an old study knows what the one before it knew, and proposes what that one would
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from nas.config import SearchConfig
@@ -14,16 +15,20 @@ from nas.rungs import Rung
 from nas.samplers.contract import Sampler
 from nas.samplers.options import RandomOptions, SamplerConfig
 from results.outcome import Measurement, Origin, Outcome, TrialRecord
+from results.rung_values import values_with
 from search_spaces.genes import Genes
 
 ARMS: tuple[Origin, ...] = ("sampler", "random")
 CONTROL = RandomOptions()
+TURN = 20  # proposals in vain of an arm, after which the other one has the turn
+GIVE_UP = 1000  # proposals in vain of both arms, after which the space seems exhausted
 
 
 class Knowledge:
     """The trials of a study by number, and all that follows from them.
 
-    ``begun``: by origin, how many trials took their part of the budget. ``order``: of the last thing recorded.
+    ``begun``: by origin, how many trials took their part of the budget. ``in_vain``: by arm, proposals that were known
+    or screened since the last one that was trained. ``order``: of the last thing recorded.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class Knowledge:
         self.halving = Halving(len(rungs), config.rungs.reduction)
         self.trials: dict[int, TrialRecord] = {}
         self.begun: dict[Origin, int] = dict.fromkeys(("seed", *ARMS), 0)
+        self.in_vain: dict[Origin, int] = dict.fromkeys(ARMS, 0)
         self.order = 0
         self._twins: dict[str, TrialRecord] = {}
         self._seeds: list[int] = []
@@ -53,8 +59,15 @@ class Knowledge:
 
     @property
     def budget_left(self) -> int:
-        """How many trials may still begin."""
+        """How many trials may still begin; none where the space seems exhausted after some did."""
+        if self.exhausted and any(self.begun[arm] for arm in ARMS):
+            return 0
         return self.config.trials - sum(self.begun.values())
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many proposals in a row were in vain, uniform ones among them, that there seems to be no other."""
+        return sum(self.in_vain.values()) >= GIVE_UP
 
     @property
     def next_number(self) -> int:
@@ -62,18 +75,26 @@ class Knowledge:
         return max(self.trials, default=-1) + 1
 
     def arm(self) -> Origin:
-        """Return the arm whose turn it is: the control gets its share of what is proposed, evenly spread."""
+        """Return the arm whose turn it is: the control gets its share of what is proposed, evenly spread.
+
+        An arm that proposes nothing new passes its turn to the other: a sampler that repeats itself is not fed random
+        points that would count as its own, and the control arm, uniform as ever, gets them as its own.
+        """
         if self.config.sampler.name == "random":
             return "sampler"
         share, proposed = self.config.control, sum(self.begun[arm] for arm in ARMS)
-        return "random" if self.begun["random"] + 1 <= share * (proposed + 1) + 1e-9 else "sampler"
+        due, other = ARMS if self.begun["random"] + 1 > share * (proposed + 1) + 1e-9 else ARMS[::-1]
+        return due if self.in_vain[due] < self.in_vain[other] + TURN else other
 
     def propose(self, arm: Origin, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
         return self.control.propose(number) if arm == "random" else self.lessons.propose(number)
 
     def twin(self, digest: str) -> TrialRecord | None:
-        """Return the trial of this study that has tried an architecture; those that broke have not."""
+        """Return the trial of this study that has tried an architecture, or found it beyond a limit.
+
+        Those that broke have not, nor have those that a score left out: they were not even begun.
+        """
         found = self._twins.get(digest)
         return None if found is None else self.trials[found.number]
 
@@ -97,9 +118,8 @@ class Knowledge:
         return max(ends, default=-1)
 
     def values(self, trial: TrialRecord, measured: Mapping[str, float]) -> dict[str, float]:
-        """Return the objectives of a trial: those that were measured, and the costs of its target."""
-        before = next((m.values for m in trial.measurements if m.epoch == 0), {})
-        known = {**trial.costs, **before, **measured}
+        """Return the objectives of a trial: those that were ``measured``, and what it costs."""
+        known = values_with(trial, measured)
         return {name: float(known[name]) for name in self.config.objectives if name in known}
 
     # ----------------------------------------------------------------------------------------------------- what is told
@@ -112,16 +132,17 @@ class Knowledge:
     def began(self, trial: TrialRecord) -> None:
         """Learn of a trial that begins, or was set aside before it could."""
         self.trials[trial.number] = trial
-        if trial.origin == "seed":
-            self._seeds.append(trial.number)
-        if trial.outcome is Outcome.RUNNING:
-            self.begun[trial.origin] += 1
-            self._twins.setdefault(trial.digest, trial)
-        elif trial.outcome is Outcome.DUPLICATE:
+        if not trial.outcome.set_aside:
+            self._takes_part(trial)
+            return
+        if trial.origin in ARMS:
+            self.in_vain[trial.origin] += 1
+        if trial.outcome is Outcome.DUPLICATE:
             self._learn_of_twin(trial)
-        else:
+            return
+        if _is_beyond_a_limit(trial):
             self._twins.setdefault(trial.digest, trial)
-            self._learn_of_screened(trial)
+        self._learn_of_screened(trial)
 
     def ended(self, trial: TrialRecord, measurement: Measurement | None) -> None:
         """Learn how a trial ended: at a rung's end with its ``measurement``, or without one for another reason."""
@@ -144,6 +165,15 @@ class Knowledge:
             self.halving.went_on(trial.origin, rung - 1, trial.number)
 
     # ---------------------------------------------------------------------------------------------------------- inwards
+
+    def _takes_part(self, trial: TrialRecord) -> None:
+        """Count a trial that begins."""
+        if trial.origin == "seed":
+            self._seeds.append(trial.number)
+        else:
+            self.in_vain = dict.fromkeys(ARMS, 0)
+        self.begun[trial.origin] += 1
+        self._twins.setdefault(trial.digest, trial)
 
     def _is_end(self, measurement: Measurement) -> bool:
         rung = measurement.rung
@@ -170,12 +200,16 @@ class Knowledge:
 
     def _learn_of_screened(self, trial: TrialRecord) -> None:
         """Teach by how much a trial breaks its limits; of one that a score left out there is nothing to learn."""
-        broken = any(size > 0 for size in trial.violations.values())
-        self._learn(trial, None, self.values(trial, {}) if broken else {})
+        self._learn(trial, None, self.values(trial, {}) if _is_beyond_a_limit(trial) else {})
 
     def _learn_of_twin(self, trial: TrialRecord) -> None:
-        """Teach what was known of a twin when a proposal turned out to be one."""
+        """Teach what was known of a twin when a proposal turned out to be one, at the twin's own point.
+
+        Many points may be one architecture: at points of their own its copies would crowd a sampler's population.
+        """
         twin = self.twin(trial.digest)
+        if twin is not None and twin.genes is not None:
+            trial = replace(trial, genes=twin.genes)
         known = [m for m in twin.measurements if self._is_end(m) and m.order < trial.order] if twin else []
         for measurement in known:
             self._learn(trial, measurement.rung, self.values(trial, measurement.values))
@@ -202,11 +236,8 @@ class Knowledge:
     def _replay_begin(self, trial: TrialRecord) -> None:
         if trial.outcome.set_aside and not trial.measurements:
             self.began(trial)
-            return
-        if trial.origin == "seed":
-            self._seeds.append(trial.number)
-        self.begun[trial.origin] += 1
-        self._twins.setdefault(trial.digest, trial)
+        else:
+            self._takes_part(trial)
 
     def _replay_end(self, trial: TrialRecord) -> None:
         reached = self.reached(trial)
@@ -219,3 +250,7 @@ class Knowledge:
         begun = not trial.outcome.set_aside or trial.measurements  # as _replay_begin has it
         if begun and trial.outcome.final and trial.outcome not in (Outcome.STOPPED, Outcome.COMPLETE):
             self.ended(trial, None)
+
+
+def _is_beyond_a_limit(trial: TrialRecord) -> bool:
+    return any(size > 0 for size in trial.violations.values())

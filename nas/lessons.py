@@ -2,7 +2,8 @@
 
 Values of different rungs cannot be compared, so a sampler never sees two of them side by side. As in BOHB (Falkner et
 al., 1807.01774) it learns from the highest rung with enough results; once a higher one has them, a new sampler is
-taught the results of that rung alone, in the order in which they came.
+taught the results of that rung alone, in the order in which they came. Enough is what the sampler needs to propose by
+what it learned: with fewer it would go back to random points after all that was learned of the lower rung.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from nas.samplers.contract import Sampler
 from search_spaces.genes import Genes
 
-ENOUGH = 16  # results at a rung from which the sampler learns from that rung
+ENOUGH = 16  # results at a rung, at least, from which the sampler learns from that rung
 
 Numbers = Mapping[str, float]
 
@@ -33,7 +34,7 @@ class Lessons:
     def __init__(self, make: Callable[[], Sampler], rungs: int) -> None:
         self._make = make
         self._told: list[Lesson] = []
-        self._results = [0] * rungs
+        self._points = [set[frozenset[tuple[str, float | int | str]]]() for _ in range(rungs)]  # that have results
         self.rung = 0
         self.sampler = make()
 
@@ -45,8 +46,9 @@ class Lessons:
         """Take what a trial came to; without values and violations (it failed) nothing is learned of it."""
         self._told.append(lesson)
         if lesson.rung is not None and lesson.values:
-            self._results[lesson.rung] += 1
-            if lesson.rung > self.rung and self._results[lesson.rung] >= ENOUGH:
+            points = self._points[lesson.rung]
+            points.add(frozenset(lesson.genes.items()))
+            if lesson.rung > self.rung and len(points) >= max(ENOUGH, self.sampler.startup):
                 self._begin_anew(lesson.rung)
                 return
         self._tell(lesson)

@@ -155,7 +155,8 @@ class Shown(Progress):
         count = self.tally.completed
         if count < AGAIN * self._agreed_of:
             return
-        if not (found := as_sentence(agreements(self.tally.complete(), self._epochs))):
+        chosen = self.tally.counts[Outcome.STOPPED] > 0
+        if not (found := as_sentence(agreements(self.tally.complete(), self._epochs), chosen=chosen)):
             return
         self._agreed, self._agreed_of = found, count
         if self._live is None:

@@ -5,25 +5,31 @@ from collections.abc import Mapping
 from search_spaces.architecture import Architecture
 from search_spaces.operations import Conv
 from search_spaces.proxy import CHANNEL_STEP, scaled
+from trainers.about import About
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 _ROUND = tuple(part / 16 for part in range(1, 16)) + tuple(part / 20 for part in range(1, 20)) + (1 / 3, 2 / 3)
 
 
-def proxy_sentence(architecture: Architecture, shapes: Shapes, file: str, resolution: int | None = None) -> str | None:
+def proxy_sentence(architecture: Architecture, shapes: Shapes, file: str, about: About) -> str | None:
     """Say of which proxy of the architecture the weights of a file are, and what to do; None if they are of none.
 
-    ``shapes``: of all tensors by name. ``resolution``: of the proxy's pictures in pixels, where the file says it.
+    ``shapes``: of all tensors by name. ``about``: what the file says of them; where it does not say for which
+    architecture they stand, as in files of earlier releases, the shapes tell.
     """
-    width = proxy_width(architecture, shapes)
-    if width is None:
+    if about.digest == architecture.digest:
         return None
-    at = f" at {resolution} px" if resolution else ""
+    width = proxy_width(architecture, shapes)
+    if about.stands_for != architecture.digest and (about.stands_for is not None or width is None):
+        return None
+    facts = [f"width {width:.3g}"] if width is not None else []
+    facts += [f"at {about.resolution} px"] if about.resolution is not None else []
+    which = f" ({' '.join(facts)})" if facts else ""
     return (
-        f"{file} holds weights of a proxy of {architecture.name} (width {width:.3g}{at}), as a trial trains it, and "
-        f"not of {architecture.name} itself: name the trial (STUDY:NUMBER) without these weights, which it has, or "
-        "train the architecture in full first ('nas train') and give the best.safetensors that comes of it"
+        f"{file} holds weights of a proxy of {architecture.name}{which}, as a trial trains it, and not of "
+        f"{architecture.name} itself: name the trial (STUDY:NUMBER) without these weights, which it has, or train the "
+        "architecture in full first ('nas train') and give the best.safetensors that comes of it"
     )
 
 

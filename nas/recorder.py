@@ -1,5 +1,6 @@
 """What is recorded of trials, the ledger first, and where their files lie."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from nas.knowledge import Knowledge
 from nas.measuring import Measuring
 from nas.quota import to_delete
 from nas.rungs import Rung, rung_of_epoch
-from nas.storage import at, folder_at, is_url
+from nas.storage import at, folder_at
+from nas.trials_folder import set_aside, trials_place
 from results.ledger import Ledger
 from results.outcome import Measurement, Outcome, TrialRecord, told
 from results.pareto import front
-from search_spaces.errors import SearchFailed
+from search_spaces.errors import NotWritten, SearchFailed
+
+logger = logging.getLogger("nas.recorder")
 
 BROKEN_IN_A_ROW = 3  # the same mistake so often is the program's, not the architecture's
 BROKEN_AT_ALL_IN_A_ROW = 12  # broken trials use up no budget: without an end to them a search might have none
@@ -38,17 +42,12 @@ class Recorder:
         self._recorded = {(trial.number, m.rung, m.epoch) for trial in trials for m in trial.measurements}
         self._mistakes: list[str] = []
         self._begun: list[TrialRecord] = []
+        self._trials_place = trials_place(config, runs)
         sizes = folder_at(self._trials_place).sizes()
+        set_aside(self._trials_place, sizes, known.next_number)
         self._sizes = {number: sizes[str(number)] for number in known.trials if str(number) in sizes}
 
     # --------------------------------------------------------------------------------------------------------- files
-
-    @property
-    def _trials_place(self) -> str:
-        below, storage = f"{self.config.study}/trials", self.config.storage
-        if storage is not None and is_url(storage):
-            return f"{storage.rstrip('/')}/{below}"
-        return str(Path(storage or self.runs).resolve() / below)
 
     def place(self, trial: TrialRecord) -> str:
         """Where a trial's files lie, an absolute path or a URL: under the runs folder, or the storage of the file."""
@@ -78,10 +77,16 @@ class Recorder:
             return
         trials = list(self.known.trials.values())
         members = front(trials, self.ledger.study(self.config.study).objectives).members
+        # Another study that saw the weights just before, and records that it took them over just after this was read,
+        # goes without, and says so. To hold it off would take a lock of both studies while a storage is asked.
         kept = frozenset(trial.number for trial in members) | self.ledger.lent(self.config.study)
         for number in to_delete(trials, kept, self.config.objectives, self._sizes, quota):
-            folder_at(self.place(self.known.trials[number])).remove()
-            del self._sizes[number]
+            try:
+                folder_at(self.place(self.known.trials[number])).remove()
+            except NotWritten as error:
+                logger.warning("the files of trial %d stay, beyond the quota: %s", number, error)
+            else:
+                del self._sizes[number]
 
     # --------------------------------------------------------------------------------------------------------- records
 
@@ -90,7 +95,6 @@ class Recorder:
         trial = replace(trial, order=self.known.ordered())
         self._begun.append(trial)
         if trial.outcome is Outcome.RUNNING:
-            folder_at(self.place(trial)).remove()  # files in the place of a new trial are another ledger's
             self.write_begun()
         self.known.began(trial)
         return trial
@@ -114,6 +118,13 @@ class Recorder:
     def has_ended(self, report: Report) -> bool:
         """Whether the end of the report's rung is recorded of its trial."""
         return (report.number, report.rung, report.epochs) in self._recorded
+
+    def as_last_seen(self, report: Report) -> Report:
+        """Return the report of a lost worker with how far its trial was seen to come: no worker is left to tell it."""
+        seen = self.known.trials[report.number].measurements
+        if not seen:
+            return report
+        return replace(report, rung=seen[-1].rung, epoch=seen[-1].epoch, seconds=seen[-1].seconds)
 
     def epochs(self, report: Report) -> None:
         """Record the epochs that were not recorded yet, and what was measured before them."""

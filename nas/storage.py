@@ -90,6 +90,29 @@ class Folder:
         """Whether a file of that name lies there."""
         return (self.path / name).is_file()
 
+    def read(self, name: str) -> bytes | None:
+        """Return the content of the file of that name; None where there is none. RequestError where it is closed."""
+        try:
+            return (self.path / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            path = str(self.path / name)
+            raise RequestError(f"{path!r} cannot be read ({error.strerror}): mend its permissions") from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file there, whole or not at all. Raises NotWritten."""
+        write_files(self.path, {name: content})
+
+    def move(self, name: str, to: str) -> None:
+        """Move the folder of that name in it to another name in it. Raises NotWritten."""
+        try:
+            (self.path / to).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).rename(self.path / to)
+        except OSError as error:
+            what = f"{str(self.path / name)!r} cannot be moved to {str(self.path / to)!r}"
+            raise NotWritten(f"{what}: {error.strerror}; move it away by hand, or mend the permissions") from None
+
     def fetch(self) -> None:
         """Bring what lies there to ``path``."""
 
@@ -101,8 +124,15 @@ class Folder:
         shutil.rmtree(self.path / name, ignore_errors=True)
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the folder with all that is in it, if it is there. Raises NotWritten."""
+        try:
+            shutil.rmtree(self.path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise NotWritten(
+                f"{str(self.path)!r} cannot be removed ({error.strerror}): remove it by hand, or mend the permissions"
+            ) from None
 
     def size(self) -> int:
         """Return how many bytes lie there."""
@@ -145,6 +175,27 @@ class Remote(Folder):
         with self._reached() as (system, root):
             return bool(system.get_file_info(f"{root}/{name}").is_file)
 
+    def read(self, name: str) -> bytes | None:
+        """Return the content of the file of that name at the URL; None where there is none."""
+        with self._reached() as (system, root):
+            if not system.get_file_info(f"{root}/{name}").is_file:
+                return None
+            with system.open_input_stream(f"{root}/{name}") as source:
+                return bytes(source.read())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file at the URL, whole or not at all."""
+        with self._reached() as (system, root):
+            _put(system, f"{root}/{name}", content)
+
+    def move(self, name: str, to: str) -> None:
+        """Move the files of the folder of that name at the URL."""
+        with self._reached() as (system, root):
+            for inside in self._names(system, f"{root}/{name}"):
+                target = f"{root}/{to}/{inside}"
+                system.create_dir(target.rpartition("/")[0], recursive=True)
+                system.move(f"{root}/{name}/{inside}", target)
+
     def fetch(self) -> None:
         """Bring what lies at the URL to ``path``, which then holds nothing else."""
         with self._reached() as (system, root):
@@ -164,11 +215,7 @@ class Remote(Folder):
             here = self._here()
             for name in sorted(here, key=lambda name: (here[name][1], name)):
                 if self._sent.get(name) != here[name]:
-                    target = f"{root}/{name}"
-                    system.create_dir(target.rpartition("/")[0], recursive=True)
-                    with system.open_output_stream(target + PART) as stream:
-                        stream.write((self.path / name).read_bytes())
-                    system.move(target + PART, target)  # a reader sees the whole file or none
+                    _put(system, f"{root}/{name}", (self.path / name).read_bytes())
             for name in self._names(system, root):
                 if name not in here:
                     system.delete_file(f"{root}/{name}")
@@ -188,7 +235,7 @@ class Remote(Folder):
             for name in self._names(system, root):
                 system.delete_file(f"{root}/{name}")
         self._sent = {}
-        super().remove()
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def sizes(self) -> dict[str, int]:
         """Return how many bytes lie at the URL in each folder (and file)."""
@@ -229,6 +276,14 @@ class Remote(Folder):
 
         infos = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
         return sorted(info.path[len(root) + 1 :] for info in infos if info.type == FileType.File)
+
+
+def _put(system: "FileSystem", target: str, content: bytes) -> None:
+    """Write a file: a reader sees the whole of it or none."""
+    system.create_dir(target.rpartition("/")[0], recursive=True)
+    with system.open_output_stream(target + PART) as stream:
+        stream.write(content)
+    system.move(target + PART, target)
 
 
 def _by_first(sizes: dict[str, int]) -> dict[str, int]:

@@ -69,9 +69,9 @@ class Study:
 
     def control(self) -> "Control | None":
         """What the sampler's arm came to beside the control arm; None where there is no such arm."""
-        from results.control import compare
+        from results.control import compare, startup_of
 
-        return compare(self.trials, self.record.objectives)
+        return compare(self.trials, self.record.objectives, startup=startup_of(self.record.search))
 
     def agreements(self) -> "list[Agreement]":
         """How well each lower rung orders the trials that reached the top; nothing for few of them, or one rung."""
@@ -162,6 +162,20 @@ class Study:
     def taken_over(self) -> int:
         """How many of these cost no training here: all that they came to is known from another study."""
         return sum(trial.outcome.trained and trial.reused is not None and not trial.seconds for trial in self.trials)
+
+    @property
+    def exhausted(self) -> str:
+        """What is said of a study that is complete with fewer trials than were asked for; "" of any other."""
+        from nas.knowledge import GIVE_UP
+
+        asked = self.record.search["trials"]
+        if self.record.state != "complete" or self.done >= asked:
+            return ""
+        return (
+            f"study {plain(self.name)} has {self.done:,} of the {asked:,} trials that were asked for: {GIVE_UP:,} "
+            "proposals in a row, uniform ones among them, were known or screened, so its space seems exhausted; widen "
+            "the space or the limits, and search under another study name"
+        )
 
     @property
     def stopped(self) -> str:

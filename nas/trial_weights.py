@@ -1,6 +1,6 @@
 """What a trial trained: the settings, the proxy and its weights."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nas.config import SearchConfig
 from nas.job import WEIGHTS
@@ -11,6 +11,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data
 from search_spaces.errors import RequestError
 from search_spaces.proxy import proxy
+from trainers.about import About, read_about
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +30,15 @@ def trained_architecture(study: Study, trial: TrialRecord) -> Architecture:
     return small.named(f"{name[:57]}-proxy")
 
 
-def trained_state(study: Study, trial: TrialRecord) -> "dict[str, Tensor]":
-    """The weights that a trial left; RequestError where there are none."""
+class TrialWeights(NamedTuple):
+    """Tensors as a built network names them, and what is known of them."""
+
+    tensors: "dict[str, Tensor]"
+    about: About
+
+
+def trained_weights(study: Study, trial: TrialRecord) -> TrialWeights:
+    """Return the weights that a trial left; RequestError where there are none, or they cannot be used."""
     from trainers.checkpoint import read
 
     folder = folder_at(at(study.runs, trial.artifact or ""))
@@ -45,4 +53,24 @@ def trained_state(study: Study, trial: TrialRecord) -> "dict[str, Tensor]":
                 "quota_gb; train its architecture ('nas train')"
             )
         raise RequestError(f"{what} has no weights: only complete trials keep theirs")
-    return dict(read(path).tensors)
+    tensors, data = read(path)
+    about = read_about(data, repr(str(path)))
+    return TrialWeights(dict(tensors), _completed(about, study))
+
+
+def _completed(about: About, study: Study) -> About:
+    """Add what files of earlier releases do not say, from the study."""
+    config, trained = settings(study), about.trained
+    known = {
+        "on": config.data,
+        "data_digest": study.record.data_digest,
+        "random_seed": config.random_seed,
+        "view": "whole",
+    }
+    missing = {name: value for name, value in known.items() if getattr(trained, name) is None}
+    return about.model_copy(
+        update={
+            "resolution": about.resolution or config.proxy.resolution,
+            "trained": trained.model_copy(update=missing),
+        }
+    )

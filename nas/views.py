@@ -271,7 +271,7 @@ def front_blocks(study: Study, width: int, encoding: str) -> "list[RenderableTyp
         blocks.append(plot)
     if control := study.control():
         blocks.append(control.sentence)
-    if agreed := as_sentence(study.agreements()):
+    if agreed := as_sentence(study.agreements(), chosen=study.outcomes()["stopped"] > 0):
         blocks.append(agreed)
     return blocks
 
@@ -303,6 +303,8 @@ def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]"
     stopped = f", {counts['stopped']} of them stopped at a rung" if counts["stopped"] else ""
     trained = f"{study.done - study.taken_over} trials trained{taken}{stopped}"
     yield f"study {plain(study.name)} is complete: {trained}; {aside}"
+    if study.exhausted:
+        yield study.exhausted
     with working(console, "scoring the best trial on the test part, writing the report"):
         conclusion = conclude(study)
     best = conclusion.best

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from results.agreement import Agreement
+from results.control import ARMS, Control
 from results.data_table import Cell, DataTable
 from results.distributions import Distributions
 from results.growth import Growth
@@ -11,6 +12,7 @@ from results.knees import Knee
 from results.outcome import Outcome, TrialRecord
 from results.pareto import Front
 from results.prices import Prices
+from results.rung_values import values_at
 
 
 def of_front(front: Front) -> DataTable:
@@ -26,25 +28,54 @@ def of_knees(knees: Sequence[Knee], objectives: Sequence[str]) -> DataTable:
     return DataTable("knees", ("number", "seed", "bulge", *objectives), tuple(rows))
 
 
-def of_trials(trials: Sequence[TrialRecord], objectives: Sequence[str]) -> DataTable:
-    """All trials by number, with the genes' columns last."""
+def of_trials(
+    trials: Sequence[TrialRecord],
+    objectives: Sequence[str],
+    *,
+    rung: int | None = None,
+    epochs: Sequence[int | None] = (),
+) -> DataTable:
+    """All trials by number, with the genes' columns last.
+
+    Objectives are final values. With a ``rung`` they are those at its end, after a column that names it; where a trial
+    has not come there, both are empty. ``epochs``: the last one of each rung (`results.rung_values`).
+    """
     costs = _costs(trials, objectives)
     genes = sorted({gene for trial in trials for gene in trial.genes or {}})
-    heads = ("number", "outcome", "origin", "seed", "digest", "feasible", *objectives, *costs)
-    heads += ("seconds", "started_at", "finished_at", "reused", "reason", *(f"gene {gene}" for gene in genes))
+    heads = ("number", "outcome", "origin", "seed", "digest", "feasible", *(() if rung is None else ("rung",)))
+    heads += (*objectives, *costs, "seconds", "started_at", "finished_at", "reused", "reason")
     rows: list[tuple[Cell, ...]] = []
     for trial in sorted(trials, key=lambda trial: trial.number):
-        who = (trial.number, trial.outcome.value, trial.origin, trial.seed, trial.digest, trial.feasible)
+        found = values_at(trial, rung, epochs)
+        who: list[Cell] = [trial.number, trial.outcome.value, trial.origin, trial.seed, trial.digest, trial.feasible]
+        who += [] if rung is None else [None if found is None else rung]
+        values = [(found or {}).get(name) for name in objectives]
         when = (trial.seconds, trial.started_at, trial.finished_at, trial.reused, trial.reason)
         own = trial.genes or {}
-        rows.append((*who, *_values(trial, objectives, costs), *when, *(own.get(gene) for gene in genes)))
-    return DataTable("trials", heads, tuple(rows))
+        counted = (trial.costs.get(name) for name in costs)
+        rows.append((*who, *values, *counted, *when, *(own.get(gene) for gene in genes)))
+    return DataTable("trials", (*heads, *(f"gene {gene}" for gene in genes)), tuple(rows))
 
 
 def of_growth(growth: Growth) -> DataTable:
-    """The hypervolume of each arm after its first, second, ... trial."""
-    rows = [(arm, count, size) for arm, sizes in growth.sizes.items() for count, size in enumerate(sizes, 1)]
-    return DataTable("hypervolume", ("arm", "trials", "hypervolume"), tuple(rows))
+    """The hypervolume of each arm after its first, second, ... trial, and the seconds that these were trained."""
+    rows = [
+        (arm, count, seconds, size)
+        for arm, sizes in growth.sizes.items()
+        for count, (seconds, size) in enumerate(zip(growth.seconds[arm], sizes, strict=True), 1)
+    ]
+    return DataTable("hypervolume", ("arm", "trials", "seconds", "hypervolume"), tuple(rows))
+
+
+def of_control(found: Control | None) -> DataTable:
+    """A row for each arm at equal budget, then for the difference with its interval, which the verdict rests on."""
+    heads = ("what", "trials", "hypervolume", "low", "high", "all_trials", "hypervolume_of_all", "verdict")
+    rows: list[tuple[Cell, ...]] = []
+    if found:
+        for arm, size, count, whole in zip(ARMS, (found.sampler, found.random), found.trials, found.whole, strict=True):
+            rows.append((arm, found.budget, size, None, None, count, whole, ""))
+        rows.append(("difference", found.budget, found.difference, *found.interval, None, None, found.verdict))
+    return DataTable("control", heads, tuple(rows))
 
 
 def of_distributions(found: Distributions) -> DataTable:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from results.control import ARMS
 from results.equal_cost import SHARES
 from results.figures import quality
-from results.growth import ARMS
 from results.outcome import Direction, TrialRecord
 from results.pareto import measured
 

@@ -1,17 +1,17 @@
-"""Hypervolume over time: what the trials of a study dominate after the first, the second, ... of them."""
+"""Hypervolume by trial: what the trials of a study dominate after the first, the second, ... of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from results.control import arm
+from results.control import ARMS, arm
 from results.outcome import Direction, TrialRecord
 from results.pareto import comparable, default_reference_point, hypervolume
 
 ALL = "all"
-ARMS = ("sampler", "random")
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,22 @@ class Growth:
     The n-th is that of the first n of them by number (seeds count among "all"), in the product of the objectives'
     units, up to ``reference_point``; it never falls. A trial without a comparable value has used its budget and adds
     nothing. The reference point is {} where no trial is comparable and none was given: then all sizes are 0.
+
+    ``seconds``: of training of the first n trials together, for the n-th; with rungs, trials cost very differently. A
+    trial whose results were known already, or whose seconds were not recorded, counts none.
     """
 
     reference_point: dict[str, float]
     sizes: dict[str, tuple[float, ...]]
+    seconds: dict[str, tuple[float, ...]]
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
-        return {"reference_point": self.reference_point, "sizes": {name: list(at) for name, at in self.sizes.items()}}
+        return {
+            "reference_point": self.reference_point,
+            "sizes": {name: list(at) for name, at in self.sizes.items()},
+            "seconds": {name: list(at) for name, at in self.seconds.items()},
+        }
 
 
 def growth(
@@ -44,7 +52,11 @@ def growth(
     reference = dict(default_reference_point(trials, objectives) if reference_point is None else reference_point)
     arms = {ALL: sorted((t for t in trials if t.outcome.trained), key=lambda trial: trial.number)}
     arms |= {origin: found for origin in ARMS if (found := arm(trials, origin))}
-    return Growth(reference, {name: _grown(found, objectives, reference) for name, found in arms.items()})
+    return Growth(
+        reference,
+        sizes={name: _grown(found, objectives, reference) for name, found in arms.items()},
+        seconds={name: tuple(accumulate(t.seconds or 0.0 for t in found)) for name, found in arms.items()},
+    )
 
 
 def _grown(

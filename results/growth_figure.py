@@ -1,4 +1,4 @@
-"""The figure of the hypervolume over time, in plotly's JSON form."""
+"""The figure of the hypervolume by trial, in plotly's JSON form."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _LONG = 32  # letters, beyond which a line of the title would not fit on a narro
 _COLOURS = {ALL: "trials"}
 
 
-def hypervolume_over_time(growth: Growth) -> dict[str, Any] | None:
+def hypervolume_by_trial(growth: Growth) -> dict[str, Any] | None:
     """Stairs of the hypervolume after so many trials that used up budget; None where no trial is comparable.
 
     Colours, by ``meta``: "trials" (all together), "sampler" and "random" (the arms). Only where a line rises it has

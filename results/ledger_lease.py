@@ -25,6 +25,8 @@ logger = logging.getLogger("nas.results")
 
 BEAT_SECONDS = 5.0  # between two signs of life of a holder
 STALE_SECONDS = 60.0  # without one, watched from another machine: the holder is taken for dead
+# What a database may say: not all of it has a sentence, and a driver that lives must not be taken for dead for that.
+_FAILED = (LedgerError, sa.exc.SQLAlchemyError)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def hold(database: Database, study: str, process: Process, stale_seconds: float)
             with database.writing(study) as connection:
                 mine = _of(study) & (leases.c.epoch == epoch)
                 connection.execute(leases.update().where(mine).values(holder=None))
-        except LedgerError as error:  # the next driver will see that this process has ended
+        except _FAILED as error:  # the next driver will see that this process has ended
             logger.warning("study %s was not given back: %s", study, error)
 
 
@@ -114,7 +116,7 @@ def _beat(database: Database, study: str, epoch: int, done: threading.Event) -> 
                 found = connection.execute(leases.update().where(mine).values(beats=leases.c.beats + 1))
                 if found.rowcount == 0:
                     return  # the driver's next write will say so
-        except LedgerError as error:
+        except _FAILED as error:
             logger.warning("no sign of life could be given for study %s: %s", study, error)
 
 

@@ -15,6 +15,7 @@ from results.ledger_records import fidelities_of, study_from_columns
 from results.ledger_rows import (
     LONG,
     count_measurements,
+    find_study,
     here,
     no_trial,
     read_outcomes,
@@ -60,6 +61,12 @@ class Reading:
         """The study of this name; LedgerError with the nearest names if there is none."""
         with self._reading() as connection:
             return study_from_columns(study_row(connection, name, self._version)._mapping)
+
+    def begun(self, name: str) -> str | None:
+        """When the study of this name was recorded first, by which it is told from others; None if there is none."""
+        with self._reading() as connection:
+            row = find_study(connection, name, self._version)
+            return None if row is None else str(row.created_at)
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""

@@ -79,7 +79,7 @@ _SENTENCES = {
     Outcome.COMPLETE: "The trial was trained to its end and all of its objectives were measured.",
     Outcome.STOPPED: "The trial was trained to the end of a rung and is not among those that go on to the next one.",
     Outcome.SCREENED: "The architecture breaks a limit or principle, or 'screen' chose others, so it was not trained.",
-    Outcome.DUPLICATE: "The same architecture was already tried in this setting, so it was not trained again.",
+    Outcome.DUPLICATE: "The study had trained the same architecture, or found it beyond a limit: nothing was trained.",
     Outcome.DIVERGED: "The loss or a measured value stopped being a finite number, so the training was ended.",
     Outcome.OUT_OF_MEMORY: "The training needed more memory than its device had.",
     Outcome.LOST_WORKER: "The worker was lost during the training, as often as it was tried: the machine ended it.",

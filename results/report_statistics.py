@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 
 from results.blocks import quantity
-from results.control import compare
+from results.control import ARMS, NO_CONTROL
 from results.distribution_figure import distributions_figure
 from results.equal_cost import SHARES
 from results.figures import is_fraction, shown, spoken
 from results.growth import ALL, Growth
-from results.growth_figure import hypervolume_over_time
+from results.growth_figure import hypervolume_by_trial
 from results.importance import Importance
 from results.importance_figure import importances_figure
 from results.knees import Knee
 from results.markup import Markup, element, join
 from results.prices import Step
 from results.report_parts import Figure, Section, chart, count, figures_table, missing, muted
-from results.view import StudyView
+from results.view import StudyView, duration
 
 _ARMS = {ALL: "all trials", "sampler": "sampler", "random": "random points (control)"}
 _KNEES = 8  # that are listed
@@ -26,14 +26,14 @@ _SHARES = ("best", "a quarter", "half", "three quarters", "worst")
 
 def growth_section(view: StudyView) -> Section:
     """The hypervolume after so many trials, of each arm."""
-    name, title = "growth", "Hypervolume over time"
+    name, title = "growth", "Hypervolume by trial"
     if view.statistics is None:
         return Section(name, title, missing(_NO_OBJECTIVES))
     found = view.statistics.growth
-    figure = hypervolume_over_time(found)
+    figure = hypervolume_by_trial(found)
     if figure is None:
         return Section(name, title, missing("No complete trial keeps all limits yet, so there is no hypervolume."))
-    heads = ("Arm", "Trials", "Hypervolume", "Half of it after", "Last grew with")
+    heads = ("Arm", "Trials", "Training", "Hypervolume", "Half of it after", "Last grew with")
     rows = [_grown(found, arm) for arm in found.sizes]
     label = "Lines of the hypervolume after each trial that used up budget, for all trials and each arm."
     drawn = chart(name, label, "The further up, the more of the space the front covers.", low=True)
@@ -42,11 +42,12 @@ def growth_section(view: StudyView) -> Section:
 
 def _grown(found: Growth, arm: str) -> tuple[str, ...]:
     sizes = found.sizes[arm]
+    spent = _ARMS[arm], f"{len(sizes):,}", duration(found.seconds[arm][-1]) if sizes else ""
     if not sizes or not sizes[-1]:
-        return _ARMS[arm], f"{len(sizes):,}", "0", "", ""
+        return *spent, "0", "", ""
     half = next(n for n, size in enumerate(sizes, 1) if size >= sizes[-1] / 2)
     last = next(n for n, size in enumerate(sizes, 1) if size == sizes[-1])
-    return _ARMS[arm], f"{len(sizes):,}", f"{sizes[-1]:.4g}", count(half, "trial"), f"trial {last:,} of them"
+    return *spent, f"{sizes[-1]:.4g}", count(half, "trial"), f"trial {last:,} of them"
 
 
 def distributions_section(view: StudyView) -> Section:
@@ -149,21 +150,22 @@ def _knees(found: Sequence[Knee], names: Sequence[str]) -> Markup:
 
 
 def control_section(view: StudyView) -> Section:
-    """The sampler's arm beside the random one."""
+    """The sampler's first trials beside as many random ones, and all of both."""
     name, title = "control", "Did searching help?"
-    found = compare(view.trials, view.study.objectives) if view.study.objectives else None
+    found = view.statistics.control if view.statistics else None
     if found is None:
-        told = "The study has no control arm, so there is nothing to compare the sampler with."
-        return Section(name, title, missing(told))
-    heads = ("Arm", "Trials", "Hypervolume, median", "Middle 95 %")
-    arms = (("sampler", found.trials[0], found.sampler), (_ARMS["random"], found.trials[1], found.random))
+        return Section(name, title, missing(NO_CONTROL))
+    heads = ("Arm", "Trials of equal budget", "Hypervolume", "All trials", "Hypervolume of all")
+    columns = zip(ARMS, (found.sampler, found.random), found.trials, found.whole, strict=True)
     rows = [
-        (arm, number, f"{interval.median:.4g}", f"{interval.low:.4g} to {interval.high:.4g}")
-        for arm, number, interval in arms
+        (_ARMS[arm], f"{found.budget:,}", f"{size:.4g}", f"{trials:,}", f"{whole:.4g}")
+        for arm, size, trials, whole in columns
     ]
     told = (
-        f"Hypervolumes of {count(found.budget, 'trial')} of each arm, drawn with replacement from all of its trials a "
-        "thousand times; trials that were stopped at a rung have used their budget and add nothing."
+        f"Each arm counts with its first {count(found.budget, 'trial')}: later ones had seen more. The interval is the "
+        "bootstrap's: the difference, less what two sets of trials drawn a thousand times from both arms together "
+        "differ by, trials taken as independent of each other. Those that were stopped at a rung have used their "
+        "budget and add nothing. The hypervolumes of all trials are no fair comparison where one arm has more of them."
     )
     table = figures_table("The two arms", heads, rows)
     return Section(name, title, join(element("p", found.sentence), table, muted(told)))

@@ -1,14 +1,15 @@
 """Where the rungs of a study end, and what its trials came to there.
 
 A value of a rung is what was measured at the rung's last epoch. Whatever becomes of the trial after that, it keeps it:
-one that goes on to the next rung, and runs or fails there, has been to the end of this one all the same.
+one that goes on to the next rung, and runs or fails there, has been to the end of this one all the same. What a trial
+costs is of no rung: it is counted for the target, or measured before the training, and holds at all of them.
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from results.outcome import Measurement, TrialRecord
+from results.outcome import Measurement, Outcome, TrialRecord
 
 
 def epochs_of(search: Mapping[str, Any]) -> tuple[int | None, ...]:
@@ -41,3 +42,25 @@ def end_of(trial: TrialRecord, rung: int, epochs: Sequence[int | None]) -> Measu
 def ended(trial: TrialRecord, rung: int, epochs: Sequence[int | None]) -> bool:
     """Whether a trial has come to the end of a rung: only then has it a value there, and it never loses it again."""
     return end_of(trial, rung, epochs) is not None
+
+
+def costs_of(trial: TrialRecord) -> dict[str, float]:
+    """What a trial costs, whatever the rung: counted for its target, and measured before its training (epoch 0)."""
+    before = measured_at(trial, 0, 0)
+    return {**trial.costs, **(before.values if before is not None else {})}
+
+
+def values_with(trial: TrialRecord, measured: Mapping[str, float]) -> dict[str, float]:
+    """What a trial comes to where something was ``measured`` of it: that, and what it costs."""
+    return {**costs_of(trial), **measured}
+
+
+def values_at(trial: TrialRecord, rung: int | None, epochs: Sequence[int | None]) -> dict[str, float] | None:
+    """What a trial comes to at the end of a rung, with what it costs; None if it has not come there.
+
+    ``rung`` None: its final values, which only a complete trial has. ``epochs``: as `epochs_of` gives them.
+    """
+    if rung is None:
+        return values_with(trial, trial.values) if trial.outcome is Outcome.COMPLETE else None
+    end = end_of(trial, rung, epochs)
+    return None if end is None else values_with(trial, end.values)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from results.outcome import LedgerError
+from results.outcome import LedgerError, NoLedger
 
 _BUSY_SECONDS = 30.0  # one commit takes milliseconds: who waits this long waits for a program that hangs
 
@@ -89,7 +89,7 @@ def check_place(path: Path, create: bool) -> None:
     if create and not path.parent.is_dir():
         raise LedgerError(f"there is no folder {path.parent} for the ledger {path.name}: make it, or choose another")
     if not create and not path.exists():
-        raise LedgerError(f"there is no ledger at {path}: run `nas search FILE.yaml` first, or give the right folder")
+        raise NoLedger(f"there is no ledger at {path}: run `nas search FILE.yaml` first, or give the right folder")
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:

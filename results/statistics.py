@@ -7,12 +7,13 @@ from typing import Any
 
 from results import data_tables
 from results.agreement import Agreement
+from results.control import Control, compare, startup_of
 from results.data_table import DataTable
 from results.distribution_figure import distributions_figure
 from results.distributions import Distributions, distributions
 from results.figures import quality_against_cost
 from results.growth import Growth, growth
-from results.growth_figure import hypervolume_over_time
+from results.growth_figure import hypervolume_by_trial
 from results.importance import Importance
 from results.importance_figure import importances_figure
 from results.knees import Knee, knees
@@ -26,13 +27,15 @@ from search_spaces.errors import RequestError, nearest
 class Statistics:
     """What is known of a study; each part says in its own file what it is made of.
 
-    ``trials``: all of the study, by number. ``importances`` and ``agreements``: () where nobody computed them.
+    ``trials``: all of the study, by number. ``control``: None without a control arm. ``importances`` and
+    ``agreements``: () where nobody computed them.
     """
 
     study: StudyRecord
     trials: tuple[TrialRecord, ...]
     front: Front
     growth: Growth
+    control: Control | None
     knees: tuple[Knee, ...]
     prices: Prices
     distributions: Distributions
@@ -48,7 +51,9 @@ class Statistics:
             "outcomes": outcomes,
             "reference_point": self.growth.reference_point,
             "hypervolume": self.front.hypervolume,
-            "hypervolume_over_time": {arm: list(sizes) for arm, sizes in self.growth.sizes.items()},
+            "hypervolume_by_trial": {arm: list(sizes) for arm, sizes in self.growth.sizes.items()},
+            "seconds_by_trial": {arm: list(seconds) for arm, seconds in self.growth.seconds.items()},
+            "control": self.control.as_data() if self.control else None,
             "front": [trial.number for trial in self.front.members],
             "knees": [knee.as_data() for knee in self.knees],
             "prices": self.prices.as_data(),
@@ -63,6 +68,7 @@ class Statistics:
         return [
             data_tables.of_front(self.front),
             data_tables.of_growth(self.growth),
+            data_tables.of_control(self.control),
             data_tables.of_knees(self.knees, names),
             data_tables.of_prices(self.prices),
             data_tables.of_importances(self.importances),
@@ -76,7 +82,7 @@ class Statistics:
         """Return the figures of a table: its name -> title -> plotly's JSON; what cannot be drawn is left out."""
         found = {
             "front": {"front": quality_against_cost(self.trials, self.front)},
-            "hypervolume": {"hypervolume": hypervolume_over_time(self.growth)},
+            "hypervolume": {"hypervolume": hypervolume_by_trial(self.growth)},
             "importance": {each.of: importances_figure(each) for each in self.importances},
             "distributions": {"distributions": distributions_figure(self.distributions)},
         }
@@ -107,6 +113,7 @@ def statistics(
         trials=trials,
         front=best,
         growth=growth(trials, study.objectives, reference),
+        control=compare(trials, study.objectives, reference, startup=startup_of(study.search)),
         knees=tuple(knees(best)),
         prices=prices(trials, study.objectives),
         distributions=distributions(trials, study.objectives),

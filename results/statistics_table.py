@@ -13,6 +13,7 @@ from rich.text import Text
 
 from results.agreement import as_sentence
 from results.blocks import quantity
+from results.control import NO_CONTROL
 from results.equal_cost import SHARES
 from results.figures import shown, spoken
 from results.growth import ALL
@@ -39,7 +40,7 @@ def statistics_blocks(found: Statistics, width: int, *, interrupted: bool = Fals
 
     ``interrupted``: nobody searches the study, so a trial that is recorded as running is not.
     """
-    parts = [_growth(found, width), _knees(found), _prices(found, width), *_importances(found, width)]
+    parts = [_growth(found, width), _control(found), _knees(found), _prices(found, width), *_importances(found, width)]
     parts += [_distributions(found, width), _agreement(found), _outcomes(found, interrupted)]
     blocks: list[RenderableType] = []
     for part in parts:
@@ -81,6 +82,10 @@ def _growth(found: Statistics, width: int) -> list[RenderableType]:
         )
         blocks += [plot] if plot else []
     return blocks
+
+
+def _control(found: Statistics) -> list[RenderableType]:
+    return [Text(found.control.sentence if found.control else NO_CONTROL)]
 
 
 def _knees(found: Statistics) -> list[RenderableType]:
@@ -154,7 +159,8 @@ def _distributions(found: Statistics, width: int) -> list[RenderableType]:
 
 
 def _agreement(found: Statistics) -> list[RenderableType]:
-    said = as_sentence(found.agreements)
+    chosen = any(trial.outcome is Outcome.STOPPED for trial in found.trials)
+    said = as_sentence(found.agreements, chosen=chosen)
     return [Text(said or "Agreement of the rungs: no rungs below the top, or fewer than 5 trials that reached it.")]
 
 

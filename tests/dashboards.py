@@ -14,6 +14,7 @@ from results.outcome import StudyRecord, TrialRecord
 from results.report_audit import OWN
 
 COUNT = 48
+EPOCHS = (1, 4)  # of the rungs of `records`, after which each ends
 
 
 @lru_cache(maxsize=1)
@@ -29,8 +30,8 @@ def snapshot_of(every: "list[TrialRecord] | tuple[TrialRecord, ...]", **study: A
         "created_at": "2026-11-01T00:00:00.000+00:00",
         "search": {
             "target": {"resolution": 299, "classes": 1000, "channels": 3},
-            "recipe": {"epochs": 4},
-            "rungs": {"lower": [{"epochs": 1}]},
+            "recipe": {"epochs": EPOCHS[-1]},
+            "rungs": {"lower": [{"epochs": EPOCHS[0]}]},
         },
         "search_digest": "ab" * 32,
         "objectives": {"error": "minimize", "macs": "minimize"},

@@ -1,6 +1,7 @@
 """A small exported network as its user gets it: a source and weights that say what they are."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,15 +29,15 @@ TINY = from_data(
 )
 
 
-def export_tiny(folder: Path, *, told: bool = True) -> Network:
+def export_tiny(folder: Path, *, told: bool = True, **facts: Any) -> Network:
     """Write ``tiny.py`` and ``tiny.safetensors`` into a folder; return the network that they are of.
 
-    ``told``: whether the weights say how pictures are scaled and what the classes are called.
+    ``told``: whether the weights say how pictures are scaled and what the classes are called; ``facts``: what else.
     """
     graph = TINY.graph(SIDE, classes=len(NAMES), aux=True)
     network = build(graph, initialise=0)
     known = {"scaling": Scaling(MEAN, DEVIATION, WHITE), "class_names": NAMES} if told else {}
-    content = Content(TINY, len(NAMES), 3, (SIDE, SIDE), state=network.state_dict(), **known)  # type: ignore[arg-type]
+    content = Content(TINY, len(NAMES), 3, (SIDE, SIDE), state=network.state_dict(), **known, **facts)  # type: ignore[arg-type]
     files = write_files(folder, to_python(content))
     assert [file.name for file in files] == ["tiny.py", "tiny.safetensors"]
     return network.eval()

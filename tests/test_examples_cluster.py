@@ -32,6 +32,8 @@ def test_the_rayjob_is_whole() -> None:
     job = yaml.safe_load((CLUSTER / "kuberay-rayjob.yaml").read_text(encoding="utf-8"))
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     spec = job["spec"]["rayClusterSpec"]
+    assert spec["enableInTreeAutoscaling"] is True  # else KubeRay keeps 'replicas' and heeds no limits
+    assert all(group["minReplicas"] <= group["replicas"] <= group["maxReplicas"] for group in spec["workerGroupSpecs"])
     pods = [spec["headGroupSpec"]["template"], *(group["template"] for group in spec["workerGroupSpecs"])]
     for pod in pods:
         (container,) = pod["spec"]["containers"]

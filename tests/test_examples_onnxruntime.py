@@ -8,13 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_networks import NAMES, SIDE, scaling_facts
-from pictures import COLOURS, write_folder
+from exported_networks import DEVIATION, MEAN, NAMES, SIDE, TINY, WHITE, scaling_facts
+from exports import content_of, logits_of
+from pictures import COLOURS, noise, write_folder
 from PIL import Image
+
+from results.export.content import Scaling
+from results.export.deployment import Deployment
+from results.export.to_onnx import to_onnx
+from trainers.decode import square
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+SCALING = Scaling(MEAN, DEVIATION, WHITE)
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "load_in_onnxruntime.py"
 
 
@@ -75,6 +82,26 @@ def test_a_file_that_scales_pictures_itself_is_given_pixels(tmp_path: Path) -> N
     done = run("means.onnx", "green/000.png", folder=tmp_path)
     pixels = np.asarray(Image.open(tmp_path / "green" / "000.png"))
     assert done.stdout.splitlines()[1:] == expected(pixels, scaled=False)
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+def test_it_takes_exported_files(tmp_path: Path, pixels: bool) -> None:
+    """A picture larger than the network's, as the network sees it; the file scales its pixels itself, or does not."""
+    content, network = content_of(
+        TINY, SIDE, classes=3, class_names=NAMES, scaling=SCALING, deployment=Deployment(pixels=pixels)
+    )
+    [(name, file)] = to_onnx(content, network).items()
+    (tmp_path / name).write_bytes(file)
+    pixels_of = noise(COLOURS["red"], (3 * SIDE, 2 * SIDE), 1)
+    Image.fromarray(pixels_of).save(tmp_path / "a.png")
+    done = run(name, "a.png", folder=tmp_path)
+    seen = square((tmp_path / "a.png").read_bytes(), SIDE).transpose(2, 0, 1)[None].astype(np.float32)
+    logits = logits_of(network, SCALING.of_pixels(seen))[0]
+    said = {line[12:]: float(line[:8]) for line in done.stdout.splitlines()[1:]}
+    shares = 100 * np.exp(logits) / np.exp(logits).sum()
+    assert said == pytest.approx(dict(zip(NAMES, shares.tolist(), strict=True)), abs=0.02)
+    assert [*said] == [NAMES[index] for index in np.argsort(-shares)]
+    assert done.stderr == ""
 
 
 def test_what_the_file_does_not_say_is_assumed_and_told(tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported_networks import NAMES, SIDE, export_tiny, scaled
+from exported_networks import MEAN, NAMES, SIDE, TINY, export_tiny, scaled
 from pictures import COLOURS, noise, write_folder
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load, load_file, save_file
+
+from nas.import_weights import import_weights, read_weights
+from search_spaces.architecture_file import from_yaml
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -122,6 +125,11 @@ def test_a_wrong_request_costs_a_sentence(tmp_path: Path) -> None:
     save_file(state, tmp_path / "cut.safetensors")
     cut = refused("load_in_pytorch.py", "tiny.py", "red/000.png", "--weights", "cut.safetensors", folder=tmp_path)
     assert "head.linear.bias is missing" in cut
+    for device in ("nonsense", "meta", "cuda:99"):
+        done = run("load_in_pytorch.py", "tiny.py", "red/000.png", "--device", device, folder=tmp_path, status=2)
+        assert done.stderr.splitlines()[-1].endswith(
+            f"'{device}' is no device that torch has here: name cpu, cuda or mps"
+        )
     done = run("load_in_pytorch.py", "tiny.py", "red/000.png", "--top", "0", folder=tmp_path, status=2)
     assert "'0' is not a whole number from 1 on" in done.stderr
 
@@ -129,7 +137,8 @@ def test_a_wrong_request_costs_a_sentence(tmp_path: Path) -> None:
 @pytest.fixture
 def flowers(tmp_path: Path) -> Path:
     """A folder with the export, and pictures of three classes that are told apart by their colour."""
-    export_tiny(tmp_path)
+    provenance = {"architecture": "b" * 64, "study": "s, trial 3", "validation error": "0.2000"}
+    export_tiny(tmp_path, provenance=provenance, caution="trained briefly", data_digest="a" * 64)
     write_folder(tmp_path / "flowers", {"blue": 10, "green": 10, "red": 10}, size=(30, 26))
     (tmp_path / "flowers" / "red").rename(tmp_path / "flowers" / "poppy")
     return tmp_path
@@ -149,10 +158,24 @@ def test_it_learns_new_classes_and_writes_what_the_other_example_loads(flowers: 
         facts = file.metadata()
     assert json.loads(facts["class_names"]) == ["blue", "green", "poppy"]
     assert (facts["classes"], facts["resolution"]) == ("3", f"{SIDE}x{SIDE}")
+    assert (facts["digest"], facts["caution"]) == (TINY.digest, "trained briefly")
+    assert from_yaml(facts["architecture"]) == TINY
+    assert "data_digest" not in facts
+    assert json.loads(facts["provenance"]) == {
+        "architecture": "b" * 64,
+        "fine-tuned from": "tiny.safetensors (study s, trial 3; validation error 0.2000)",
+        "data": "flowers",
+        "validation error": f"{errors[-1] / 100:.4f}",
+    }
     picture = flowers / "flowers" / "poppy" / "000.png"
     said = run("load_in_pytorch.py", "tiny.py", picture, "--weights", "new.safetensors", "--top", 1, folder=flowers)
     assert said.stdout.splitlines()[1].endswith("poppy")
     assert sorted(path.name for path in flowers.iterdir() if path.name.startswith(".")) == []
+    (flowers / "tiny.yaml").write_text(TINY.to_yaml(), encoding="utf-8")
+    import_weights(str(flowers / "tiny.yaml"), flowers / "new.safetensors", flowers / "again.safetensors", flowers)
+    about = read_weights("tiny", TINY, flowers / "again.safetensors").about
+    assert (about.trained.class_names, about.trained.mean) == (("blue", "green", "poppy"), MEAN)
+    assert about.provenance == json.loads(facts["provenance"])
 
 
 def test_a_frozen_trunk_stays_as_it_is(flowers: Path) -> None:
@@ -195,3 +218,9 @@ def test_fine_tuning_refuses_with_a_sentence_and_writes_nothing(flowers: Path) -
     assert not (flowers / "new.safetensors").exists()
     done = run("fine_tune.py", "tiny.py", "flowers", *to, "--held-back", 1, folder=flowers, status=2)
     assert "'1' is not a share from 0.01 to 0.9" in done.stderr
+    for option, value, said in (
+        ("--workers", -1, "'-1' is not a whole number from 0 on"),
+        ("--device", "nonsense", "'nonsense' is no device that torch has here"),
+    ):
+        done = run("fine_tune.py", "tiny.py", "flowers", *to, option, value, folder=flowers, status=2)
+        assert said in done.stderr.splitlines()[-1]

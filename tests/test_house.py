@@ -37,7 +37,6 @@ HOMES = {
     "dash_ag_grid": ("results/dashboard/",),
     "flask": ("results/dashboard/",),
     "waitress": ("results/dashboard/app.py",),
-    "sklearn": ("trainers/data.py",),
     "PIL": ("trainers/decode.py",),
     "datasets": ("trainers/huggingface.py",),
     "onnx": ("results/export/",),

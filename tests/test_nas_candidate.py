@@ -28,6 +28,7 @@ def job(tmp_path: Path) -> Job:
         recipe,
         0,
         str(tmp_path / "5"),
+        identity="a",
     )
 
 
@@ -48,8 +49,9 @@ def test_a_trial_is_trained_to_its_end(job: Job) -> None:
     assert 0 <= last.values["error"] < 0.9  # worse than chance would be 0.9
     assert last.seconds > first.seconds > 0
     folder = Path(job.folder)
-    assert left_behind(folder, 5) == last
-    assert left_behind(folder, 6) is None  # another trial's
+    assert left_behind(folder, 5, "a") == last
+    assert left_behind(folder, 6, "a") is None  # another trial's
+    assert left_behind(folder, 5, "b") is None  # of the same number in another study, or at another fidelity
     (folder / CHECKPOINTS / "0").mkdir(parents=True)  # as if it had been killed before it removed them
     log = Candidate(job)
     assert log.step() == last  # a process that takes over a finished trial does not train it again
@@ -88,7 +90,7 @@ def test_a_mistake_ends_the_trial_with_its_traceback(job: Job) -> None:
     assert report.outcome is Outcome.BROKEN
     assert "RequestError" in report.reason
     assert "Traceback" in (report.traceback or "")
-    assert left_behind(Path(job.folder), 5) is None  # a mended program tries again
+    assert left_behind(Path(job.folder), 5, "a") is None  # a mended program tries again
 
 
 def test_out_of_memory_is_an_outcome(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +108,7 @@ def test_out_of_memory_is_an_outcome(job: Job, monkeypatch: pytest.MonkeyPatch) 
 )
 def test_a_damaged_result_is_not_taken(tmp_path: Path, content: bytes) -> None:
     (tmp_path / RESULT).write_bytes(content)
-    assert left_behind(tmp_path, 1) is None
+    assert left_behind(tmp_path, 1, "a") is None
 
 
 def test_checkpoints_lie_in_the_trials_folder(job: Job) -> None:

@@ -80,7 +80,7 @@ def test_where_nothing_can_be_written_the_search_halts(
     assert "no space" in report.halt
     assert report.outcome is Outcome.RUNNING
     assert not report.final
-    assert left_behind(Path(job.folder), 5) is None
+    assert left_behind(Path(job.folder), 5, job.identity) is None
     assert Report.from_data(report.as_data()) == report
     resumed = Candidate(job)
     while not (report := resumed.step()).final:

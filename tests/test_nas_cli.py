@@ -255,6 +255,7 @@ def test_a_trial_is_exported_without_its_data(home: Path, tmp_path: Path, monkey
         (["search", "tiny.yaml", "--runs", "tiny.yaml"], "cannot be made"),
         (["studies", "--runs", "tiny.yaml/x", "--jsn"], "--jsn"),
         (["pareto", "tiny", "--runs", "empty"], "there is no ledger in 'empty'"),
+        (["export", "inception-v3", "--to", "yaml", "--classes", "5", "-o", "x"], "which an architecture file leaves"),
         (["export", "inception-v3", "--to", "keras", "-o", "x"], "python"),
         (["export", "inception-v3", "--to", "yaml", "-o", "tiny.yaml"], "tiny.yaml"),
         (["export", "inception-v3", "--to", "python", "-o", "x", "--weights", "none.safetensors"], "none.safetensors"),

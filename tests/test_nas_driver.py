@@ -1,7 +1,5 @@
 """The main path: propose, screen, run, record; interrupted and resumed, extended, refused."""
 
-import hashlib
-import json
 import math
 import os
 import signal
@@ -17,7 +15,7 @@ from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
-from nas.job import CHECKPOINTS, RESULT, WEIGHTS, Job, Report
+from nas.job import CHECKPOINTS, RESULT, WEIGHTS, Job, Report, identity_of, result_file
 from nas.recorder import BROKEN_IN_A_ROW
 from nas.runs import LEDGER
 from nas.storage import folder_at
@@ -139,10 +137,8 @@ def test_a_result_that_no_driver_recorded_is_recorded_and_not_trained_again(tmp_
     trial = next(t for t in study.trials if t.outcome is Outcome.RUNNING)
     history = (({"error": 0.2}, 1.0), ({"error": 0.123}, 2.0))
     report = Report(trial.number, 2, 2, {"error": 0.123}, 2.0, history, Outcome.COMPLETE)
-    content = json.dumps(report.as_data())
-    kept = {"report": content, "sha256": hashlib.sha256(content.encode()).hexdigest()}
     folder = tmp_path / "s" / "trials" / str(trial.number)
-    (folder / RESULT).write_text(json.dumps(kept))
+    (folder / RESULT).write_bytes(result_file(report, identity_of(trial.digest, study.record.fidelities)))
     (folder / CHECKPOINTS / "0").mkdir(parents=True)  # the worker died before it could remove them
     (folder / CHECKPOINTS / "0" / "epoch-000002.safetensors").touch()
     epochs = list(worker.log)
@@ -152,6 +148,21 @@ def test_a_result_that_no_driver_recorded_is_recorded_and_not_trained_again(tmp_
     assert [m.epoch for m in resumed.trials[trial.number].measurements] == [1, 2]
     assert worker.log == epochs
     assert not (folder / CHECKPOINTS).exists()
+
+
+def test_a_result_of_other_training_is_not_taken_for_the_trials(tmp_path: Path, worker: type[Fake]) -> None:
+    """As after folders of studies were mixed up: the number is right, and the architecture or the fidelity is not."""
+    run(_config(), tmp_path, executor=Stopped(3), make=worker)
+    study = Study.open("s", tmp_path)
+    trial = next(t for t in study.trials if t.outcome is Outcome.RUNNING)
+    report = Report(trial.number, 2, 2, {"error": 0.0}, 2.0, (({"error": 0.0}, 1.0),) * 2, Outcome.COMPLETE)
+    for other in (identity_of("another", study.record.fidelities), identity_of(trial.digest, ["another"])):
+        path = tmp_path / "s" / "trials" / str(trial.number) / RESULT
+        path.write_bytes(result_file(report, other))
+        run(_config(), tmp_path, executor=Stopped(1), make=worker)
+        assert Study.open("s", tmp_path).trial(trial.number).values.get("error") != 0.0
+    resumed = run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
+    assert resumed.trial(trial.number).values["error"] > 0
 
 
 def test_every_outcome_counts_once(tmp_path: Path, worker: type[Fake]) -> None:
@@ -193,8 +204,8 @@ def test_limits_screen_before_training(tmp_path: Path, worker: type[Fake]) -> No
 def test_limits_that_nothing_meets_end_with_a_sentence(
     tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.driver.GIVE_UP", 20)
-    monkeypatch.setattr("nas.proposals.GIVE_UP", 20)
+    for module in ("knowledge", "proposals", "driver"):
+        monkeypatch.setattr(f"nas.{module}.GIVE_UP", 20)
     sentence = (
         r"20 proposals in a row were screened or known \(none of them had less than [\d,]+ macs, and 10 are allowed"
     )
@@ -319,17 +330,6 @@ def test_reports_of_an_ended_trial_are_ignored(tmp_path: Path, worker: type[Fake
 
     study = run(_config(), tmp_path, executor=Twice(), make=worker)
     assert study.outcomes()["complete"] == 6
-
-
-def test_files_of_another_ledger_are_not_taken_for_ours(tmp_path: Path, worker: type[Fake]) -> None:
-    """A ledger that was lost leaves results behind; a new study in the same folder trains anew."""
-    run(_config(), tmp_path, executor=InlineExecutor(), make=worker)
-    worker.log.clear()
-    for path in tmp_path.glob(f"{LEDGER}*"):
-        path.unlink()
-    study = run(_config(random_seed=5), tmp_path, executor=InlineExecutor(), make=worker)
-    assert study.outcomes()["complete"] == 6
-    assert len(set(worker.log)) == len(worker.log) == 12
 
 
 def test_a_report_without_an_error_is_no_perfect_score(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from nas.driver import Driver, run
 from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
 from nas.job import CHECKPOINTS, WEIGHTS, Job, Report
+from nas.progress import Progress
 from nas.study import Study
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
@@ -164,6 +165,26 @@ def test_another_training_begins_anew_and_counts_its_seconds_on(tmp_path: Path, 
     assert [m.seconds for m in done.measurements] == [1.0, 2.0, *(2.0 + e for e in range(1, 10))]
 
 
+def test_the_time_of_a_trial_whose_worker_was_lost_is_kept(tmp_path: Path, worker: type[Fake]) -> None:
+    """Who says that it was lost knows nothing of how far it was."""
+
+    class Lost(worker):  # type: ignore[misc, valid-type]
+        def step(self) -> Report:
+            report: Report = super().step()
+            return report if report.epoch < 3 else Report(self.job.number, 0, 0, outcome=Outcome.LOST_WORKER)
+
+    class Heard(Progress):
+        def reported(self, trial: Any, report: Report) -> None:
+            heard.append((report.outcome, report.rung, report.seconds))
+
+    heard: list[tuple[Outcome, int, float]] = []
+    config = _config(seeds=["inception-v3"], trials=1)
+    (trial,) = run(config, tmp_path, executor=InlineExecutor(), progress=Heard(), make=Lost).trials
+    assert trial.outcome is Outcome.LOST_WORKER
+    assert trial.seconds == trial.measurements[-1].seconds == 2.0
+    assert heard[-1] == (Outcome.LOST_WORKER, 1, 2.0)
+
+
 @pytest.mark.parametrize("after", [1, 2, 3, 5, 8, 13, 21, 27, 34, 40])
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path: Path, worker: type[Fake], after: int) -> None:
     config = _config(sampler={"name": "nsga2", "population": 3}, trials=12, limits={"macs": 6e9})
@@ -175,6 +196,26 @@ def test_stopped_and_resumed_is_as_never_stopped(tmp_path: Path, worker: type[Fa
     assert resumed.record.state == "complete"
     assert _state(resumed) == _state(whole)
     assert len(set(worker.log)) == len(worker.log) == epochs  # nothing is trained twice
+
+
+@pytest.mark.parametrize("after", [25, 33, 38, 45, 60])
+def test_stopped_around_the_change_of_the_samplers_rung_is_as_never_stopped(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    monkeypatch.setattr("nas.lessons.ENOUGH", 4)
+    learned: list[int] = []
+
+    class Looking(Stopped):
+        def run(self, work: Work, make: Any) -> None:
+            super().run(work, make)
+            assert isinstance(work, Driver)
+            learned.append(work.known.lessons.rung)
+
+    config = _config(trials=20, control=0)
+    whole = _run(config, tmp_path / "whole", worker, Looking(0))
+    _run(config, tmp_path / "part", worker, Looking(after))
+    assert _state(_run(config, tmp_path / "part", worker, Looking(0))) == _state(whole)
+    assert learned[0] == learned[2] > 0
 
 
 def test_stopped_again_and_again_is_as_never_stopped(tmp_path: Path, worker: type[Fake]) -> None:

@@ -26,6 +26,7 @@ from nas.study import Found, find
 from results.export.content import Content, Scaling
 from results.export.to_pt2 import ARCHITECTURE, FACTS
 from results.export.weights import key_map
+from results.process import Process
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data, from_file, from_yaml
 from search_spaces.cost import cost
@@ -117,7 +118,8 @@ def test_facts_travel_with_weights_and_programs(tmp_path: Path) -> None:
     inside = {FACTS: ""}
     torch.export.load(tmp_path / "small.pt2", extra_files=inside)
     facts = json.loads(inside[FACTS])
-    assert facts == {key: value for key, value in found.items() if key not in ("format", "architecture")}
+    known = {key: value for key, value in found.items() if key not in ("format", "architecture")}
+    assert facts == {**known, "input": "scaled", "precision": "float32"}
     assert found["digest"] == SMALL.digest
     assert (found["mean"], found["deviation"], found["white"]) == ("1.5,2.0,3.0", "4.0,5.0,6.5", "255.0")
     assert json.loads(found["class_names"]) == ["cat", "dog", "newt"]
@@ -389,3 +391,14 @@ def test_yaml_alone_is_of_the_architecture(tmp_path: Path) -> None:
     done, told = write(requested(Found(SMALL), ["yaml"]), tmp_path, "yaml")
     assert from_file(done.files[0]) == SMALL
     assert not told
+
+
+def test_what_a_killed_export_left_goes_with_the_next_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    dead = replace(Process.this(), started="0")  # another process had its number
+    for name, owner in (("dead", dead), ("living", Process.this())):
+        (tmp_path / f".export-{name}.partial").mkdir()
+        (tmp_path / f".export-{name}.partial" / "process.json").write_text(owner.to_text(), encoding="utf-8")
+    (tmp_path / ".export-begun.partial").mkdir()
+    write(KNOWN, tmp_path, "pt2")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"small.pt2", ".export-living.partial", ".export-begun.partial"}

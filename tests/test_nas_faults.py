@@ -1,6 +1,7 @@
 """Faults that a search must survive, each once or a few times; 'make faults' tries them by the hundred."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,10 +64,7 @@ def test_the_harness_sees_what_is_lost_and_trained_twice(bench: Bench) -> None:
     toy.start(bench.warm).wait()
     judge = Judge(row, bench, toy)
     judge.look()
-    for path in toy.runs.glob("ledger.sqlite*"):
-        path.unlink()
-    for path in toy.runs.glob("toy/trials/*/result.json"):
-        path.unlink()
+    shutil.rmtree(toy.runs)
     driver = toy.start(bench.warm)
     judge.ended(driver, driver.wait())
     assert not row.passed

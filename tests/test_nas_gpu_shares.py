@@ -66,10 +66,10 @@ def test_what_no_single_machine_has_is_refused() -> None:
     with pytest.raises(
         RequestError, match="asks for 6 CPUs and 0 GPUs of one machine, but Ray's have 4 CPUs and 1 GPUs"
     ):
-        RayTuneExecutor(ExecutorConfig(cpus_per_trial=6, gpus_per_trial=0))._room(two)
+        RayTuneExecutor(ExecutorConfig(cpus_per_trial=6, gpus_per_trial=0))._room(two, Work([]))
     with pytest.raises(RequestError, match="asks for 1 CPUs and 2 GPUs"):
-        RayTuneExecutor(ExecutorConfig(gpus_per_trial=2))._room(two)
-    assert RayTuneExecutor(ExecutorConfig(gpus_per_trial=0.5))._room(two) == Room(4, 2, 0.5)
+        RayTuneExecutor(ExecutorConfig(gpus_per_trial=2))._room(two, Work([]))
+    assert RayTuneExecutor(ExecutorConfig(gpus_per_trial=0.5))._room(two, Work([])) == Room(4, 2, 0.5)
 
 
 class Work:
@@ -108,6 +108,14 @@ def test_trials_wait_until_their_share_is_free() -> None:
     assert (json.loads(second["job"])["number"], second["gpu_share"]) == (1, 0.25)
 
 
+def test_trials_that_began_on_cpus_hold_up_none_on_gpus_that_came_late() -> None:
+    jobs = _Jobs(Work([_job(number) for number in range(5)]), Room(2))
+    assert [jobs.suggest(name) is None for name in "abc"] == [False, False, True]
+    jobs.room = Room(2, 1.0, None, 8 * GIB)
+    handed = [jobs.suggest(name) for name in "cde"]
+    assert [each["gpu_share"] if isinstance(each, dict) else None for each in handed] == [0.125, 0.125, None]
+
+
 def test_out_of_memory_goes_once_to_a_larger_share() -> None:
     work = Work([_job()])
     jobs = _Jobs(work, Room(8, 1.0, None, 8 * GIB))
@@ -132,7 +140,7 @@ def test_without_a_share_out_of_memory_is_final() -> None:
 def test_a_worker_with_a_larger_share_does_not_take_the_old_failure_for_its_own(tmp_path: Path) -> None:
     small = replace(_job(5), folder=str(tmp_path), gpu_share=0.125)
     failed = Candidate(small)._out_of_memory("CUDA out of memory")
-    assert left_behind(tmp_path, 5) == failed
+    assert left_behind(tmp_path, 5, small.identity) == failed
     assert failed.lacked_memory
     assert Candidate(small).step() == failed
     report = Candidate(replace(small, gpu_share=0.25)).step()

@@ -1,21 +1,31 @@
-"""Which files ``nas export --weights`` takes, and what it says of weights that have to be imported first."""
+"""Which files ``nas export --weights`` takes, which have to be imported first, and what they bring along."""
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from exported_networks import DEVIATION, MEAN, NAMES, SIDE, TINY, WHITE
+from safetensors.torch import load as parse
 from safetensors.torch import save_file
 from torch import Tensor
 
 from nas.cli import main
-from nas.import_weights import read_weights
+from nas.export_content import content_of
+from nas.import_weights import import_weights, read_weights
+from nas.study import Found
+from results.export.content import Content, Scaling
+from results.export.facts import metadata
+from results.export.to_safetensors import to_safetensors
 from search_spaces.errors import RequestError
 from search_spaces.seeds import seed
 from trainers import checkpoint
 from trainers.about import About
 from trainers.foreign_weights import OURS, foreign_lineages, whose
+from trainers.network import build
+from trainers.source import DataSource
 
 V3, GOOGLENET = "torchvision's or timm's inception_v3", "torchvision's googlenet"
 RESNET = ("conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "fc.weight", "fc.bias")
@@ -79,6 +89,102 @@ def test_weights_of_an_exported_file_are_imported_first(tmp_path: Path) -> None:
     path = _write(_named("stem.0.conv.weight", "head.linear.weight"), tmp_path / "inception_v3.safetensors")
     with pytest.raises(RequestError, match=r"as an exported file .* first \(nas import-weights my\.yaml --from"):
         read_weights("my.yaml", seed("inception-v3"), path)
+
+
+# ------------------------------------------------------------------------------------------- exported, and back again
+
+PROVENANCE = {"architecture": "b" * 64, "study": "s, trial 3", "validation error": "0.2000"}
+KNOWN = Content(
+    TINY,
+    len(NAMES),
+    3,
+    (SIDE + 8, SIDE + 8),
+    state=build(TINY.graph(SIDE, classes=len(NAMES), aux=True), initialise=0).state_dict(),
+    provenance=PROVENANCE,
+    scaling=Scaling(MEAN, DEVIATION, WHITE),
+    class_names=NAMES,
+    data_digest="a" * 64,
+    caution="trained briefly",
+)
+
+
+def _imported(content: Content, folder: Path, notes: dict[str, str | None] | None = None) -> Content:
+    """Export weights, with other ``notes`` beside them (None: none of that name), and import them."""
+    [file] = to_safetensors(content).values()
+    told = {**metadata(content), **(notes or {})}
+    save_file(parse(file), folder / "out.safetensors", {key: text for key, text in told.items() if text is not None})
+    (folder / "tiny.yaml").write_text(TINY.to_yaml(), encoding="utf-8")
+    import_weights(str(folder / "tiny.yaml"), folder / "out.safetensors", folder / "in.safetensors", folder)
+    tensors, about = read_weights("tiny.yaml", TINY, folder / "in.safetensors")
+    return content_of(Found(TINY), tensors, about=about)
+
+
+def test_weights_that_were_exported_come_back_with_what_was_known(tmp_path: Path) -> None:
+    again = _imported(KNOWN, tmp_path)
+    assert again.state is not None
+    assert KNOWN.state is not None
+    assert all(torch.equal(again.state[key], tensor) for key, tensor in KNOWN.state.items())
+    assert (again.scaling, again.class_names, again.data_digest) == (KNOWN.scaling, NAMES, "a" * 64)
+    assert (again.sides, again.caution, again.provenance) == (KNOWN.sides, "trained briefly", PROVENANCE)
+    assert metadata(again) == metadata(KNOWN)
+
+
+def test_our_own_weights_that_say_nothing_have_no_scaling(tmp_path: Path) -> None:
+    again = _imported(KNOWN, tmp_path, dict.fromkeys(metadata(KNOWN)))
+    assert (again.scaling, again.class_names, again.sides) == (None, (), (SIDE, SIDE))
+
+
+def test_weights_of_a_training_come_through_with_what_is_known(tmp_path: Path) -> None:
+    assert KNOWN.state is not None
+    trained = {"on": {"source": "digits", "side": None}, "mean": [1.0], "deviation": [2.0], "white": 16.0}
+    path = tmp_path / "best.safetensors"
+    checkpoint.write(path, KNOWN.state, {"digest": TINY.digest, "epoch": 3, "trained": trained})
+    (tmp_path / "tiny.yaml").write_text(TINY.to_yaml(), encoding="utf-8")
+    import_weights(str(tmp_path / "tiny.yaml"), path, tmp_path / "in.safetensors", tmp_path)
+    about = read_weights("tiny", TINY, tmp_path / "in.safetensors").about
+    assert (about.epoch, about.trained.on, about.trained.mean) == (3, DataSource("digits"), (1.0,))
+
+
+def test_our_weights_under_the_names_of_torchvision_keep_their_scaling(tmp_path: Path) -> None:
+    """127.5 stands for files of others, which say nothing."""
+    whole, file = seed("googlenet-torchvision"), tmp_path / "theirs.safetensors"
+    state = build(whole.graph(classes=3), initialise=0).state_dict()
+    content = replace(KNOWN, architecture=whole, state=state, sides=whole.sides(None))
+    ((_, keys),) = foreign_lineages(whole)
+    file.write_bytes(to_safetensors(content, keys)["googlenet_torchvision_torchvision.safetensors"])
+    for notes, mean in (
+        (metadata(content), MEAN),
+        (metadata(replace(content, scaling=None)), None),
+        ({}, (127.5,) * 3),
+    ):
+        save_file(parse(file.read_bytes()), file, notes)
+        import_weights(whole.name, file, tmp_path / "in.safetensors", tmp_path)
+        assert read_weights(whole.name, whole, tmp_path / "in.safetensors").about.trained.mean == mean
+    for file in tmp_path.iterdir():
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [
+        ({"mean": "a,b,c"}, "mean beside the tensors cannot be read; export these weights anew"),
+        ({"mean": "1,2", "deviation": "1,2"}, "scales pictures of 2 channels, and they take 3"),
+        ({"mean": "1e999,2,3"}, "trained.mean.0 is inf"),
+        ({"white": None}, "mean, deviation and white belong together"),
+        ({"class_names": '["a", "b"]'}, "names 2 classes, and they are for 3"),
+        ({"class_names": "[" * 100_000}, "class_names beside the tensors cannot be read"),
+        ({"digest": "c" * 64}, "the weights are of another architecture"),
+        ({"digest": "c"}, "64 digits from 0 to f are allowed; export these weights anew"),
+        ({"provenance": '{"study": 3}'}, "provenance.study is 3: text is allowed"),
+        ({"caution": "x" * 3_000}, "caution is"),
+    ],
+)
+def test_what_a_file_says_wrongly_is_refused(notes: dict[str, str | None], said: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestError) as caught:
+        _imported(KNOWN, tmp_path, notes)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "in.safetensors").exists()
 
 
 def test_names_tell_whose_weights_these_are() -> None:

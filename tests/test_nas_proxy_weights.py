@@ -12,6 +12,7 @@ from nas.proxy_weights import proxy_width
 from nas.study import Found
 from results.export.content import Content
 from results.export.to_python import to_python
+from results.export.to_safetensors import to_safetensors
 from results.export.weights import key_shapes
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError
@@ -20,6 +21,7 @@ from search_spaces.proxy import proxy, scaled
 from search_spaces.seeds import seed, seed_names
 from search_spaces.space import space
 from trainers import checkpoint
+from trainers.network import build
 
 WHOLE = seed("inception-v3")
 
@@ -86,16 +88,33 @@ def test_weights_of_a_proxy_that_are_those_of_the_whole_fit_it() -> None:
 
 def test_every_command_says_so_and_what_to_do(tmp_path: Path) -> None:
     tensors, small = state(8, 0.125), proxy(WHOLE, 8, 0.125).named("small")
-    write_files(tmp_path, to_python(Content(small, 10, 1, (8, 8), tensors)))
-    trial = tmp_path / "weights.safetensors"
-    checkpoint.write(trial, tensors, {"epochs": 3})
-    for file, at in ((tmp_path / "small.safetensors", " at 8 px"), (trial, "")):
+    write_files(tmp_path, to_python(Content(small, 10, 1, (8, 8), tensors)))  # as earlier releases exported it
+    of_now, earlier = tmp_path / "weights.safetensors", tmp_path / "earlier.safetensors"
+    told = {"digest": small.digest, "stands_for": WHOLE.digest, "resolution": 8}
+    checkpoint.write(of_now, tensors, {"epochs": 3, **told})
+    checkpoint.write(earlier, tensors, {"epochs": 3})
+    for file, at in ((tmp_path / "small.safetensors", " at 8 px"), (of_now, " at 8 px"), (earlier, "")):
         said = rf"a proxy of inception-v3 \(width 0\.125{at}\).* name the trial \(STUDY:NUMBER\).*'nas train'"
         with pytest.raises(RequestError, match=said):
             read_weights("inception-v3", WHOLE, file)
     with pytest.raises(RequestError, match="a proxy of inception-v3"):
         import_weights("inception-v3", tmp_path / "small.safetensors", tmp_path / "out.safetensors", tmp_path)
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_proxy_whose_weights_have_the_shapes_of_the_whole_is_told_by_what_the_file_says(tmp_path: Path) -> None:
+    of = seed("inception-v4")
+    small = proxy(of, 32, 1.0).named("small")
+    tensors = build(small.graph(32, classes=10, channels=1), initialise=0).state_dict()
+    content = Content(small, 10, 1, (32, 32), tensors, stands_for=(of, of.sides(None)))
+    trial, [exported] = tmp_path / "weights.safetensors", write_files(tmp_path, to_safetensors(content))
+    checkpoint.write(trial, tensors, {"digest": small.digest, "stands_for": of.digest, "resolution": 32})
+    with pytest.raises(RequestError, match=r"a proxy of inception-v4 \(at 32 px\)"):
+        read_weights("inception-v4", of, trial)
+    with pytest.raises(RequestError, match=r"a proxy of inception-v4 \(at 32 px\)"):
+        import_weights("inception-v4", exported, tmp_path / "out.safetensors", tmp_path)
+    for file in tmp_path.iterdir():
+        file.unlink()  # 160 MB each
 
 
 def test_weights_that_say_of_what_they_are_come_through(tmp_path: Path) -> None:

@@ -98,21 +98,114 @@ def test_a_cluster_that_cannot_be_looked_at_ends_the_search_with_what_it_said(mo
 
 def test_only_who_leaves_the_number_of_workers_to_the_cluster_has_a_spare_trial() -> None:
     machines = [Machine(8, 0)]
-    assert RayTuneExecutor(ExecutorConfig(), "there:6379")._room(machines) == Room(8, spare=1)
-    assert RayTuneExecutor(ExecutorConfig(workers=2), "there:6379")._room(machines) == Room(2)
-    assert RayTuneExecutor(ExecutorConfig())._room(machines) == Room(8)
+    assert RayTuneExecutor(ExecutorConfig(), "there:6379")._room(machines, Work(1)) == Room(8, spare=1)
+    assert RayTuneExecutor(ExecutorConfig(workers=2), "there:6379")._room(machines, Work(1)) == Room(2)
+    assert RayTuneExecutor(ExecutorConfig())._room(machines, Work(1)) == Room(8)
 
 
 def test_machines_are_counted_anew_and_no_gpu_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would answer once a trial has left it, and no trial ends while Ray Tune waits for the answer."""
-    monkeypatch.setattr(ray_tune, "gpu_bytes", None)
+    monkeypatch.setattr(ray_tune, "ask_gpu_bytes", None)
     executor = RayTuneExecutor(ExecutorConfig(), "there:6379")
     room = Room(2, 1.0, None, 80, spare=1)
     more = [Machine(8, 1), Machine(8, 1), Machine(4, 0)]
     assert executor._recounted(room, more) == replace(room, workers=16, gpus=2.0)
     assert executor._recounted(room, [Machine(0, 0)]) == room  # those that went may come again
-    on_cpus = replace(room, gpus_per_trial=0.0, gpus=0.0)
-    assert executor._recounted(on_cpus, [Machine(4, 1)]) == replace(on_cpus, workers=4, gpus=1.0)
+    on_cpus = Room(2, gpus_per_trial=0.0, spare=1)
+    kept = RayTuneExecutor(ExecutorConfig(gpus_per_trial=0), "there:6379")
+    assert kept._recounted(on_cpus, [Machine(4, 1)]) == replace(on_cpus, workers=4, gpus=1.0)
+
+
+class Gpus:
+    """GPUs that come late: what they say when they are asked, None for nothing yet."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: int | RequestError | None) -> None:
+        self.asked, self.waited, self.answers = 0, list[float](), list(answers)
+        monkeypatch.setattr(ray_tune, "ask_gpu_bytes", self._ask)
+        monkeypatch.setattr(ray_tune, "answered", self._answered)
+
+    def _ask(self) -> list[str]:
+        self.asked += 1
+        return ["asked"]
+
+    def _answered(self, asked: list[str], seconds: float) -> int | None:
+        assert asked == ["asked"]
+        self.waited.append(seconds)
+        said = self.answers.pop(0)
+        if isinstance(said, RequestError):
+            raise said
+        return said
+
+
+def test_gpus_that_come_are_taken_up_once_they_have_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Trials do not wait for the answer; those that began on CPUs end there."""
+    executor, gpus = RayTuneExecutor(ExecutorConfig(), "there:6379"), Gpus(monkeypatch, None, 80)
+    with caplog.at_level(logging.WARNING, "nas.executors.ray_tune"):
+        room = executor._room([Machine(8, 0)], Work(1))
+    assert [record.getMessage() for record in caplog.records] == [
+        "the cluster at there:6379 has no GPU: trials train on its CPUs until one comes (executor.gpus_per_trial: 1 "
+        "waits for one, 0 keeps to CPUs)"
+    ]
+    more = [Machine(8, 0), Machine(4, 1)]
+    waiting = executor._recounted(room, more)
+    assert waiting == Room(12, 1.0, 0.0, spare=1)
+    assert executor._recounted(waiting, more) == Room(4, 1.0, None, 80, spare=1)
+    assert (gpus.asked, gpus.waited) == (1, [0.0, 0.0])
+
+
+def test_gpus_that_are_of_no_use_do_not_end_a_search_that_gets_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    executor, gpus = RayTuneExecutor(ExecutorConfig(), "there:6379"), Gpus(monkeypatch, RequestError("no CUDA"), 80)
+    on_cpus, more = Room(8, spare=1), [Machine(8, 0), Machine(4, 1)]
+    for _ in range(3):
+        assert executor._recounted(on_cpus, more) == Room(12, 1.0, 0.0, spare=1)
+    assert gpus.asked == 1
+    assert [record.getMessage() for record in caplog.records] == ["trials go on on CPUs: no CUDA"]
+    assert executor._recounted(on_cpus, [*more, Machine(4, 1)]) == Room(8, 2.0, None, 80, spare=1)
+
+
+def test_without_a_cluster_nobody_is_told_of_cpus(caplog: pytest.LogCaptureFixture) -> None:
+    RayTuneExecutor(ExecutorConfig())._room([Machine(8, 0)], Work(1))
+    RayTuneExecutor(ExecutorConfig(gpus_per_trial=0), "there:6379")._room([Machine(8, 0)], Work(1))
+    assert not caplog.records
+
+
+# ------------------------------------------------------------------------------------------------ GPUs that others hold
+
+
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second passes whenever the time is asked for."""
+    now = iter(range(1000))
+    monkeypatch.setattr(ray_tune.time, "monotonic", lambda: float(next(now)))
+
+
+def test_gpus_that_others_hold_are_waited_for_with_a_word(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _clock(monkeypatch)
+    gpus = Gpus(monkeypatch, *[None] * 20, 80)
+    assert RayTuneExecutor(ExecutorConfig(), "there:6379")._room([Machine(8, 1)], Work(1)).gpu_bytes == 80
+    assert gpus.asked == 1
+    assert len(caplog.records) == 1
+    assert "waiting for Ray's GPUs, to ask for their memory" in caplog.text
+
+
+def test_gpus_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    _clock(monkeypatch)
+    Gpus(monkeypatch, *[None] * 200)
+    with pytest.raises(RequestError, match=r"not all of Ray's GPUs could be asked for their memory within 120 s: run"):
+        RayTuneExecutor(ExecutorConfig(), "there:6379")._room([Machine(8, 1)], Work(1))
+
+
+def test_who_asks_for_an_end_does_not_wait_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus, work = Gpus(monkeypatch, None, None), Work(1)
+    work.stopping = True
+    with pytest.raises(KeyboardInterrupt):
+        RayTuneExecutor(ExecutorConfig(), "there:6379")._room([Machine(8, 1)], work)
+    assert len(gpus.waited) == 1
 
 
 def test_what_waits_is_let_go_at_the_end() -> None:
@@ -154,8 +247,11 @@ def test_a_worker_that_can_write_nothing_ends_all() -> None:
 asked: list[dict[str, float]] = []  # resources that an autoscaler was asked for
 
 
-def booting(monkeypatch: pytest.MonkeyPatch, after: float) -> list[float]:
-    """A cluster whose first machine with CPUs comes after so many seconds; the list holds the time."""
+def booting(monkeypatch: pytest.MonkeyPatch, after: float, first: Machine | None = None) -> list[float]:
+    """A cluster whose second machine, with 8 CPUs and a GPU if ``first`` has CPUs, comes after so many seconds.
+
+    The list holds the time.
+    """
     now = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -163,7 +259,8 @@ def booting(monkeypatch: pytest.MonkeyPatch, after: float) -> list[float]:
 
     monkeypatch.setattr(ray_tune.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(ray_tune.time, "sleep", sleep)
-    monkeypatch.setattr(ray_tune, "machines", lambda: [Machine(0, 0), *([Machine(8, 0)] if now[0] >= after else [])])
+    second = [Machine(8, 0 if first is None else 1)]
+    monkeypatch.setattr(ray_tune, "machines", lambda: [first or Machine(0, 0), *(second if now[0] >= after else [])])
     monkeypatch.setattr(ray_tune, "asking_for", lambda resources: nullcontext(asked.append(resources)))
     asked.clear()
     return now
@@ -171,9 +268,9 @@ def booting(monkeypatch: pytest.MonkeyPatch, after: float) -> list[float]:
 
 def test_a_cluster_that_boots_is_waited_for(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     now = booting(monkeypatch, after=45.0)
-    executor = RayTuneExecutor(ExecutorConfig(), "there:6379")
+    executor = RayTuneExecutor(ExecutorConfig(gpus_per_trial=0), "there:6379")
     with caplog.at_level(logging.WARNING, "nas.executors.ray_tune"):
-        assert executor._room(executor._machines(Work(1))) == Room(8, spare=1)
+        assert executor._room(executor._machines(Work(1)), Work(1)) == Room(8, spare=1)
     assert now == [45.0]
     assert asked == [{"CPU": 1.0}]
     assert [record.getMessage() for record in caplog.records] == [
@@ -181,11 +278,26 @@ def test_a_cluster_that_boots_is_waited_for(monkeypatch: pytest.MonkeyPatch, cap
     ]
 
 
+def test_gpus_that_are_asked_for_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = booting(monkeypatch, after=45.0, first=Machine(8, 0))
+    executor = RayTuneExecutor(ExecutorConfig(gpus_per_trial=1), "there:6379")
+    assert executor._room(executor._machines(Work(1)), Work(1)) == Room(1, 1.0, 1.0, spare=1)
+    assert now == [45.0]
+    assert asked == [{"CPU": 1.0, "GPU": 1.0}]
+    assert "has no machine with CPUs and GPUs yet: waiting for one" in caplog.text
+    now[0] = 0.0
+    for config, address in ((ExecutorConfig(), "there:6379"), (ExecutorConfig(gpus_per_trial=1), None)):
+        assert RayTuneExecutor(config, address)._machines(Work(1)) == [Machine(8, 0)]  # at once
+    assert now == [0.0]
+
+
 def test_it_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     now = booting(monkeypatch, after=1e9)
     executor = RayTuneExecutor(ExecutorConfig(), "there:6379")
     with pytest.raises(RequestError, match=r"asks for 1 CPUs and 0 GPUs of one machine, but Ray's have 0 CPUs and 0"):
-        executor._room(executor._machines(Work(1)))
+        executor._room(executor._machines(Work(1)), Work(1))
     assert now[0] == ray_tune.BOOT_SECONDS
 
 

@@ -220,6 +220,14 @@ def test_what_is_told_is_taken_at_once(name: str) -> None:
 # ---------------------------------------------------------------------------------------------------- what is told
 
 
+def test_with_as_many_results_as_it_needs_a_sampler_draws_no_longer(name: str) -> None:
+    sampler, uniform, source = make(name), make("random"), random.Random(0)
+    for number in range(sampler.startup + 1):
+        assert (sampler.propose(number) == uniform.propose(number)) == (name == "random" or number < sampler.startup)
+        genes = {gene.name: gene.sample(source) for gene in MIXED}
+        sampler.tell(number, genes, *usual(number, genes))
+
+
 def test_failed_trials_teach_nothing(name: str) -> None:
     with_failures, without = make(name), make(name)
     for number in range(0, len(some(name, 12)) * 2, 2):

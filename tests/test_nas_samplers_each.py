@@ -104,6 +104,16 @@ def test_parents_are_the_best_of_a_generation_and_its_parents(options: Nsga2Opti
     assert {trial.params["x"] for trial in sampler._parents} == {0.0, 0.1, 0.2, 0.5}
 
 
+@pytest.mark.parametrize("options", [Nsga2Options(population=4), Nsga3Options(population=4, divisions=6)])
+def test_copies_fill_no_generation(options: Nsga2Options | Nsga3Options) -> None:
+    sampler = Nsga(options, (X,), BOTH, 0)
+    for number in range(12):  # three points again and again
+        sampler.tell(number, {"x": number % 3 / 10}, {"error": 1.0, "macs": 1.0}, {})
+    assert not sampler._parents
+    sampler.tell(12, {"x": 0.9}, {"error": 2.0, "macs": 2.0}, {})
+    assert sorted(trial.params["x"] for trial in sampler._parents) == [0.0, 0.1, 0.2, 0.9]
+
+
 # --------------------------------------------------------------------------------------------------------- evolution
 
 
@@ -153,15 +163,24 @@ def test_children_have_genes_of_two_parents() -> None:
     assert mixed >= 2  # half of the pairs are a trial with itself
 
 
-def test_what_was_told_is_not_bred_again() -> None:
-    kinds = Gene("kind", tuple("abcdefgh"))
-    sampler = Evolution(EvolutionOptions(startup=1, population=4), Box(kinds), ("error",), 0)
-    found = set()
+KINDS = Gene("kind", tuple("abcdefgh"))
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        Evolution(EvolutionOptions(startup=1, population=4), Box(KINDS), ("error",), 0),
+        Nsga(Nsga2Options(population=2), (KINDS,), ("error",), 0),
+        Nsga(Nsga3Options(population=2), (KINDS,), ("error",), 0),
+    ],
+)
+def test_what_was_told_is_not_bred_again(sampler: Evolution | Nsga) -> None:
+    found = []
     for number in range(8):
         genes = sampler.propose(number)
-        found.add(genes["kind"])
+        found.append(genes["kind"])
         sampler.tell(number, genes, {"error": 1.0}, {})
-    assert len(found) == 8
+    assert len(set(found)) == 8
 
 
 @pytest.mark.parametrize("kind", ["evolution", "local"])

@@ -112,7 +112,8 @@ def test_programs_get_one_document(runs: Path) -> None:
     assert document["reference_point"]["error"] == 2
     study = Study.open("usual", runs)
     assert document["hypervolume"] == study.statistics({"error": 2}).front.hypervolume
-    assert document["hypervolume_over_time"]["all"][-1] == pytest.approx(document["hypervolume"])
+    assert document["hypervolume_by_trial"]["all"][-1] == pytest.approx(document["hypervolume"])
+    assert document["seconds_by_trial"]["all"][-1] == sum(trial.seconds or 0 for trial in study.trials)
     assert document["front"] == [trial.number for trial in study.front().members]
     assert document["outcomes"]["diverged"] == 1
     assert [each["of"] for each in document["importances"]] == ["error", "macs"]
@@ -127,6 +128,7 @@ def test_files_are_tables_and_figures(runs: Path, tmp_path: Path) -> None:
     names = (
         "front",
         "hypervolume",
+        "control",
         "knees",
         "prices",
         "importance",

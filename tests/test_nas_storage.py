@@ -93,6 +93,40 @@ def test_removing_removes_both(there: Path) -> None:
 
 
 @pytest.mark.parametrize("at", ["", "file://"])
+def test_single_files_and_folders(at: str, there: Path) -> None:
+    folder = folder_at(f"{at}{there}")
+    assert folder.read("a") is None
+    folder.write("a", b"1")
+    folder.write("a", b"2")
+    assert folder.read("a") == b"2"
+    folder_at(f"{at}{there}/5").write("w", b"3")
+    folder.move("5", "aside/5")
+    assert _files(there) == {"a": b"2", "aside/5/w": b"3"}
+
+
+def test_what_cannot_be_moved_or_removed_or_read_is_told(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*given: object, **named: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    folder = folder_at(str(there))
+    folder.write("a", b"1")
+    folder_at(str(there / "gone")).remove()  # what is not there needs no removing
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", refused)
+        with pytest.raises(NotWritten, match=r"cannot be removed \(Permission denied\): remove it by hand"):
+            folder.remove()
+        patch.setattr(Path, "rename", refused)
+        with pytest.raises(
+            NotWritten, match=r"'.*5' cannot be moved to '.*6': Permission denied; move it away by hand"
+        ):
+            folder.move("5", "6")
+        patch.setattr(Path, "read_bytes", refused)
+        with pytest.raises(RequestError, match=r"'.*a' cannot be read \(Permission denied\): mend its permissions"):
+            folder.read("a")
+    assert _files(there) == {"a": b"1"}
+
+
+@pytest.mark.parametrize("at", ["", "file://"])
 def test_dropping_a_folder_leaves_the_rest(at: str, there: Path) -> None:
     folder = folder_at(f"{at}{there}/5")
     folder.fetch()

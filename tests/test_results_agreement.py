@@ -1,6 +1,7 @@
 """Kendall's tau between rungs: against scipy on known orders, and what is recommended."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from results.agreement import ROWS, Agreement, _taus, agreements, recommended
+from results.agreement import ROWS, Agreement, _taus, agreements, as_sentence, recommended
 from results.outcome import Measurement, TrialRecord
 
 
@@ -68,6 +69,20 @@ def test_the_cheapest_rung_that_reaches_the_threshold_is_recommended() -> None:
     assert recommended(found, 0.6) == 1
     assert recommended(found, 0.2) == 0
     assert recommended(found, 0.95) is None
+
+
+def test_the_sentence_says_of_which_trials_it_is() -> None:
+    found = [Agreement(what, 0.5, (0.25, 0.75), 9) for what in ("rung 0", "params")]
+    plain = "Order of the 9 trials that reached the top rung, Kendall's tau with it (90 % intervals): "
+    assert as_sentence(found, chosen=False) == f"{plain}rung 0 +0.50 (+0.25 to +0.75), params +0.50 (+0.25 to +0.75)."
+    found[1] = replace(found[1], trials=7)
+    told = as_sentence(found, chosen=True)
+    assert told.startswith("Order of the trials that reached")
+    assert "rung 0 +0.50 (+0.25 to +0.75) of 9, params +0.50 (+0.25 to +0.75) of 7." in told
+    assert told.endswith(
+        "Lower rungs chose these trials, which lowers tau: 'nas calibrate' measures it without a choice."
+    )
+    assert as_sentence([], chosen=True) == ""
 
 
 @settings(max_examples=60)

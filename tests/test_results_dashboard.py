@@ -12,7 +12,6 @@ from dashboards import COUNT, asked, opened, records, snapshot_of, write
 from benchmarks.large_study import STUDY
 from results.dashboard import tabs as tabs_of
 from results.dashboard.controls import offers
-from results.dashboard.rows import columns, rows
 from results.dashboard.scene import Choice, figure, scene
 from results.dashboard.sliders import ends, limits, sliders
 from results.dashboard.tabs import Tabs
@@ -150,6 +149,20 @@ def test_what_is_under_way_at_a_rung_has_no_value_there_yet() -> None:
     assert np.isfinite(diverged.values("error", 0)[0])  # it had come to the end of that rung before
 
 
+def test_what_was_measured_before_the_training_is_drawn_at_every_rung() -> None:
+    every = [
+        replace(t, measurements=(Measurement(0, 0, {"latency_ms": 1.0 + t.number}, 0.0), *t.measurements))
+        for t in records()
+        if t.outcome is Outcome.STOPPED
+    ]
+    snapshot = snapshot_of(every, objectives={"error": "minimize", "latency_ms": "minimize"})
+    found = scene(snapshot, Choice("latency_ms", "error", rung=0))
+    assert found.drawn.all()
+    assert snapshot.values("latency_ms", 0).tolist() == [1.0 + trial.number for trial in every]
+    assert every[0].number in found.front_numbers  # the fastest
+    assert not scene(snapshot, Choice("latency_ms", "error")).drawn.any()
+
+
 @pytest.mark.parametrize("axes", [("error", "error"), ("macs", "error", "macs"), ("error", "error", "error")])
 def test_the_same_quantity_twice_is_one(axes: tuple[str, ...]) -> None:
     found = scene(snapshot_of(records()), Choice(*axes))
@@ -190,22 +203,6 @@ def decode(packed: dict[str, str]) -> list[int]:
     import base64
 
     return np.frombuffer(base64.b64decode(packed["bdata"]), dtype=packed["dtype"]).tolist()
-
-
-def test_rows_come_back_as_they_are_put_together_in_the_page() -> None:
-    told = rows(records(), ["error", "macs"])
-    fields, data, texts = told["fields"], told["data"], told["texts"]
-    together = [
-        {field: texts[field][data[at][place]] if field in texts else data[at][place] for at, field in enumerate(fields)}
-        for place in range(len(records()))
-    ]
-    for row, trial in zip(together, records(), strict=True):
-        assert (row["number"], row["outcome"], row["reason"]) == (trial.number, trial.outcome, trial.reason)
-        if trial.values:
-            assert row["q_error"] == pytest.approx(100 * trial.values["error"], rel=1e-5)
-        assert row["q_macs"] == pytest.approx(trial.costs["macs"], rel=1e-5)
-    assert {column["field"] for column in columns(["error", "macs"])} == set(fields)
-    assert rows([], ["error"]) == {"fields": [], "data": [], "texts": {}}
 
 
 # ------------------------------------------------------------------------------------------------- studies with little
@@ -451,8 +448,8 @@ def test_a_damaged_architecture_costs_its_own_trial_alone(tmp_path: Path) -> Non
     output = next(name for name in dashboard.app.callback_map if "details-title.children" in name)
     at = {"study": STUDY, "revision": 1}
     told = asked(dashboard, output, {"selected.data": 5, "beside.value": None, "revision.data": at}, {})
-    shown = json.dumps(told["details"]["children"])
-    assert "cannot be drawn" in shown
-    assert "Not audited" in shown
-    assert "error" in shown  # its values are there
+    written = json.dumps(told["details"]["children"])
+    assert "cannot be drawn" in written
+    assert "Not audited" in written
+    assert "error" in written  # its values are there
     dashboard.watch.close()

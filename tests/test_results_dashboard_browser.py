@@ -13,7 +13,7 @@ import pytest
 from browsers import new_browser, open_page, served, settled, until_drawn
 from dashboards import COUNT, records, write
 
-from benchmarks.large_study import STUDY, trials
+from benchmarks.large_study import STUDY, trials, write_study
 from results.ledger import Ledger
 from results.outcome import Outcome
 from search_spaces.architecture_file import from_yaml
@@ -179,7 +179,8 @@ def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -
     rows.first.wait_for()
     page.locator("#grid-place .ag-header-cell[col-id=q_error] .ag-header-cell-label").click()
     page.wait_for_timeout(500)
-    best = min((trial for trial in records() if trial.measurements), key=_last_error)
+    finished = [trial for trial in records() if trial.outcome is Outcome.COMPLETE]
+    best = min(finished, key=lambda trial: trial.values["error"])
     first = page.locator("#grid-place .ag-row[row-index='0'] [col-id=number]")
     assert first.inner_text() == str(best.number)
     page.locator(FILTER.format("outcome")).fill("diverged")
@@ -192,7 +193,6 @@ def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -
     page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {best.number}')")
     page.locator(FILTER.format("trial")).fill("")
     page.locator(FILTER.format("outcome")).fill("complete")
-    complete = sum(trial.outcome is Outcome.COMPLETE for trial in records())
     page.wait_for_function("location.search.includes('complete')")
     settled(page)
     again, seen_again = open_page(browser, page.url)
@@ -205,16 +205,39 @@ def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -
         "[...document.querySelectorAll('#grid-place .ag-row [col-id=outcome]')].map((e) => e.innerText)"
     )
     assert set(told) == {"complete"}
-    assert len(told) <= complete
-    cheapest = min((trial for trial in records() if trial.outcome is Outcome.COMPLETE), key=_last_error)
-    assert again.locator("#grid-place .ag-row[row-index='0'] [col-id=number]").inner_text() == str(cheapest.number)
+    assert len(told) <= len(finished)
+    assert again.locator("#grid-place .ag-row[row-index='0'] [col-id=number]").inner_text() == str(best.number)
     assert seen.wrong + seen_again.wrong == []
     page.close()
     again.close()
 
 
-def _last_error(trial):  # type: ignore[no-untyped-def]
-    return (trial.values or trial.measurements[-1].values)["error"]
+def test_the_table_and_the_details_follow_the_rung(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, f"{address}?sort=q_error:asc&study={STUDY}")
+    until_drawn(page)
+    first = "document.querySelector('#grid-place .ag-row[row-index=\"0\"] [col-id={}]')?.innerText"
+    finished = [trial for trial in records() if trial.outcome is Outcome.COMPLETE]
+    best = min(finished, key=lambda trial: trial.values["error"])
+    page.wait_for_function(f"{first.format('number')} === '{best.number}'")
+    assert "final ones" in page.locator("#rows-of").inner_text()
+    stopped = next(trial for trial in records() if trial.outcome is Outcome.STOPPED)
+    page.locator(FILTER.format("trial")).fill(str(stopped.number))
+    page.wait_for_function(f"{ROWS} === 1 && {first.format('number')} === '{stopped.number}'")
+    assert page.evaluate(first.format("q_error")).strip() == ""  # its value of rung 0 stands beside no final one
+    page.locator("#grid-place .ag-row[row-index='0'] [col-id=number]").click()
+    page.wait_for_function("document.querySelector('#details').innerText.includes('(rung 0, epoch 1)')")
+    page.locator("#rung").click()
+    page.get_by_text("rung 0 alone").click()
+    error = f"{100 * stopped.measurements[0].values['error']:.2f} %"
+    page.wait_for_function(f"{first.format('q_error')} === '{error}'")
+    page.locator(FILTER.format("trial")).fill("")
+    at_rung = min((t for t in records() if t.measurements), key=lambda trial: trial.measurements[0].values["error"])
+    page.wait_for_function(f"{first.format('number')} === '{at_rung.number}'")
+    assert "at the end of rung 0" in page.locator("#rows-of").inner_text()
+    settled(page)
+    assert query(page)["sort"] == "q_error:asc"
+    assert seen.wrong == []
+    page.close()
 
 
 def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
@@ -243,16 +266,37 @@ def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
     page.close()
 
 
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a study with enough complete trials for every figure."""
+    folder = tmp_path_factory.mktemp("rich")
+    write_study(folder, 120)
+    with served(folder) as found:
+        yield found
+
+
 @pytest.mark.parametrize("tab", ["growth", "distributions", "importance", "outcomes"])
-def test_every_tab_has_its_figure_or_says_why_not(browser: "Browser", address: str, tab: str) -> None:
-    page, seen = open_page(browser, f"{address}?tab={tab}")
+def test_every_tab_has_its_figure(browser: "Browser", rich: str, tab: str) -> None:
+    page, seen = open_page(browser, f"{rich}?tab={tab}")
     until_drawn(page)
+    page.wait_for_function("document.querySelector('#statistic-frame .js-plotly-plot')?.data?.length > 0")
     page.wait_for_function("document.querySelector('#figure-told').innerText.length > 5")
     settled(page)
-    drawn = page.locator("#statistic-frame .js-plotly-plot").count()
-    assert drawn or "yet" in page.locator("#figure-told").inner_text()
+    assert page.locator("#statistic-frame .js-plotly-plot").count() == 1
     assert seen.wrong == []
     page.close()
+
+
+def test_a_tab_without_a_figure_says_why(browser: "Browser", tmp_path: Path) -> None:
+    write_study(tmp_path, 8)
+    with served(tmp_path) as address:
+        page, seen = open_page(browser, f"{address}?tab=importance")
+        until_drawn(page)
+        page.wait_for_function("document.querySelector('#figure-told').innerText.includes('20 are needed')")
+        settled(page)
+        assert page.locator("#statistic-frame .js-plotly-plot").count() == 0
+        assert seen.wrong == []
+        page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -68,9 +68,9 @@ def test_what_a_drawing_cannot_be_compared_with_is_said(place: Path, beside: str
 
 
 def _written(study: StudyRecord, number: int, beside: str) -> str:
-    other = of_trial(_trial(int(beside), V3 if beside == "0" else {})) if beside.isdecimal() else of_seed(
+    other = of_trial(_trial(int(beside), V3 if beside == "0" else {}), (1,)) if beside.isdecimal() else of_seed(
         beside, Target.of(SEARCH))  # fmt: skip
-    return str([part.to_plotly_json() for part in panel(study, of_trial(_trial(number, OTHER)), other, OWN)])
+    return str([part.to_plotly_json() for part in panel(study, of_trial(_trial(number, OTHER), (1,)), other, OWN)])
 
 
 def test_the_panel_tells_the_difference_in_sentences(place: Path) -> None:

@@ -29,6 +29,7 @@ from search_spaces.architecture_file import from_data, from_file, from_yaml
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.files import write_files
 from search_spaces.operations import Conv
+from search_spaces.principles import Thresholds
 from search_spaces.proxy import proxy, scaled
 from search_spaces.seeds import seed, seed_names
 from trainers.network import Network, build
@@ -374,6 +375,18 @@ def test_weights_carry_what_they_are_for(tmp_path: Path) -> None:
         "format": "pt", "name": "small", "digest": SMALL.digest, "classes": "7", "channels": "3",
         "resolution": "32x32", "provenance": "{}",
     }  # fmt: skip
+    proxy = {"architecture": INCEPTION_V3.digest}
+    export_python(SMALL, tmp_path, state=state, classes=7, provenance=proxy, stands_for=(INCEPTION_V3, (299, 299)))
+    with safe_open(tmp_path / "small.safetensors", "pt") as file:
+        assert file.metadata()["stands_for"] == INCEPTION_V3.digest
+
+
+def test_the_docstring_says_by_whose_thresholds_the_principles_are_kept() -> None:
+    own, studys = source_of(SMALL), source_of(SMALL, thresholds=Thresholds(bottleneck=0.9))
+    assert "bottleneck" in own
+    assert "at least 0.9" in studys
+    assert "by the thresholds of its study" in " ".join(studys.split())
+    assert "its study" not in own
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pt"])

@@ -4,15 +4,17 @@ import html
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from exported_networks import DEVIATION, MEAN, NAMES, SIDE, TINY, WHITE, export_tiny, scaled
 from markdown_it import MarkdownIt
 from pictures import COLOURS, noise
-from PIL import Image
+from PIL import ExifTags, Image
 from small_studies import OBJECTIVES, study_of_eight
 
 from results.export.card_background import CardBackground, Place, Result
@@ -21,6 +23,7 @@ from results.export.content import Content, Scaling
 from results.export.to_card import to_card
 from search_spaces.principles import Thresholds
 from search_spaces.seeds import seed
+from trainers import decode
 
 DIGEST = "ab" * 32
 HOSTILE = "evil | `x` <script>alert(1)</script> [a](javascript:b) $$y$$ # *b*: \"q\" 'r' {c} \\ &amp; - \n---\nkey: 1"
@@ -175,7 +178,7 @@ def test_inception_v3_is_compared_at_the_same_size_where_it_can_be() -> None:
 
 def test_thresholds_of_the_study_are_those_of_the_audit() -> None:
     strict = Thresholds(bottleneck=0.99, off=("balance",))
-    _, text = parts(background=replace(BACKGROUND, thresholds=strict))
+    _, text = parts(replace(CONTENT, thresholds=strict))
     [row] = re.findall(r"^\| bottleneck .*$", text, re.MULTILINE)
     assert "at least 0.99 | **no**" in row
     [row] = re.findall(r"^\| balance .*$", text, re.MULTILINE)
@@ -228,7 +231,7 @@ def test_hostile_texts_stay_texts() -> None:
     )
     background = replace(
         BACKGROUND,
-        results=(Result("error", 0.125, "test", "full", HOSTILE), Result(HOSTILE, 1.0, "test", "full")),
+        results=(Result("error", 0.125, "test", "full", HOSTILE), Result(HOSTILE, 1.0, "test", "unknown")),
         recipe={HOSTILE: HOSTILE, "a": {HOSTILE: [HOSTILE]}},
         data_name=HOSTILE,
         data_on_hub=HOSTILE,
@@ -257,19 +260,31 @@ def test_hostile_texts_stay_texts() -> None:
             assert "script" not in tags
 
 
+def large_picture(file: Path) -> None:
+    """On its side by EXIF, transparent at its left, and larger than what the network takes."""
+    pixels = np.dstack([noise(COLOURS["red"], (5 * SIDE, 3 * SIDE), 1), np.full((3 * SIDE, 5 * SIDE), 255, np.uint8)])
+    pixels[:, : 2 * SIDE, 3] = 0
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(pixels).save(file, "PNG", exif=exif)
+
+
 def test_the_code_of_the_card_runs(tmp_path: Path) -> None:
-    """What is shown for plain PyTorch gives what the network gives."""
+    """What is shown for plain PyTorch gives what the network gives of a picture as it was read for the training."""
     network = export_tiny(tmp_path)
-    pixels = noise(COLOURS["red"], (SIDE, SIDE), 1)
-    Image.fromarray(pixels).save(tmp_path / "picture.jpg", "PNG")
+    large_picture(tmp_path / "picture.jpg")
+    seen = decode.square((tmp_path / "picture.jpg").read_bytes(), SIDE).astype(np.float32)
     _, text = parts()
     picture, plain = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:2]
     code = f"{picture}\n{plain}".replace('"picture.jpg"', f'"{tmp_path}/picture.jpg"')
     code = code.replace('"tiny.safetensors"', f'"{tmp_path}/tiny.safetensors"')
-    names: dict[str, torch.Tensor] = {}
+    names: dict[str, Any] = {}
     source = (tmp_path / "tiny.py").read_text()
     exec(source, names)
     exec(code.replace("from tiny import Tiny, load_weights", ""), names)
     with torch.inference_mode():
-        expected = network(scaled(torch.from_numpy(pixels).permute(2, 0, 1)[None]))
-    torch.testing.assert_close(names["logits"], expected, rtol=1e-4, atol=1e-5)
+        shown = network(scaled(torch.from_numpy(names["pixels"])))
+        expected = network(scaled(torch.from_numpy(seen).permute(2, 0, 1)[None]))
+    torch.testing.assert_close(names["logits"], shown, rtol=1e-4, atol=1e-5)
+    assert np.abs(names["pixels"][0].transpose(1, 2, 0) - seen).max() <= 1  # one turns before it draws smaller
+    torch.testing.assert_close(shown, expected, rtol=0, atol=0.02)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from results.export.comparison import WARM, Logits, Pictures, Run, compare, deviation, latencies
+from results.export.comparison import WARM, Compared, Logits, Pictures, Run, compare, deviation, latencies
 from search_spaces.errors import RequestError
 
 PLAIN = np.array([[1.0, 2.0, -4.0], [3.0, 1.0, 0.0]], np.float32)
@@ -46,7 +46,13 @@ def test_without_labels_no_error_is_told() -> None:
 def test_what_is_the_same_deviates_by_nothing() -> None:
     assert deviation(PLAIN, PLAIN) == 0
     assert deviation(np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32)) == 0
-    assert math.isnan(deviation(np.full((2, 3), np.nan, np.float32), PLAIN))
+
+
+def test_what_cannot_be_compared_deviates_without_end_and_is_nothing_in_json() -> None:
+    assert deviation(np.full((2, 3), np.nan, np.float32), PLAIN) == math.inf
+    assert deviation(PLAIN[:1], PLAIN) == math.inf
+    found = Compared(1.0, 1.0, 1.0, math.inf, 0.5).as_data()
+    assert (found["deviation"], found["same_top1"], found["error"]) == (None, 0.5, None)
 
 
 def test_runs_take_turns_on_one_picture() -> None:

@@ -42,7 +42,7 @@ def test_static(small: tuple[bytes, Network]) -> None:
     batch = pictures(5, 24, random_seed=9)
     assert 0 < deviation(run_onnx({"": result}, batch), logits_of(network, batch)) < 0.2
     assert {"QuantizeLinear", "DequantizeLinear"} <= nodes(result)
-    assert facts(result) == {**facts(file), "precision": "static int8, calibrated on 32 pictures"}
+    assert facts(result) == {**facts(file), "precision": "int8-static", "calibration_pictures": "32"}
     assert onnx_counts(result) == onnx_counts(file)
 
 
@@ -58,7 +58,7 @@ def test_dynamic(small: tuple[bytes, Network]) -> None:
     batch = pictures(5, 24, random_seed=9)
     assert 0 < deviation(run_onnx({"": result}, batch), logits_of(network, batch)) < 0.2
     assert "ConvInteger" in nodes(result)
-    assert facts(result) == {**facts(file), "precision": "dynamic int8"}
+    assert facts(result) == {**facts(file), "precision": "int8-dynamic"}
     with pytest.raises(RequestError, match="count the file before its quantisation"):
         onnx_counts(result)
 

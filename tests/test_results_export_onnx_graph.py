@@ -1,5 +1,7 @@
 """What is counted in an ONNX file is what the architecture costs."""
 
+from dataclasses import replace
+
 import onnx
 import pytest
 from architectures import architectures
@@ -7,6 +9,7 @@ from exports import SMALL, content_of
 from hypothesis import HealthCheck, given, settings
 
 from results.export.content import Scaling
+from results.export.deployment import Deployment
 from results.export.folding import folded
 from results.export.onnx_graph import OnnxCounts, onnx_counts
 from results.export.to_onnx import to_onnx
@@ -45,7 +48,8 @@ def test_folded_scaled_and_in_half_precision() -> None:
     scaling = Scaling((0.5,) * 3, (0.25,) * 3, 1.0)
     content = folded(content_of(SMALL, 24, scaling=scaling)[0])
     network = build(content.architecture.graph(24, classes=7), initialise=0)
-    found = counts(to_onnx(content, network, scaled=True, half="float16"))
+    content = replace(content, deployment=Deployment("float16", pixels=True))
+    found = counts(to_onnx(content, network))
     assert found == expected(content.architecture, 24)
     plain = expected(SMALL, 24)
     assert (found.convolutions, found.macs) == (plain.convolutions, plain.macs)

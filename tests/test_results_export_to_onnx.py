@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from results.export import to_onnx as module
 from results.export.comparison import deviation
 from results.export.content import Content, Scaling
+from results.export.deployment import Deployment
 from results.export.to_onnx import INPUT, OUTPUT, to_onnx
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_yaml
@@ -41,6 +43,10 @@ def small() -> tuple[Content, Network]:
 @pytest.fixture(scope="module")
 def files(small: tuple[Content, Network]) -> dict[str, bytes]:
     return to_onnx(*small)
+
+
+def deployed(content: Content, **options: Any) -> Content:
+    return replace(content, deployment=Deployment(**options))
 
 
 def facts(files: dict[str, bytes]) -> dict[str, str]:
@@ -111,7 +117,8 @@ def test_nothing_reaches_the_terminal(
 
 
 def test_the_scaling_goes_into_the_graph(small: tuple[Content, Network]) -> None:
-    files = to_onnx(*small, scaled=True)
+    files = to_onnx(deployed(small[0], pixels=True), small[1])
+    assert list(files) == ["small_pixels.onnx"]
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 24, 24)).astype(np.float32)
     mean, spread = (np.array(part, np.float32)[:, None, None] for part in (SCALING.mean, SCALING.deviation))
     assert deviation(run_onnx(files, pixels), logits_of(small[1], (pixels - mean) / spread)) < 1e-4
@@ -119,7 +126,8 @@ def test_the_scaling_goes_into_the_graph(small: tuple[Content, Network]) -> None
 
 
 def test_half_precision_takes_and_gives_float32(small: tuple[Content, Network]) -> None:
-    files = to_onnx(*small, half="float16")
+    files = to_onnx(deployed(small[0], precision="float16"), small[1])
+    assert list(files) == ["small_float16.onnx"]
     batch = pictures(3, 24)
     assert 0 < deviation(run_onnx(files, batch), logits_of(small[1], batch)) < 2e-2
     assert facts(files)["precision"] == "float16"
@@ -127,7 +135,7 @@ def test_half_precision_takes_and_gives_float32(small: tuple[Content, Network]) 
 
 def test_a_scaling_that_is_not_known_cannot_go_into_the_graph(small: tuple[Content, Network]) -> None:
     with pytest.raises(RequestError, match="how pictures are scaled is not known"):
-        to_onnx(replace(small[0], scaling=None), small[1], scaled=True)
+        to_onnx(deployed(replace(small[0], scaling=None), pixels=True), small[1])
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript"])

@@ -1,7 +1,8 @@
-"""Hypervolume over time, beside the hypervolume of every beginning of the study."""
+"""Hypervolume by trial, beside the hypervolume of every beginning of the study."""
 
 import random
 import time
+from dataclasses import replace
 from itertools import accumulate
 
 import pytest
@@ -67,7 +68,18 @@ def test_the_reference_point_is_that_of_all_trials_unless_given():
 def test_without_a_comparable_trial_all_sizes_are_zero():
     failed = [trial(0, {}, outcome=Outcome.DIVERGED), trial(1, {}, outcome=Outcome.SCREENED)]
     assert growth(failed, OBJECTIVES).sizes == {"all": (0.0,), "sampler": (0.0,)}
-    assert growth([], OBJECTIVES).as_data() == {"reference_point": {}, "sizes": {"all": []}}
+    assert growth([], OBJECTIVES).as_data() == {"reference_point": {}, "sizes": {"all": []}, "seconds": {"all": []}}
+
+
+def test_the_training_of_the_trials_so_far_is_summed():
+    spent = [(3, 4.0), (1, 2.0), (2, None), (4, 1.5)]  # number 2: its results were known
+    trials = [replace(trial(number, dict.fromkeys(OBJECTIVES, 0.5)), seconds=seconds) for number, seconds in spent]
+    trials.append(replace(trial(5, {}, "random", Outcome.DIVERGED), seconds=3.0))
+    assert growth(trials, OBJECTIVES).seconds == {
+        "all": (2.0, 2.0, 6.0, 7.5, 10.5),
+        "sampler": (2.0, 2.0, 6.0, 7.5),
+        "random": (3.0,),
+    }
 
 
 def test_ten_thousand_trials_of_three_objectives_take_about_a_second():

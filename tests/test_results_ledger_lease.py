@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from ledgers import OBJECTIVES, SEARCH, VALUES, running
 
 from results import ledger_lease
@@ -93,6 +94,11 @@ def forge(ledger, **holder):
 def epoch(ledger):
     with ledger._reading() as connection:
         return connection.execute(leases.select()).one().epoch
+
+
+def beats(ledger):
+    with ledger._reading() as connection:
+        return connection.execute(leases.select()).one().beats
 
 
 # Processes
@@ -287,19 +293,41 @@ def test_of_many_drivers_exactly_one_gets_the_study(ledger, place):
     assert recorded == sorted((number, float(pid)) for number, pid in winners)
 
 
-def test_signs_of_life_that_cannot_be_given_are_no_end(ledger, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    "error",
+    [
+        LedgerError("the disk is full"),
+        sa.exc.InterfaceError("UPDATE leases", {}, Exception("the disk is full")),  # as psycopg's, without a sentence
+        sa.exc.DBAPIError("UPDATE leases", {}, Exception("the disk is full")),
+        sa.exc.TimeoutError("the disk is full"),  # of the pool of connections
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_signs_of_life_that_cannot_be_given_are_no_end(error, ledger, monkeypatch, caplog):
     monkeypatch.setattr(ledger_lease, "BEAT_SECONDS", 0.01)
     with ledger.hold("digits"):
         inner, failures = ledger._database.writing, []
 
         def failing(what):
             failures.append(what)
-            raise LedgerError("the disk is full")
+            raise error
 
         monkeypatch.setattr(ledger._database, "writing", failing)
         while len(failures) < 2:
             time.sleep(0.01)
         monkeypatch.setattr(ledger._database, "writing", inner)
+        before = beats(ledger)
+        while beats(ledger) == before:  # it goes on
+            time.sleep(0.01)
         ledger.set_state("digits", "stopped")
-    assert "no sign of life could be given for study digits: the disk is full" in caplog.text
+    assert re.search("no sign of life could be given for study digits: .*the disk is full", caplog.text)
     assert json.loads(HERE.to_text())["pid"] == os.getpid()
+
+
+def test_a_study_that_cannot_be_given_back_is_told_and_no_more(ledger, monkeypatch, caplog):
+    def failing(what):
+        raise sa.exc.InterfaceError("UPDATE leases", {}, Exception("the connection is closed"))
+
+    with ledger.hold("digits"):
+        monkeypatch.setattr(ledger._database, "writing", failing)
+    assert "study digits was not given back: " in caplog.text

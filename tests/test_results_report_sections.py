@@ -8,6 +8,7 @@ from typing import Any
 
 from reports import STUDY, TRIALS, V3_DATA, Page, trial, v3
 
+from results.control import compare
 from results.importance import Importance
 from results.outcome import Outcome, TrialRecord
 from results.report import Background, report_html
@@ -40,7 +41,19 @@ def test_growth_says_how_far_each_arm_came() -> None:
     page = _page(trials)
     assert "all trials 4 " in page.text
     assert "random points (control) 1 " in page.text
-    assert re.search(r"all trials 4 [\d.e+]+ \d trials? trial 3 of them", page.text)
+    assert re.search(r"all trials 4 40\.0 s [\d.e+]+ \d trials? trial 3 of them", page.text)
+
+
+def test_the_two_arms_stand_beside_each_other_at_equal_budget_and_whole() -> None:
+    drawn = [
+        trial(n, 0.05 + n % 5 / 50, 0.3 + n % 7 / 10, origin="random" if n % 4 == 3 else "sampler") for n in range(24)
+    ]
+    page = _page(drawn)
+    found = compare(drawn, STUDY.objectives)
+    assert found is not None
+    assert found.sentence in page.text
+    assert f"sampler 6 {found.sampler:.4g} 18 {found.whole[0]:.4g}" in page.text
+    assert f"random points (control) 6 {found.random:.4g} 6 {found.whole[1]:.4g}" in page.text
 
 
 def test_importance_is_drawn_or_said_to_be_missing() -> None:

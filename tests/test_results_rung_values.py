@@ -1,5 +1,6 @@
 """Which values are those of a rung: as the driver's rungs end, and whatever becomes of a trial after that."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from nas.config import SearchConfig
 from nas.rungs import rungs_of
 from results.agreement import errors_at
 from results.outcome import Measurement, Outcome, TrialRecord
-from results.rung_values import end_of, ended, epochs_of, measured_at
+from results.rung_values import costs_of, end_of, ended, epochs_of, measured_at, values_at
 
 EPOCHS = (1, 3, 9)
 
@@ -90,3 +91,17 @@ def test_what_is_measured_at_a_place_is_found_there() -> None:
         found = measured_at(trial, *place)
         assert ([] if found is None else [found]) == by_hand
         assert errors_at(trial, *place) == (by_hand[0].values["error"] if by_hand else None)
+
+
+def test_what_a_trial_costs_holds_at_every_rung() -> None:
+    before = Measurement(0, 0, {"latency_ms": 8.0}, 0.0)
+    bare = _trial((0, 1), (1, 2))
+    trial = replace(bare, costs={"macs": 7}, measurements=(before, *bare.measurements))
+    assert costs_of(trial) == {"macs": 7, "latency_ms": 8.0}
+    assert costs_of(bare) == {}
+    assert values_at(trial, 0, EPOCHS) == {"macs": 7, "latency_ms": 8.0, "error": 0.01}
+    assert values_at(trial, 1, EPOCHS) is None  # on its way there
+    assert values_at(trial, None, EPOCHS) is None
+    complete = replace(trial, outcome=Outcome.COMPLETE, values={"error": 0.5, "latency_ms": 9.0})
+    assert values_at(complete, None, EPOCHS) == {"macs": 7, "latency_ms": 9.0, "error": 0.5}
+    assert values_at(replace(trial, measurements=(before,)), 0, EPOCHS) is None

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from results.agreement import Agreement
+from results.control import compare
 from results.importance import Importance
 from results.markup import asset
 from results.outcome import Outcome, StudyRecord, TrialRecord
@@ -90,7 +91,8 @@ def test_the_tables_hold_what_the_parts_say() -> None:
     tables = {table.name: table for table in found.tables()}
     assert [row[0] for row in tables["front"].rows] == [member.number for member in found.front.members]
     assert 1 not in [row[0] for row in tables["front"].rows]  # beyond the limits
-    assert [row[2] for row in tables["hypervolume"].rows if row[0] == "all"] == list(found.growth.sizes["all"])
+    assert [row[3] for row in tables["hypervolume"].rows if row[0] == "all"] == list(found.growth.sizes["all"])
+    assert [row[2] for row in tables["hypervolume"].rows if row[0] == "random"] == [3.0 * n for n in range(1, 11)]
     assert sum(row[2] == "random" for row in tables["distributions"].rows) == sum(
         t.origin == "random" and t.outcome is Outcome.COMPLETE for t in found.trials
     )
@@ -108,7 +110,7 @@ def test_the_tables_hold_what_the_parts_say() -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_has_all_tables_as_csv_and_json_and_figures_that_plotly_takes(name: str) -> None:
     found = of(name, importances=IMPORTANCES)
-    assert len({table.name for table in found.tables()}) == 9
+    assert len({table.name for table in found.tables()}) == 10
     for table in found.tables():
         lines = table.as_csv().splitlines()
         assert len(lines) == 1 + len(table.rows)
@@ -147,6 +149,30 @@ def test_what_is_missing_is_said_and_the_rest_is_shown() -> None:
     assert "Knee of the front: no member of the front (30 trials) bulges" in constant
     assert "Genes that matter for MACs: too few." in constant
     assert "the cheapest" in constant
+
+
+def test_whether_searching_helped_is_told_in_every_form() -> None:
+    found = of("usual")
+    control = compare(STUDIES["usual"], STUDY.objectives)
+    assert control is not None
+    assert found.as_data()["control"] == control.as_data()
+    assert control.sentence in " ".join(text(found, 80).split())
+    (table,) = (table for table in found.tables() if table.name == "control")
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [(row["what"], row["trials"], row["all_trials"]) for row in rows] == [
+        ("sampler", 10, 29),
+        ("random", 10, 10),
+        ("difference", 10, None),
+    ]
+    assert [row["hypervolume"] for row in rows] == [control.sampler, control.random, control.difference]
+    assert (rows[2]["low"], rows[2]["high"], rows[2]["verdict"]) == (*control.interval, control.verdict)
+    far = of("usual", reference_point={"error": 1.0}).control
+    assert far is not None
+    assert far.reference_point["error"] == 1.0
+    alone = of("beyond the limits")
+    assert alone.control is None
+    assert alone.as_data()["control"] is None
+    assert "The study has no control arm" in text(alone)
 
 
 def test_figures_show_what_their_tables_hold() -> None:

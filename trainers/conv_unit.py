@@ -9,7 +9,12 @@ from trainers.grouping import unseen
 
 
 class ConvUnit(nn.Module):
-    """A convolution with bias, batch norm and ReLU as far as it has them: (N, C_in, H, W) -> (N, width, H', W')."""
+    """A convolution with bias, batch norm and ReLU as far as it has them: (N, C_in, H, W) -> (N, width, H', W').
+
+    ``whole``: convolve as written, not the cheapest way, whose sums have another order.
+    """
+
+    whole = False
 
     def __init__(self, operation: Conv, channels: int, norm_eps: float) -> None:
         super().__init__()
@@ -22,6 +27,8 @@ class ConvUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, normalise, rectify."""
+        if self.whole:
+            return self.finish(self.conv(x))
         return self.finish(convolve(x, self.conv.weight, self.conv.bias, self.stride, self.padding))
 
     def finish(self, x: Tensor) -> Tensor:

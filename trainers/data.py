@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import distribution
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,16 @@ class DataSet:
     def name(self) -> str:
         """What the search file calls it."""
         return self.source.source
+
+    def seen(self) -> dict[str, Any]:
+        """Return what a user of weights of it must know, as plain data: see ``trainers.about.Trained``."""
+        return {
+            "class_names": list(self.classes),
+            "mean": list(self.mean),
+            "deviation": list(self.deviation),
+            "white": self.white,
+            "view": "whole",  # as validated: the whole centre square, resized
+        }
 
     def split_facts(self) -> dict[str, Any]:
         """Return how it was split, as plain data for the ledger."""
@@ -276,11 +287,11 @@ def _collection(source: DataSource, resolution: int | None, progress: Progress |
 @cache
 def _digits() -> Collection:
     """1,797 scans of handwritten digits, 8 x 8, values 0 to 16 (UCI; it comes with scikit-learn)."""
-    from sklearn.datasets import load_digits  # 0.5 s: only those who train pay
-
-    pictures, labels = load_digits(return_X_y=True)
-    pixels = pictures.reshape(-1, 8, 8, 1).astype(np.uint8)
-    return in_memory(pixels, labels.astype(np.int64), tuple(str(digit) for digit in range(10)), white=16)
+    # Its file alone: the package takes one to two seconds to import, in the driver and again in every worker.
+    file = str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz"))
+    rows = np.loadtxt(file, dtype=np.uint8, delimiter=",")
+    pixels, labels = rows[:, :-1].reshape(-1, 8, 8, 1), rows[:, -1].astype(np.int64)
+    return in_memory(pixels, labels, tuple(str(digit) for digit in range(10)), white=16)
 
 
 def _part(whole: Collection, rows: Integers) -> Part:

@@ -123,7 +123,7 @@ class Network(nn.Module):
 
     In evaluation mode it gives the logits and skips the auxiliary heads. In training mode it gives
     ``(logits, (aux logits, ...))`` if the graph has auxiliary heads, else the logits. Use ``build`` to get one with
-    reproducible weights. ``joined`` False runs every node by itself, for those who trace it or compare roundings.
+    reproducible weights. ``joined`` False runs every node by itself and as written, for those who compare roundings.
     """
 
     def __init__(self, graph: Graph, *, joined: bool = True) -> None:
@@ -133,6 +133,8 @@ class Network(nn.Module):
         for node in graph:
             modules[node.name] = torch_form(node.operation, node, graph.norm_eps)
             _place(self, node.name, modules[node.name])
+            if isinstance(unit := modules[node.name], ConvUnit):
+                unit.whole = not joined
         self._trunk = plan(graph, modules, (graph.output,), joined=joined)
         self._whole = plan(graph, modules, (graph.output, *graph.aux_outputs), joined=joined)
 

@@ -150,11 +150,7 @@ def _journal(job: TrainingJob, data: DataSet, fit: Fit, world: World) -> Abstrac
             "on": job.data,
             "data_digest": data.digest,
             "random_seed": job.split_seed,
-            "class_names": list(data.classes),
-            "mean": list(data.mean),
-            "deviation": list(data.deviation),
-            "white": data.white,
-            "view": "whole",  # as validated: the whole centre square, resized
+            **data.seen(),
         },
     }
     return Journal(Path(job.folder), fit.history, about)

@@ -52,6 +52,11 @@ ODD = ("NaN as loss", "infinity as loss", "NaN as value", "infinity as value", "
 _trial: tuple[int, int] = (-1, 0)  # number and training
 
 
+def _enter(candidate: Any) -> None:
+    global _trial
+    _trial = candidate.job.number, candidate.rungs[candidate.rung].training
+
+
 class Inside:
     """The wrappers of a plan."""
 
@@ -59,6 +64,7 @@ class Inside:
         self.plan, self.passes = plan, 0
         self.wraps: dict[str, list[tuple[str, Callable[[Callable[..., Any]], Callable[..., Any]]]]] = {}
         self._wrap("nas.candidate", "Candidate.step", self._step)
+        self._wrap("nas.candidate", "Candidate._begin", self._training)
         self._wrap("nas.candidate", "Candidate._end", self._end)
         self._wrap("trainers.fit", "Fit.epoch", self._epoch)
         if "odd" in plan:
@@ -88,11 +94,19 @@ class Inside:
 
     def _step(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def step(candidate: Any) -> Any:
-            global _trial
-            _trial = candidate.job.number, candidate.rungs[candidate.rung].training
+            _enter(candidate)
             return self._odd_report(call(candidate))
 
         return step
+
+    def _training(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Of a step that turns to the next rung, and so to another training."""
+
+        def begin(candidate: Any, *given: Any) -> Any:
+            _enter(candidate)
+            return call(candidate, *given)
+
+        return begin
 
     def _end(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def end(*given: Any, **named: Any) -> Any:

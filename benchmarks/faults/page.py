@@ -137,7 +137,7 @@ class Viewer:
     def _look(self) -> list[int]:
         """Fetch the chart, and then the table."""
         chart = self.call("scene.data", "revision.data")
-        self.known["drawn.data"] = self.known.get("revision.data")
+        self.known["drawn.data"] = (self.known.get("scene.data") or {}).get("at")
         return [chart, self.call("rows.data", "drawn.data")]
 
 

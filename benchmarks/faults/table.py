@@ -20,7 +20,8 @@ class Row:
     or has otherwise. ``trained_twice``: trials that were trained after their result had been written.
     ``epochs_repeated``: begun again; ``epochs_unaccounted``: of them those that were not under way when a fault struck,
     or beyond as many as there can be at once (repeats.py).
-    ``processes_left``: 5 s after a driver's death. ``load``: the machine's when it was over, of one minute.
+    ``processes_left``: 5 s after a driver's death. ``load``: the machine's when it was over, of one minute, on
+    ``system``.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Row:
     processes_left: int = 0
     seconds: float = 0.0
     load: float = 0.0
+    system: str = f"{platform.system()} {platform.release()}"
     notes: list[str] = field(default_factory=list)
     skipped: str = ""
 
@@ -78,7 +80,6 @@ class Table:
         self.conditions = {
             "python": platform.python_version(),
             **{package: version(package) for package in ("torch", "ray", "optuna")},
-            "system": f"{platform.system()} {platform.release()}",
             "cpus": len(os.sched_getaffinity(0)),
             "random_seed": random_seed,
             "quick": quick,

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,21 +142,37 @@ def asking_for(resources: dict[str, float]) -> Iterator[None]:
         request_resources(bundles=[])  # from here on the trials that wait say what is needed
 
 
-def gpu_bytes() -> int:
-    """Return the memory of the smallest GPU of Ray's machines, asked of each machine that has one.
-
-    Raises RequestError where torch there sees none.
-    """
+def ask_gpu_bytes() -> list[Any]:
+    """Ask each of Ray's machines that has a GPU for the memory of its smallest one; ``answered`` has what they say."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]  # type: ignore[no-untyped-call]
-    asked = [
+    return [
         ray.remote(smallest_gpu_bytes)
         .options(num_cpus=0, num_gpus=0.01, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False))
         .remote()
         for node in nodes
     ]
-    found = ray.get(asked)
+
+
+def answered(asked: list[Any], seconds: float) -> int | None:
+    """Return the memory of the smallest GPU of those that were asked; None where some have not answered in time.
+
+    A GPU that others hold does not answer. Raises RequestError where torch sees none, or a machine cannot tell.
+    """
+    if not asked:  # the machines went just then
+        time.sleep(seconds)
+        return None
+    try:
+        answers, silent = ray.wait(asked, num_returns=len(asked), timeout=seconds)
+        found = [] if silent else ray.get(answers)
+    except ray.exceptions.RayError as error:
+        raise RequestError(
+            f"a machine of Ray's cannot tell the memory of its GPUs ({str(error).strip().splitlines()[-1]}): see that "
+            "this project is installed there, or say with executor.gpus_per_trial what each trial gets"
+        ) from None
+    if silent:
+        return None
     if not all(found):
         raise RequestError(
             "Ray counts GPUs on a machine where torch sees none: install a CUDA build of torch there, or train on CPUs "

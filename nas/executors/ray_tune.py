@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 # Its settings come before Ray.
-from nas.executors.ray_cluster import Machine, asking_for, connect, end, gpu_bytes, machines
+from nas.executors.ray_cluster import Machine, answered, ask_gpu_bytes, asking_for, connect, end, machines
 
 # isort: split
 
@@ -39,6 +39,7 @@ logger = logging.getLogger("nas.executors.ray_tune")
 LOST_WORKERS = 2  # times that a trial is started again after its process died
 LOOK_SECONDS = 10.0  # between two looks at what a cluster has: machines come late, and go
 BOOT_SECONDS = 600.0  # for which a cluster without a single CPU, whose machines still start, is waited for
+GPU_SECONDS = 120.0  # for which GPUs are waited for that others hold
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,15 @@ class RayTuneExecutor:
 
     def __init__(self, config: ExecutorConfig, address: str | None = None) -> None:
         self.config, self.address = config, address
+        self._asked: list[Any] | None = None  # GPUs that came while trials train on CPUs
+        self._useless: list[Machine] | None = None  # machines whose GPUs turned out to be of no use
 
     def run(self, work: Work, make: type[Worker]) -> None:
         """Run jobs until there is none left or the work is stopping."""
         started = self.connect()
         scratch = tempfile.mkdtemp(prefix="nas-ray-")
         try:
-            room = self._room(self._machines(work))
+            room = self._room(self._machines(work), work)
             look = None if self.address is None else lambda room: self._recounted(room, machines())
             searcher = _Jobs(work, room, look)
             cpus = self.config.cpus_per_trial
@@ -113,20 +116,22 @@ class RayTuneExecutor:
 
     def _machines(self, work: Work) -> list[Machine]:
         """Return the machines; where a cluster has none that could run anything, ask for one and wait for it."""
-        found = machines()
-        if self.address is None or any(machine.cpus for machine in found):
+        found, cpus, gpus = machines(), self.config.cpus_per_trial, self.config.gpus_per_trial
+        on_gpus = gpus not in ("auto", 0)
+        if self.address is None or _any(found, on_gpus):
             return found
-        logger.warning("the cluster at %s has no machine with CPUs yet: waiting for one", self.address)
-        cpus, gpus, asked = self.config.cpus_per_trial, self.config.gpus_per_trial, time.monotonic()
-        with asking_for({"CPU": cpus} | ({} if gpus in ("auto", 0) else {"GPU": float(gpus)})):
-            while not any(machine.cpus for machine in found) and time.monotonic() - asked < BOOT_SECONDS:
+        what = "CPUs and GPUs" if on_gpus else "CPUs"
+        logger.warning("the cluster at %s has no machine with %s yet: waiting for one", self.address, what)
+        asked = time.monotonic()
+        with asking_for({"CPU": cpus} | ({"GPU": float(gpus)} if on_gpus else {})):
+            while not _any(found, on_gpus) and time.monotonic() - asked < BOOT_SECONDS:
                 time.sleep(1.0)
                 if work.stopping:
                     raise KeyboardInterrupt
                 found = machines()
         return found
 
-    def _room(self, found: list[Machine]) -> Room:
+    def _room(self, found: list[Machine], work: Work) -> Room:
         """What trials can have; a request that no machine can ever meet is refused with what there is."""
         gpus, wanted, cpus = _gpus(found), self.config.gpus_per_trial, self.config.cpus_per_trial
         shared = wanted == "auto" and gpus > 0
@@ -141,21 +146,64 @@ class RayTuneExecutor:
         # A cluster that starts machines on demand sees the demand by a trial that waits.
         spare = int(self.address is not None and self.config.workers == "auto")
         limit = self.config.trial_limit_s or 0.0
-        if not shared:
-            return Room(workers, gpus, each, limit_s=limit, spare=spare)
-        return Room(workers, gpus, None, gpu_bytes(), limit, spare)
+        if shared:
+            return Room(workers, gpus, None, self._gpu_bytes(work), limit, spare)
+        if wanted == "auto" and self.address is not None:
+            logger.warning(
+                "the cluster at %s has no GPU: trials train on its CPUs until one comes (executor.gpus_per_trial: 1 "
+                "waits for one, 0 keeps to CPUs)",
+                self.address,
+            )
+        return Room(workers, gpus, each, limit_s=limit, spare=spare)
+
+    def _gpu_bytes(self, work: Work) -> int:
+        """Return the memory of the smallest GPU; RequestError where others hold one for too long."""
+        asked, since, warned = ask_gpu_bytes(), time.monotonic(), False
+        while (found := answered(asked, 1.0)) is None:
+            waited = time.monotonic() - since
+            if work.stopping:
+                raise KeyboardInterrupt
+            if waited >= GPU_SECONDS:
+                raise RequestError(
+                    f"not all of Ray's GPUs could be asked for their memory within {GPU_SECONDS:.0f} s: run the search "
+                    "when others have let go of them, or say with executor.gpus_per_trial what each trial gets"
+                )
+            if waited >= LOOK_SECONDS and not warned:
+                logger.warning("waiting for Ray's GPUs, to ask for their memory: others may hold them")
+                warned = True
+            asked = asked or ask_gpu_bytes()
+        return found
 
     def _recounted(self, room: Room, found: list[Machine]) -> Room:
         """Return what trials can have by now; machines that go may come again: as long as none is there, the same.
 
-        How much of a GPU trials ask for stays: to ask a GPU for its memory would wait for it to be free.
+        How much of a GPU trials ask for stays, once there was one: to ask for its memory would wait for it to be free.
         """
+        if self.config.gpus_per_trial == "auto" and room.gpus_per_trial is not None and _gpus(found):
+            room = self._on_gpus(room, found)
         workers = self._workers(found, SHARES[0] if room.gpus_per_trial is None else room.gpus_per_trial)
         return replace(room, workers=workers, gpus=_gpus(found)) if workers else room
+
+    def _on_gpus(self, room: Room, found: list[Machine]) -> Room:
+        """Let trials to come ask for shares of the GPUs that came, once these have told their memory."""
+        if found == self._useless:
+            return room
+        self._asked = self._asked or ask_gpu_bytes()
+        try:
+            memory = answered(self._asked, 0.0)
+        except RequestError as error:  # no reason to end a search that gets on
+            logger.warning("trials go on on CPUs: %s", error)
+            self._asked, self._useless = None, found
+            return room
+        return room if memory is None else replace(room, gpus_per_trial=None, gpu_bytes=memory)
 
     def _workers(self, found: list[Machine], gpus: float) -> int:
         fits = sum(_fitting(machine, self.config.cpus_per_trial, gpus) for machine in found)
         return fits if self.config.workers == "auto" else min(self.config.workers, fits)
+
+
+def _any(found: list[Machine], on_gpus: bool) -> bool:
+    return any(machine.cpus and (machine.gpus or not on_gpus) for machine in found)
 
 
 def _gpus(found: list[Machine]) -> float:
@@ -212,12 +260,18 @@ class _Jobs(Searcher):
         """Whether no trial is to start any more."""
         return self.mistake is not None or self.work.stopping
 
+    @property
+    def _busy(self) -> int:
+        """How many trials take room; where GPUs came late those do not that began on CPUs before."""
+        on_gpus = self.room.gpus_per_trial is None
+        return sum(job.gpu_share > 0 or not on_gpus for job in self.active.values())
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a text
         if self.ending:
             return Searcher.FINISHED
         try:
             self._look_again()
-            if len(self.active) >= self.room.workers + self.room.spare:
+            if self._busy >= self.room.workers + self.room.spare:
                 return None
             job = self.waiting.pop(0) if self.waiting else self._next()
         except BaseException as error:  # noqa: BLE001 - raised again after Ray Tune has ended; it would bury it in its log

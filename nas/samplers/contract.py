@@ -15,7 +15,11 @@ class Sampler(Protocol):
     So a search that is resumed goes on as one that was never interrupted, without any state of the sampler's own.
     Proposals whose trials have not ended yet therefore have no say in the next one: a resumed sampler does not know
     them. Numbers grow from proposal to proposal; what is told may come in any order, and of trials never proposed.
+
+    ``startup``: how many different points with results it has to be told of; with fewer it draws uniformly.
     """
+
+    startup: int
 
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""

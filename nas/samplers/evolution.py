@@ -29,6 +29,7 @@ class Evolution:
         self, options: EvolutionOptions, space: SearchSpace, objectives: Sequence[str], random_seed: int
     ) -> None:
         self.options, self.space, self.objectives, self.random_seed = options, space, tuple(objectives), random_seed
+        self.startup = options.startup
         self._kept: deque[Finished] = deque(maxlen=options.population)
         self._broken: deque[Finished] = deque(maxlen=options.population)
         self._told: set[tuple[float | int | str, ...]] = set()
@@ -37,7 +38,7 @@ class Evolution:
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
         random_source = source(self.random_seed, number)
-        if len(self._told) < self.options.startup:
+        if len(self._told) < self.startup:
             return drawn(self.space.genes, random_source)
         for _ in range(_TRIES):
             genes = self.space.encode(self._child(random_source))

@@ -60,9 +60,9 @@ def most_telling(told: Sequence[Finished], most: int) -> list[int]:
     return sorted(chosen)
 
 
-def source(random_seed: int, number: int) -> random.Random:
-    """Return the random numbers of one proposal: they depend on the study's random seed and the trial's number."""
-    return random.Random(f"{random_seed} {number}")
+def source(random_seed: int, purpose: int | str) -> random.Random:
+    """Return the random numbers for a purpose, such as a trial's number, and for the study's random seed."""
+    return random.Random(f"{random_seed} {purpose}")
 
 
 def drawn(genes: Sequence[Gene], random_source: random.Random) -> Genes:

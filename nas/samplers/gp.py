@@ -21,13 +21,13 @@ class Gp:
     """Proposes where the models promise the most hypervolume, or the least value of a single objective."""
 
     def __init__(self, options: GpOptions, genes: Sequence[Gene], objectives: Sequence[str], random_seed: int) -> None:
-        self.options, self.objectives = options, tuple(objectives)
+        self.options, self.objectives, self.startup = options, tuple(objectives), options.startup
         self.box = Box(genes, len(objectives), random_seed)
         self._finished: list[Finished] = []
 
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
-        if len(self._finished) < self.options.startup:
+        if len(self._finished) < self.startup:
             return self.box.drawn(number)
         fitted = [self._finished[place] for place in most_telling(self._finished, self.options.learns_from)]
         constrained = not all(each.kept for each in fitted)  # where all limits are kept there is nothing to learn

@@ -20,6 +20,7 @@ class Local:
 
     def __init__(self, options: LocalOptions, space: SearchSpace, objectives: Sequence[str], random_seed: int) -> None:
         self.options, self.space, self.objectives, self.random_seed = options, space, tuple(objectives), random_seed
+        self.startup = options.startup
         self.walks = 1
         self._best: list[Finished] = []
         self._since = -1  # the number that began this walk: neighbours with a lower one belong to another
@@ -30,7 +31,7 @@ class Local:
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
         random_source = source(self.random_seed, number)
-        if self._learned < self.options.startup:
+        if self._learned < self.startup:
             return drawn(self.space.genes, random_source)
         middle = self.space.decode(random_source.choice(self._best).genes)
         for _ in range(_TRIES):
@@ -51,7 +52,7 @@ class Local:
             self._since = number if self._learned == 0 else self._since
         self._learned += 1
         self._idle = 0 if self._improves(found) else self._idle + 1
-        if self._idle >= self.options.patience and self._learned > self.options.startup:
+        if self._idle >= self.options.patience and self._learned > self.startup:
             self.walks += 1
             self._best, self._learned, self._idle = [], 0, 0
 

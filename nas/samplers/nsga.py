@@ -2,7 +2,8 @@
 
 A generation is ``population`` finished trials in the order in which they were told, whichever parents they have: so it
 does not depend on what is under way. Once it is full, the best of it and of its parents become the next parents. Only
-these two lists are kept, so a proposal takes no longer after thousands of trials.
+these two lists are looked at, so a proposal takes no longer after thousands of trials. A point that is told again is no
+other member: generations of copies would breed nothing but copies.
 """
 
 import math
@@ -16,9 +17,10 @@ from optuna.trial import FrozenTrial
 
 from nas.samplers.finished import finished
 from nas.samplers.options import Nsga2Options, Nsga3Options
-from nas.samplers.optuna_box import Box
+from nas.samplers.optuna_box import Box, purpose
 from search_spaces.genes import Gene, Genes
 
+_TRIES = 20  # children, at most, until one is none that was told
 _NOW = 1  # what Optuna is told is the generation; it is asked about one at a time
 
 
@@ -59,33 +61,43 @@ class Nsga:
         objectives: Sequence[str],
         random_seed: int,
     ) -> None:
-        self.options, self.objectives = options, tuple(objectives)
+        self.options, self.objectives, self.startup = options, tuple(objectives), options.population
         self.box = Box(genes, len(objectives), random_seed)
         self._parents: list[FrozenTrial] = []
         self._generation: list[FrozenTrial] = []
-        self._told = 0
+        self._told: set[tuple[float | int | str, ...]] = set()
 
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``: a random one in the first generation."""
         if not self._parents:
             return self.box.drawn(number)
-        return self.box.proposed(self._sampler(str(number)), number)
+        for tried in range(_TRIES):
+            genes = self.box.proposed(self._sampler(purpose(number, tried)), number, tried=tried)
+            if self._key(genes) not in self._told:
+                break
+        return genes
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
-        """Learn what a trial came to. Those that break limits are ranked by their violations alone."""
+        """Learn what a trial came to; the same genes are learned once.
+
+        Those that break limits are ranked by their violations alone.
+        """
         found = finished(self.objectives, number, genes, values, violations)
-        if found is None:
+        if found is None or (key := self._key(genes)) in self._told:
             return
-        trial = self.box.trial(found, self._told, found.values or (0.0,) * len(self.objectives))
+        trial = self.box.trial(found, len(self._told), found.values or (0.0,) * len(self.objectives))
         self._generation.append(trial)
-        self._told += 1
+        self._told.add(key)
         if len(self._generation) == self.options.population:
-            sampler = self._sampler(f"parents after {self._told}")  # NSGA-III draws among those of equal merit
+            sampler = self._sampler(f"parents after {len(self._told)}")  # NSGA-III draws among those of equal merit
             self._parents = sampler.select_parent(self.box.study(), _NOW)
             self._generation = []
 
-    def _sampler(self, purpose: str) -> _Nsga2 | _Nsga3:
-        seed = self.box.seed(purpose)
+    def _key(self, genes: Genes) -> tuple[float | int | str, ...]:
+        return tuple(genes[gene.name] for gene in self.box.genes)
+
+    def _sampler(self, drawn_for: str) -> _Nsga2 | _Nsga3:
+        seed = self.box.seed(drawn_for)
         options = self.options
         sampler: _Nsga2 | _Nsga3
         if isinstance(options, Nsga3Options):

@@ -24,6 +24,11 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are to author
 LONG_AGO = datetime(2000, 1, 1)  # trials must bear a time; no sampler looks at it
 
 
+def purpose(number: int, tried: int) -> str:
+    """Return what random numbers are for: a trial's proposal, after so many others that it was not to be."""
+    return f"{number}{'+' * tried}"
+
+
 class Told(InMemoryStorage):
     """A store of exactly the trials that a sampler is to see."""
 
@@ -55,9 +60,9 @@ class Box:
         """Return a random seed that depends on the study's and on a purpose, such as a trial's number."""
         return int.from_bytes(hashlib.sha256(f"{self.random_seed} {purpose}".encode()).digest()[:4])
 
-    def drawn(self, number: int) -> Genes:
-        """Return a uniform random point for a trial."""
-        return drawn(self.genes, source(self.random_seed, number))
+    def drawn(self, number: int, tried: int = 0) -> Genes:
+        """Return a uniform random point for a trial, another one for each that was tried before it."""
+        return drawn(self.genes, source(self.random_seed, purpose(number, tried)))
 
     def study(self, trials: Sequence[FrozenTrial] = ()) -> Study:
         """Return a study that holds these trials; always a new one, as a study remembers what it read before."""
@@ -65,10 +70,12 @@ class Box:
         told.trials = list(trials)
         return optuna.create_study(storage=told, directions=["minimize"] * self.objectives)
 
-    def proposed(self, sampler: BaseSampler, number: int, trials: Sequence[FrozenTrial] = ()) -> Genes:
+    def proposed(
+        self, sampler: BaseSampler, number: int, trials: Sequence[FrozenTrial] = (), *, tried: int = 0
+    ) -> Genes:
         """Return the point for a trial that a sampler makes of finished ones.
 
-        What it leaves open, or wants drawn at random, is drawn uniformly.
+        What it leaves open, or wants drawn at random, is drawn uniformly; anew for each point that was tried before.
         """
         asked = FrozenTrial(
             number=number,
@@ -84,7 +91,7 @@ class Box:
             intermediate_values={},
         )
         found = sampler.sample_relative(self.study(trials), asked, self.space)
-        return {**self.drawn(number), **found}
+        return {**self.drawn(number, tried), **found}
 
     def trial(self, found: Finished, place: int, values: Sequence[float], *, constrained: bool = True) -> FrozenTrial:
         """Return a trial as Optuna keeps it; ``place``: its number there."""

@@ -19,14 +19,14 @@ class Tpe:
     """Proposes what is likelier among good trials than among the others."""
 
     def __init__(self, options: TpeOptions, genes: Sequence[Gene], objectives: Sequence[str], random_seed: int) -> None:
-        self.options, self.objectives = options, tuple(objectives)
+        self.options, self.objectives, self.startup = options, tuple(objectives), options.startup
         self.box = Box(genes, len(objectives), random_seed)
         self._finished: list[Finished] = []
         self._trials: list[FrozenTrial] = []  # the same in Optuna's words
 
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
-        if len(self._finished) < self.options.startup:
+        if len(self._finished) < self.startup:
             return self.box.drawn(number)
         places = most_telling(self._finished, self.options.learns_from)
         sampler = TPESampler(

@@ -9,6 +9,8 @@ from search_spaces.genes import Gene, Genes
 class Uniform:
     """Draws every gene uniformly; the baseline that every other sampler has to beat."""
 
+    startup = 0
+
     def __init__(self, genes: Sequence[Gene], random_seed: int) -> None:
         self.genes, self.random_seed = tuple(genes), random_seed
 

@@ -12,7 +12,7 @@ from dash.exceptions import PreventUpdate
 
 from results.dashboard.controls import OFFERED, offers, options, register_controls
 from results.dashboard.layout import grid
-from results.dashboard.rows import columns, rows
+from results.dashboard.rows import columns, rows, values_told
 from results.dashboard.selected import FindThresholds, register_selected
 from results.dashboard.tabs import Tabs
 from results.dashboard.watch import Snapshot, Watch, or_nothing
@@ -126,7 +126,8 @@ def _register_tabs(app: Dash, watch: Watch, tabs: Tabs) -> None:
         Output("rows", "data"),
         Output("rows-at", "data"),
         Output("grid-place", "children"),
-        Input("drawn", "data"),  # the chart comes first
+        Output("rows-of", "children"),
+        Input("drawn", "data"),  # the chart comes first: the table follows it, to another rung as well
         State("rows-at", "data"),
         prevent_initial_call=True,
     )
@@ -134,13 +135,16 @@ def _register_tabs(app: Dash, watch: Watch, tabs: Tabs) -> None:
     def fill(at: dict[str, Any] | None, known: dict[str, Any] | None) -> tuple[Any, ...]:
         if at is None:
             raise PreventUpdate
-        snapshot = watch.look(at["study"])
+        snapshot, rung = watch.look(at["study"]), at["rung"]
         since, names = snapshot.since(known), list(snapshot.quantities)
+        table = no_update if since else grid(columns(names), snapshot.generation)
+        if known is not None and known["rung"] != rung:
+            since = 0  # every row holds other values
         if since == snapshot.revision:
             raise PreventUpdate
         fresh = [snapshot.trials[int(place)] for place in np.flatnonzero(snapshot.changed > since)]
-        table = no_update if since else grid(columns(names), snapshot.generation)
-        return rows(fresh, names) | {"generation": snapshot.generation}, snapshot.at, table
+        told = rows(fresh, names, rung, snapshot.epochs) | {"generation": snapshot.generation}
+        return told, snapshot.at | {"rung": rung}, table, values_told(rung, snapshot.rungs)
 
     @app.callback(
         Output("figure", "data"),

@@ -10,7 +10,7 @@ from dash.exceptions import PreventUpdate
 from results.dashboard.details import SEED
 from results.dashboard.layout import TABS
 from results.dashboard.scene import KINDS, Choice, Scene, figure, scene
-from results.dashboard.sliders import FINAL, ends, limits, loose, number, scale, sliders, whole
+from results.dashboard.sliders import FINAL, chosen, ends, limits, loose, number, scale, sliders, whole
 from results.dashboard.watch import Snapshot, Watch, or_nothing
 from results.figures import shown, spoken
 from search_spaces.seeds import seed_names
@@ -110,12 +110,12 @@ def register_controls(app: Dash, watch: Watch) -> None:
             str(x),
             str(y),
             z if z in snapshot.quantities else None,
-            None if rung in (None, FINAL) else rung,
+            chosen(rung),
             {name: value for name, value in wanted.items() if name in snapshot.quantities},
             frozenset(kinds),
         )
         found = scene(snapshot, choice)
-        drawn = figure(found) | {"front": found.front_numbers, "at": snapshot.at}
+        drawn = figure(found) | {"front": found.front_numbers, "at": snapshot.at | {"rung": choice.rung}}
         files = f"/files/{{}}.csv?{_query(at['study'], choice)}"
         return drawn, _summary(found), files.format("trials"), files.format("front")
 

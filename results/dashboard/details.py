@@ -1,7 +1,7 @@
 """One trial beside another or a published network: values, costs, genes, curve, drawing and audit."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -12,8 +12,9 @@ from dash.development.base_component import Component
 from results.dashboard.parts import missing, scroll, table
 from results.difference import Difference, compare
 from results.figures import shown, spoken
-from results.outcome import StudyRecord, TrialRecord
+from results.outcome import Outcome, StudyRecord, TrialRecord
 from results.report_audit import AuditedBy
+from results.rung_values import costs_of, end_of
 from results.view import Target, duration, moment
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data
@@ -29,25 +30,40 @@ Content = str | Component | list[Any]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is shown, or compared with: a trial of the study, or a published network as it is (``trial`` None)."""
+    """What is shown, or compared with: a trial of the study, or a published network as it is (``trial`` None).
+
+    ``costs`` are of no rung. ``values``: what was measured of it at one moment of its training. ``at``: that moment,
+    as rung and epoch, None where nothing was trained; ``said``: it in words, "" where the values are final ones.
+    """
 
     title: str
     architecture: Callable[[], Architecture]
-    costs: Mapping[str, int]
+    costs: Mapping[str, float]
     trial: TrialRecord | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    at: tuple[int, int | None] | None = None
+    said: str = ""
 
-    @property
-    def values(self) -> Mapping[str, float]:
-        """Final values, or what was measured last; none of a network that was not trained here."""
-        if self.trial is None:
-            return {}
-        return self.trial.values or (self.trial.measurements[-1].values if self.trial.measurements else {})
+    def value(self, name: str) -> float | None:
+        """A value or a cost; None where it is not known."""
+        return self.values.get(name, self.costs.get(name))
 
 
-def of_trial(trial: TrialRecord) -> Subject:
-    """Return a trial."""
+def of_trial(trial: TrialRecord, epochs: Sequence[int | None], rung: int | None = None) -> Subject:
+    """Return a trial as it was at the end of a rung (None: at its own end); if it has not come there, as it was last.
+
+    ``epochs``: the last one of each rung, as `results.rung_values` gives them.
+    """
     title = f"trial {trial.number}" + (f", {trial.seed}" if trial.seed else "")
-    return Subject(title, lambda: from_data(trial.architecture), trial.costs, trial)
+    whole = Subject(title, lambda: from_data(trial.architecture), costs_of(trial), trial)
+    if rung is None and trial.outcome is Outcome.COMPLETE:
+        return replace(whole, values=trial.values, at=(len(epochs) - 1, epochs[-1]))
+    last = trial.measurements[-1] if trial.measurements else None
+    measured = last if rung is None else end_of(trial, rung, epochs) or last
+    if measured is None or measured.epoch == 0:  # what is measured before the training are costs
+        return whole
+    said = f"rung {measured.rung}, epoch {measured.epoch}" if len(epochs) > 1 else f"epoch {measured.epoch}"
+    return replace(whole, values=measured.values, at=(measured.rung, measured.epoch), said=said)
 
 
 def of_seed(name: str, target: Target) -> Subject:
@@ -100,11 +116,9 @@ def _figures(record: StudyRecord, subject: Subject, beside: Subject | None) -> C
     heads = ["", "this", *([beside.title, "difference"] if beside else [])]
     rows: list[list[Content]] = []
     for name in names:
-        own = _value(subject, name)
-        row: list[Content] = [spoken(name), "not measured" if own is None else shown(name, own)]
+        row: list[Content] = [spoken(name), _measured(subject, name)]
         if beside:
-            other = _value(beside, name)
-            row += ["not measured" if other is None else shown(name, other), _apart(name, own, other)]
+            row += [_measured(beside, name), _apart(name, subject, beside)]
         rows.append(row)
     for name, size in (subject.trial.violations if subject.trial else {}).items():
         if size > 0:
@@ -112,14 +126,22 @@ def _figures(record: StudyRecord, subject: Subject, beside: Subject | None) -> C
     return scroll("Values and costs", table(heads, rows))
 
 
-def _value(subject: Subject, name: str) -> float | None:
-    value = subject.values.get(name)
-    return subject.costs.get(name) if value is None else value
+def _measured(subject: Subject, name: str) -> str:
+    """A value, and where it is not a final one at which rung and epoch it was measured."""
+    value = subject.value(name)
+    if value is None:
+        return "not measured"
+    return shown(name, value) + (f" ({subject.said})" if subject.said and name not in subject.costs else "")
 
 
-def _apart(name: str, own: float | None, other: float | None) -> str:
+def _apart(name: str, subject: Subject, beside: Subject) -> str:
+    """The difference of two values of the same rung and epoch, or of two costs; of others there is none."""
+    own, other = subject.value(name), beside.value(name)
     if own is None or other is None:
         return ""
+    if subject.at != beside.at and not (name in subject.costs and name in beside.costs):
+        same = subject.at is not None and beside.at is not None and subject.at[0] == beside.at[0]
+        return "other epoch" if same else "other rung"
     if name in ("macs", "params") and other:
         return f"{own / other:.2f} x"
     sign = "+" if own >= other else "\N{MINUS SIGN}"

@@ -27,6 +27,7 @@ _LONGEST = 200  # letters of what is quoted from an address
 def serve_files(server: Flask, watch: Watch) -> None:
     """Add the addresses ``/files/trial.KIND?study=NAME&number=N`` and ``/files/TABLE.csv?study=NAME`` to a server.
 
+    ``rung=N`` gives the tables the values at the end of a rung; without it they have final ones.
     ``beside=N`` or ``beside=seed:NAME`` marks in a drawing (``trial.svg``) how it differs from that one.
     """
 
@@ -103,25 +104,33 @@ _KINDS = {"yaml": _yaml, "py": _python}
 
 def _table(watch: Watch, name: str) -> Response:
     snapshot = watch.look(request.args.get("study", ""))
-    trials = snapshot.trials
+    rung, trials = _rung(snapshot), watch.trials(snapshot.record.name)
     if name == "front":
-        found = scene(snapshot, _choice(snapshot))
-        trials = tuple(trials[int(place)] for place in found.front)
-    text = of_trials(trials, list(snapshot.record.objectives)).as_csv()
-    return _attached(text, f"{file_stem(snapshot.record.name[:40])}-{name}.csv", "text/csv")
+        members = set(scene(snapshot, _choice(snapshot, rung)).front_numbers)
+        trials = [trial for trial in trials if trial.number in members]
+    told = of_trials(trials, list(snapshot.record.objectives), rung=rung, epochs=snapshot.epochs)
+    return _attached(told.as_csv(), f"{file_stem(snapshot.record.name[:40])}-{name}.csv", "text/csv")
 
 
-def _choice(snapshot: Snapshot) -> Choice:
+def _rung(snapshot: Snapshot) -> int | None:
+    """The rung that an address asks for, None where it names none; status 400 for one that the study does not have."""
+    rung = whole(request.args.get("rung"))
+    if "rung" in request.args and rung not in range(snapshot.rungs):
+        abort(400)
+    return rung
+
+
+def _choice(snapshot: Snapshot, rung: int | None) -> Choice:
     """What an address asks for; status 400 where it is none that the page makes."""
     asked, first = request.args, Choice.first(snapshot)
     axes = asked["axes"].split(",") if "axes" in asked else [first.x, first.y]
     limits = {key.removeprefix("limit."): number(value) for key, value in asked.items() if key.startswith("limit.")}
     unknown = [name for name in (*axes, *limits) if name not in snapshot.quantities]
-    rung = whole(asked.get("rung")) if "rung" in asked else None
-    if unknown or None in limits.values() or not 2 <= len(axes) <= 3 or ("rung" in asked and rung is None):
+    if unknown or None in limits.values() or len(axes) > 3:
         abort(400)
     kept = {name: value / scale(name) for name, value in limits.items() if value is not None}
-    return Choice(axes[0], axes[1], axes[2] if len(axes) > 2 else None, rung, kept)
+    x, y, z = (axes * 3)[:3]  # the same quantity twice is one
+    return Choice(x, y, z, rung, kept)
 
 
 def _attached(text: str, name: str, kind: str) -> Response:

@@ -12,7 +12,7 @@ from results.dashboard.scene import KINDS
 POLL_MS = 2000
 TABS = {
     "trials": "Trials",
-    "growth": "Hypervolume over time",
+    "growth": "Hypervolume by trial",
     "distributions": "Distributions",
     "importance": "Importance of genes",
     "outcomes": "Outcomes",
@@ -142,7 +142,11 @@ def _below() -> Component:
         [
             tabs,
             html.Div(
-                [html.P("", id="rows-told", role="status", className="muted"), html.Div(id="grid-place")],
+                [
+                    html.P("", id="rows-of", className="muted"),
+                    html.P("", id="rows-told", role="status", className="muted"),
+                    html.Div(id="grid-place"),
+                ],
                 id="tab-trials",
             ),
             html.Div(

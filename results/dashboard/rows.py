@@ -1,10 +1,14 @@
-"""Trials as rows of the page's table; columns of quantities are numbers, which the table sorts and filters as such."""
+"""Trials as rows of the page's table; columns of quantities are numbers, which the table sorts and filters as such.
 
-from collections.abc import Sequence
+A column holds the values of one rung alone, the one that is chosen: whatever else was measured is told in the details.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from results.figures import is_fraction, spoken, suffix
 from results.outcome import TrialRecord
+from results.rung_values import costs_of, values_at
 
 
 def columns(quantities: Sequence[str]) -> list[dict[str, Any]]:
@@ -48,13 +52,24 @@ def columns(quantities: Sequence[str]) -> list[dict[str, Any]]:
     return fields
 
 
-def rows(trials: Sequence[TrialRecord], quantities: Sequence[str]) -> dict[str, Any]:
+def values_told(rung: int | None, rungs: int) -> str:
+    """Whose values stand in the table; nothing where a study has no rungs to mix up."""
+    if rungs == 1:
+        return ""
+    which = "final ones, of complete trials alone" if rung is None else f"those at the end of rung {rung}"
+    return f"Values are {which}: 'Values of' chooses others. The column 'rung' tells where a trial was trained last."
+
+
+def rows(
+    trials: Sequence[TrialRecord], quantities: Sequence[str], rung: int | None, epochs: Sequence[int | None]
+) -> dict[str, Any]:
     """Return trials as ``fields`` and, for each of these, what all trials have there: the page puts rows together.
 
-    Values that are not final are those of the rung that a trial has reached, which is told beside. Texts that many
-    trials share are written once: ``data`` holds their places in ``texts`` then.
+    Values are those at the end of ``rung`` (None: final ones); a trial that has not come there has its costs alone.
+    ``epochs``: the last one of each rung. Texts that many trials share are written once: ``data`` holds their places
+    in ``texts`` then.
     """
-    told = [_row(trial, quantities) for trial in trials]
+    told = [_row(trial, quantities, values_at(trial, rung, epochs) or costs_of(trial)) for trial in trials]
     fields = list(told[0]) if told else []
     data: list[Any] = [[row[field] for row in told] for field in fields]
     texts: dict[str, list[str]] = {}
@@ -68,9 +83,8 @@ def rows(trials: Sequence[TrialRecord], quantities: Sequence[str]) -> dict[str, 
 _SHARED = ("origin", "outcome", "reason")
 
 
-def _row(trial: TrialRecord, quantities: Sequence[str]) -> dict[str, Any]:
+def _row(trial: TrialRecord, quantities: Sequence[str], values: Mapping[str, float]) -> dict[str, Any]:
     last = trial.measurements[-1] if trial.measurements else None
-    values = trial.values or (last.values if last is not None else {})
     seconds = trial.seconds if trial.seconds is not None or last is None else last.seconds
     told: dict[str, Any] = {
         "number": trial.number,
@@ -82,7 +96,7 @@ def _row(trial: TrialRecord, quantities: Sequence[str]) -> dict[str, Any]:
         "reason": trial.reason[:300],
     }
     for name in quantities:
-        value = values.get(name, trial.costs.get(name))
+        value = values.get(name)
         told[f"q_{name}"] = value if value is None else _short((100 if is_fraction(name) else 1) * value)
     return told
 

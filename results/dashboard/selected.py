@@ -8,7 +8,7 @@ from dash.exceptions import PreventUpdate
 
 from results.dashboard.details import SEED, Subject, of_seed, of_trial, panel
 from results.dashboard.parts import missing
-from results.dashboard.sliders import whole
+from results.dashboard.sliders import chosen, whole
 from results.dashboard.watch import Snapshot, Watch, or_nothing
 from results.figures import chart_text, is_fraction, spoken
 from results.outcome import StudyRecord, TrialRecord
@@ -30,31 +30,34 @@ def register_selected(app: Dash, watch: Watch, audited_by: FindThresholds) -> No
         Output("told", "data"),
         Input("selected", "data"),
         Input("beside", "value"),
+        Input("rung", "value"),
         Input("revision", "data"),
         State("told", "data"),
         prevent_initial_call=True,
     )
     @or_nothing
-    def tell(number: int | None, beside: str | None, at: dict[str, Any] | None, told: Any) -> tuple[Any, ...]:
+    def tell(
+        number: int | None, beside: str | None, rung: int | None, at: dict[str, Any] | None, told: Any
+    ) -> tuple[Any, ...]:
         if at is None:
             raise PreventUpdate
         snapshot = watch.look(at["study"])
         if number is None or number not in snapshot.place:
             return "No trial selected", html.P("Click a point of the chart or a row of the table."), None, None
         changed = int(snapshot.changed[snapshot.place[number]])
-        asked = [snapshot.generation, number, beside, changed]
+        asked = [snapshot.generation, number, beside, rung, changed]
         if asked == told and ctx.triggered_id == "revision":
             raise PreventUpdate
         try:
-            subject = of_trial(watch.trial(at["study"], number))
-            other = _other(watch, snapshot, beside)
+            subject = of_trial(watch.trial(at["study"], number), snapshot.epochs, chosen(rung))
+            other = _other(watch, snapshot, beside, chosen(rung))
             content = panel(snapshot.record, subject, other, audited_by(snapshot.record))
         except RequestError as error:
             return f"Trial {number}", missing(f"This trial cannot be shown: {error}."), None, asked
         return subject.title.capitalize(), content, curve(subject, other), asked
 
 
-def _other(watch: Watch, snapshot: Snapshot, beside: str | None) -> Subject | None:
+def _other(watch: Watch, snapshot: Snapshot, beside: str | None, rung: int | None) -> Subject | None:
     if not beside:
         return None
     if beside.startswith(SEED):
@@ -62,7 +65,7 @@ def _other(watch: Watch, snapshot: Snapshot, beside: str | None) -> Subject | No
     number = whole(beside)
     if number is None or number not in snapshot.place:
         raise RequestError(f"there is no trial {beside[:_LONGEST]!r} to compare with: choose another")
-    return of_trial(watch.trial(snapshot.record.name, number))
+    return of_trial(watch.trial(snapshot.record.name, number), snapshot.epochs, rung)
 
 
 def curve(subject: Subject, beside: Subject | None) -> dict[str, Any] | None:
@@ -72,10 +75,10 @@ def curve(subject: Subject, beside: Subject | None) -> dict[str, Any] | None:
         trial = each.trial if each is not None else None
         if trial is None or not trial.measurements:
             continue
-        name = next((key for key in trial.measurements[0].values if is_fraction(key)), None)
+        name = next((key for m in trial.measurements for key in m.values if is_fraction(key)), None)
         if name is None:
             continue
-        for rung in sorted({m.rung for m in trial.measurements}):
+        for rung in sorted({m.rung for m in trial.measurements if name in m.values}):
             part = [m for m in trial.measurements if m.rung == rung and name in m.values]
             traces.append(_course(trial, name, rung, [m.epoch for m in part], [m.values[name] for m in part], meta))
     if not traces:

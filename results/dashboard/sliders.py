@@ -21,6 +21,11 @@ FINAL = -1  # among rungs: the final values
 Ends = dict[str, tuple[float, float]]
 
 
+def chosen(rung: int | None) -> int | None:
+    """The rung that the page's control stands at; None: final values."""
+    return None if rung == FINAL else rung
+
+
 def whole(text: str | None) -> int | None:
     """The whole number that a text is, None for any other text."""
     return int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,11}", text) else None
@@ -44,7 +49,7 @@ def ends(snapshot: Snapshot, rung: int | None) -> Ends:
     """Between what each quantity that varies lies at a rung, rounded outwards so that it seldom changes."""
     found: Ends = {}
     for name in snapshot.quantities:
-        values = snapshot.values(name, None if rung in (None, FINAL) else rung)
+        values = snapshot.values(name, chosen(rung))
         values = values[np.isfinite(values)] * scale(name)
         if len(values) and values.min() < values.max():
             found[name] = _outwards(float(values.min()), float(values.max()))

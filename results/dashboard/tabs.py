@@ -9,7 +9,7 @@ from typing import Any
 from dash.development.base_component import Component
 
 from results.blocks import quantity
-from results.control import compare
+from results.control import NO_CONTROL, compare, startup_of
 from results.dashboard.parts import scroll, table
 from results.dashboard.watch import Snapshot
 from results.data_tables import of_outcomes
@@ -18,7 +18,7 @@ from results.distributions import Distributions, distributions
 from results.equal_cost import SHARES
 from results.figures import framed, shown, spoken
 from results.growth import growth
-from results.growth_figure import hypervolume_over_time
+from results.growth_figure import hypervolume_by_trial
 from results.importance import Importance
 from results.importance_figure import importances_figure
 from results.outcome import StudyRecord
@@ -99,13 +99,16 @@ class Tabs:
 
     def _growth(self, snapshot: Snapshot, quantity: str) -> Told:
         trials, objectives = snapshot.trials, snapshot.record.objectives
+        startup = startup_of(snapshot.record.search)
         figure, control = self._once(
-            "growth", snapshot, lambda: (hypervolume_over_time(growth(trials, objectives)), compare(trials, objectives))
+            "growth",
+            snapshot,
+            lambda: (hypervolume_by_trial(growth(trials, objectives)), compare(trials, objectives, startup=startup)),
         )
         if figure is None:
             return Told(None, "No complete trial keeps all limits yet, so there is no hypervolume to draw.")
         told = f"Of {' and '.join(map(spoken, objectives))}, all objectives of the study, whatever is drawn above."
-        compared = control.sentence if control else "The study has no control arm to compare the sampler with."
+        compared = control.sentence if control else NO_CONTROL
         return Told(figure, f"{told} {compared}")
 
     def _distributions(self, snapshot: Snapshot, quantity: str) -> Told:

@@ -12,9 +12,9 @@ import numpy as np
 from dash.exceptions import PreventUpdate
 from numpy.typing import NDArray
 
-from results.figures import MEASURED, thrift
+from results.figures import thrift
 from results.outcome import Direction, LedgerError, NoLedger, Outcome, StudyRecord, TrialRecord
-from results.rung_values import end_of, epochs_of
+from results.rung_values import epochs_of, values_at
 
 if TYPE_CHECKING:
     from results.ledger import Ledger
@@ -60,13 +60,14 @@ class Snapshot:
         return {trial.number: index for index, trial in enumerate(self.trials)}
 
     @cached_property
-    def _epochs(self) -> tuple[int | None, ...]:
+    def epochs(self) -> tuple[int | None, ...]:
+        """The last epoch of each rung, the top one last (`results.rung_values`)."""
         return epochs_of(self.record.search)
 
     @property
     def rungs(self) -> int:
         """How many rungs the study has: 1 without any below the top."""
-        return len(self._epochs)
+        return len(self.epochs)
 
     @cached_property
     def feasible(self) -> NDArray[np.bool_]:
@@ -85,27 +86,14 @@ class Snapshot:
         """One quantity of every trial, shape (trials,), NaN where there is none.
 
         ``rung`` None: final values, which only complete trials have; else what was measured at that rung's end.
-        Counted costs are the same at every rung, but count only for trials that have come to the rung's end.
+        Costs are the same at every rung, but count only for trials that have come to the rung's end.
         """
         known: dict[tuple[str, int | None], NDArray[np.float64]] = self.__dict__.setdefault("_values", {})
         if (name, rung) not in known:
-            found = [self._value(trial, name, rung) for trial in self.trials]
-            known[name, rung] = np.array(found, dtype=float)
+            found = [values_at(trial, rung, self.epochs) or {} for trial in self.trials]
+            for each in {name, *self.quantities}:  # all at once: another one is asked for next
+                known[each, rung] = np.array([values.get(each, np.nan) for values in found], dtype=float)
         return known[name, rung]
-
-    def _value(self, trial: TrialRecord, name: str, rung: int | None) -> float:
-        if rung is None:
-            if trial.outcome is not Outcome.COMPLETE:
-                return np.nan
-            value = trial.values.get(name)
-        else:
-            measured = end_of(trial, rung, self._epochs)
-            if measured is None:
-                return np.nan
-            value = measured.values.get(name)
-        if value is None and name not in MEASURED:
-            value = trial.costs.get(name)
-        return np.nan if value is None else float(value)
 
 
 class Watch:
@@ -140,6 +128,11 @@ class Watch:
         """One trial with all its parts; LedgerError where it cannot be read."""
         self._check(study)
         return self.ledger().trial(study, number)
+
+    def trials(self, study: str) -> list[TrialRecord]:
+        """All trials with all their parts, by number; LedgerError where they cannot be read."""
+        self._check(study)
+        return self.ledger().trials(study)
 
     def _check(self, study: str) -> None:
         if self._only not in (None, study):

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from results.outcome import Direction, TrialRecord
-from search_spaces.principles import Thresholds
 
 FORMS = {".py": "python", ".safetensors": "safetensors", ".onnx": "onnx", ".pt2": "pt2", ".yaml": "yaml"}
 
 Part = Literal["validation", "test"]
-Training = Literal["proxy", "full"]
+Training = Literal["proxy", "full", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Result:
         name: of the quantity, as objectives are called: ``error``, ``top5_error``.
         value: in the quantity's unit; errors are fractions from 0 to 1.
         part: of the data on which it was measured.
-        training: after which training: a brief one that stands for the full one, or that.
+        training: after which training: a brief one that stands for the full one, that, or one of either kind.
         conditions: whatever else it holds under, in words: ``epoch 40, averaged weights, one crop``.
     """
 
@@ -60,8 +59,6 @@ class CardBackground:
         curve: errors by name, as pairs of epoch and fraction, for the drawing of the training: three at most.
         files: names of the files that lie beside the card.
         network_class: of the .py file among them, which needs it.
-        onnx_scales: whether the .onnx file scales pictures itself.
-        thresholds: of the audit; the project's own where None.
         license: an identifier of the Hub's list; "" where the owner has not chosen one.
     """
 
@@ -75,8 +72,6 @@ class CardBackground:
     curve: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     network_class: str = ""
-    onnx_scales: bool = False
-    thresholds: Thresholds | None = None
     license: str = ""
 
     def __post_init__(self) -> None:

@@ -22,15 +22,16 @@ def loading_passage(content: Content, background: CardBackground) -> list[str]:
     if not shown:
         return lines if yaml else [*lines, "No file with the network lies beside this card."]
     lines += ["A picture as input, `x` (float32):", "", *fenced("python", "\n".join(_picture(content))), ""]
-    if background.file("onnx") and background.onnx_scales and content.scaling is not None:
-        lines += [f"`{background.file('onnx')}` scales pictures itself: give it `pixels` in place of `x`.", ""]
     for said, source in shown:
         lines += [said, "", *fenced("python", source), ""]
     return lines[:-1]
 
 
 def _picture(content: Content) -> Iterator[str]:
-    """numpy and Pillow alone, so that it serves all forms; other channels than Pillow knows are random numbers."""
+    """As in the training: upright, on white, the middle, bilinear.
+
+    numpy and Pillow alone, so that it serves all forms; other channels than Pillow knows are random numbers.
+    """
     height, width = content.sides
     yield "import numpy as np"
     mode = _MODES.get(content.channels)
@@ -42,7 +43,11 @@ def _picture(content: Content) -> Iterator[str]:
     else:
         yield "from PIL import Image, ImageOps"
         yield ""
-        yield f'picture = ImageOps.fit(Image.open("picture.jpg").convert("{mode}"), ({width}, {height}))'
+        yield 'picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGBA")'
+        if mode != "RGBA":
+            yield 'paper = Image.new("RGBA", picture.size, "white")'
+            yield f'picture = Image.alpha_composite(paper, picture).convert("{mode}")'
+        yield f"picture = ImageOps.fit(picture, ({width}, {height}), Image.Resampling.BILINEAR)"
         times = "" if white == _FULL else f" * {white / _FULL!r}" if white != 1 else " / 255"
         yield f"pixels = np.asarray(picture, dtype=np.float32).reshape({height}, {width}, {content.channels}){times}"
         yield "pixels = pixels.transpose(2, 0, 1)[None]"
@@ -83,7 +88,6 @@ def _onnx(background: CardBackground) -> tuple[str, str] | None:
     file = background.file("onnx")
     if not file:
         return None
-    given = "pixels" if background.onnx_scales else "x"
     lines = ["import onnxruntime", "", f'session = onnxruntime.InferenceSession("{file}")']
-    lines.append(f"logits = session.run(None, {{session.get_inputs()[0].name: {given}}})[0]")
+    lines.append("logits = session.run(None, {session.get_inputs()[0].name: x})[0]")
     return "With ONNX Runtime (needs onnxruntime):", "\n".join(lines)

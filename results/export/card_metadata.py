@@ -66,5 +66,6 @@ def _metrics(result: Result) -> Sequence[dict[str, Any]]:
         return []
     accuracy = 1 - result.value if result.name.endswith("error") else result.value
     kind = spoken(result.name).removesuffix("accuracy").removesuffix("error").strip() or "top1"
-    told = ", ".join(filter(None, (f"{kind} accuracy", f"{result.training} training", one_line(result.conditions))))
+    training = "" if result.training == "unknown" else f"{result.training} training"
+    told = ", ".join(filter(None, (f"{kind} accuracy", training, one_line(result.conditions))))
     return [{"type": _METRIC, "value": round(accuracy, 6), "name": told}]

@@ -10,12 +10,12 @@ from results.export.markdown import code, fenced, table, text
 from results.figures import shown, spoken
 from search_spaces.cost import Cost, cost
 from search_spaces.errors import ResolutionError
-from search_spaces.principles import Finding, Thresholds, audit
+from search_spaces.principles import Finding, audit
 from search_spaces.seeds import seed
 
 PAPER = "https://arxiv.org/abs/1512.00567"
 _REFERENCE = "inception-v3"
-_TRAININGS = {"proxy": "proxy training", "full": "full training"}
+_TRAININGS = {"proxy": "proxy training", "full": "full training", "unknown": "training"}
 _CITATION = """\
 @inproceedings{szegedy2016rethinking,
   title     = {Rethinking the Inception Architecture for Computer Vision},
@@ -136,12 +136,12 @@ def _number(costs: Cost, key: str) -> int:
 # -------------------------------------------------------------------------------------------------------------- audit
 
 
-def audit_passage(content: Content, thresholds: Thresholds | None) -> list[str]:
+def audit_passage(content: Content) -> list[str]:
     """Each of the four principles and the rules beside them: value, threshold, where it is worst."""
     architecture, sides = content.audited
-    found = audit(architecture, sides, thresholds)
+    found = audit(architecture, sides, content.thresholds)
     proxy = " of the architecture for which this proxy stands," if content.stands_for is not None else ""
-    whose = "those of its study" if thresholds is not None else "inception-nas's own"
+    whose = "those of its study" if content.thresholds is not None else "inception-nas's own"
     lines = [
         "## Design principles",
         "",

@@ -1,10 +1,11 @@
 """What a deployment option costs and brings: its error and its speed beside the plain export, in one run."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Compared:
     ``latency_ms`` and ``plain_latency_ms``: medians for one picture; ``speed``: how many times as fast as the plain
     export, the median over pairs of runs that followed one another.
     ``deviation``: of each picture's logits the largest difference as a share of the plain export's largest logit; the
-    largest of all pictures; NaN where a logit is.
+    largest of all pictures; infinite where a logit is no number.
     ``same_top1``: share of pictures whose first answers are the same.
     ``error`` and ``plain_error``: shares of pictures whose first answer is wrong; None without labels.
     """
@@ -42,8 +43,45 @@ class Compared:
     plain_error: float | None = None
 
     def as_data(self) -> dict[str, float | None]:
-        """Return the fields by name."""
-        return asdict(self)
+        """Return the fields by name; None for what is no number, which JSON does not have."""
+        return {name: value if value is None or math.isfinite(value) else None for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One file beside the plain export, and under which conditions.
+
+    ``plain``: what it is compared with, as words. ``pictures``: the name of their data, ``noise`` without; ``count``:
+    how many. ``bytes`` and ``plain_bytes``: of the files; None where a network in torch stands for weights or source.
+    """
+
+    file: str
+    plain: str
+    found: Compared
+    pictures: str
+    count: int
+    threads: int
+    bytes: int | None = None
+    plain_bytes: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What is printed."""
+        size = ""
+        if self.bytes is not None and self.plain_bytes is not None:
+            size = f" ({self.bytes / 1e6:.1f} MB against {self.plain_bytes / 1e6:.1f} MB)"
+        found = self.found
+        error = "" if found.error is None else f" (error {found.error:.2%} against {found.plain_error:.2%})"
+        return (
+            f"{self.file}{size}: logits within {found.deviation:.1e} of {self.plain} on {self.count} pictures of "
+            f"{self.pictures}, the same first answer for {found.same_top1:.1%} of them{error}; {found.latency_ms:.3g} "
+            f"ms a picture against {found.plain_latency_ms:.3g} ms, {found.speed:.2f} times as fast on {self.threads} "
+            "threads of this CPU"
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {**asdict(self), "found": self.found.as_data()}
 
 
 def compare(
@@ -80,8 +118,13 @@ def compare(
     return compared
 
 
-def deviation(found: Logits, expected: Logits) -> float:
-    """Return the largest difference of a picture's logits relative to its largest expected one; NaN where one is."""
+def deviation(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Return the largest difference of a picture's logits relative to its largest expected one.
+
+    Infinite where they cannot be compared: other shapes, or what is no number or infinite.
+    """
+    if found.shape != expected.shape or not (np.isfinite(found).all() and np.isfinite(expected).all()):
+        return math.inf
     found, expected = found.astype(np.float64), expected.astype(np.float64)
     difference, size = np.abs(found - expected).max(1), np.abs(expected).max(1)
     return float(np.max(difference / np.maximum(size, TINY)))

@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from results.export.deployment import PLAIN, Deployment
 from results.export.names import module_name
 from search_spaces.architecture import Architecture
+from search_spaces.principles import Thresholds
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    Pictures = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,23 @@ class Scaling:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     white: float
+
+    def of_pixels(self, pixels: "Pictures") -> "Pictures":
+        """Scale pixels, float32 (N, C, H, W)."""
+        mean, deviation = self._by_channel
+        return (pixels - mean) / deviation
+
+    def to_pixels(self, pictures: "Pictures") -> "Pictures":
+        """Return the pixels that scaled pictures, float32 (N, C, H, W), were."""
+        mean, deviation = self._by_channel
+        return pictures * deviation + mean
+
+    @property
+    def _by_channel(self) -> "tuple[Pictures, Pictures]":
+        import numpy as np
+
+        mean, deviation = (np.array(each, np.float32)[:, None, None] for each in (self.mean, self.deviation))
+        return mean, deviation
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +61,10 @@ class Content:
         class_names: what the outputs mean, in order; () where that is not known.
         data_digest: SHA-256 of the data that the weights were trained on, if known.
         caution: what a user of the weights must be warned of, as a sentence; "" for nothing.
+        deployment: how it computes in a file that runs.
         stands_for: of a proxy, the architecture that was found, and height and width of the pictures for which the
             principles judge it: those of the proxy's small ones say nothing.
+        thresholds: of that audit, those of its study; the project's own where None.
     """
 
     architecture: Architecture
@@ -52,7 +77,9 @@ class Content:
     class_names: tuple[str, ...] = ()
     data_digest: str | None = None
     caution: str = ""
+    deployment: Deployment = PLAIN
     stands_for: tuple[Architecture, tuple[int, int]] | None = None
+    thresholds: Thresholds | None = None
 
     @property
     def audited(self) -> tuple[Architecture, tuple[int, int]]:
@@ -62,4 +89,4 @@ class Content:
     @property
     def name(self) -> str:
         """Of the files: ``inception_v3``."""
-        return module_name(self.architecture.name)
+        return module_name(self.architecture.name) + self.deployment.suffix

@@ -1,41 +1,83 @@
-"""A torch network as it is deployed: in half precision or channels-last, with float32 pictures in and logits out."""
+"""How a network computes in a file that runs: number format, memory layout, and whether it scales pictures itself."""
 
-from copy import deepcopy
+from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from search_spaces.errors import RequestError
 
-HALVES = ("float16", "bfloat16")
-HalfOfTorch = Literal["float16", "bfloat16"]
-
-
-class Deployed(nn.Module):
-    """Converts float32 pictures (N, C, H, W) for a network inside, and its logits back to float32."""
-
-    def __init__(self, network: nn.Module, number_format: torch.dtype, memory: torch.memory_format) -> None:
-        super().__init__()
-        self.network = network
-        self.number_format, self.memory = number_format, memory
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convert, run, convert back."""
-        logits: Tensor = self.network(x.to(self.number_format).contiguous(memory_format=self.memory))
-        return logits.to(torch.float32)
+Precision = Literal["float32", "float16", "bfloat16", "int8-dynamic", "int8-static"]
+FORMS = ("python", "safetensors", "onnx", "pt2", "yaml", "card")
+# What a form can be had in; a form that is not here is weights and source, and is what its user makes of it.
+PRECISIONS: dict[str, tuple[Precision, ...]] = {
+    "onnx": ("float32", "float16", "int8-dynamic", "int8-static"),
+    "pt2": ("float32", "float16", "bfloat16"),
+}
 
 
-def deployed(network: nn.Module, *, half: HalfOfTorch | None = None, channels_last: bool = False) -> nn.Module:
-    """Return a copy of a network in evaluation mode whose weights and arithmetic are in another format or layout.
+@dataclass(frozen=True)
+class Deployment:
+    """Options of a file that runs; as it comes it is the plain export. Pictures and logits are float32 always.
 
-    Whatever is asked for, it takes float32 pictures in either layout and gives float32 logits; ``torch.export`` takes
-    it as it takes the network. The network itself stays what it is.
+    Attributes:
+        precision: of weights and arithmetic. int8-dynamic: weights alone, and the ranges of activations as they come;
+            int8-static: both, by ranges taken from calibration pictures.
+        channels_last: height, width, channels in memory, whatever the layout of the pictures that come.
+        pixels: pictures go in with values from 0 to white, and the graph scales them.
     """
-    number_format = torch.float32 if half is None else getattr(torch, half)
-    memory = torch.channels_last if channels_last else torch.contiguous_format
-    copy: nn.Module = deepcopy(network).to(number_format).to(memory_format=memory)  # type: ignore[call-overload]
-    for module in copy.modules():
-        if isinstance(module, nn.LocalResponseNorm):
-            # Its sums of squares have no code for bfloat16 on CPUs, and leave the range of float16 soon.
-            module.register_forward_pre_hook(lambda _, inputs: tuple(x.float() for x in inputs))
-            module.register_forward_hook(lambda _, inputs, output: output.to(number_format))
-    return Deployed(copy, number_format, memory).eval()
+
+    precision: Precision = "float32"
+    channels_last: bool = False
+    pixels: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is asked for."""
+        return self == PLAIN
+
+    @property
+    def suffix(self) -> str:
+        """Of file names: ``_float16_pixels``."""
+        words = [] if self.precision == "float32" else [self.precision.replace("-", "_")]
+        words += ["channels_last"] if self.channels_last else []
+        words += ["pixels"] if self.pixels else []
+        return "".join(f"_{word}" for word in words)
+
+    @property
+    def words(self) -> str:
+        """What the arithmetic is: ``bfloat16, channels last``."""
+        return f"{self.precision}, channels last" if self.channels_last else self.precision
+
+    @property
+    def option(self) -> str:
+        """Of the command, for an error: the first that is asked for."""
+        if self.precision != "float32":
+            return f"--precision {self.precision}"
+        return "--channels-last" if self.channels_last else "--pixels"
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """In which it can be had; empty where what is asked for goes together in none."""
+        return tuple(
+            form
+            for form, precisions in PRECISIONS.items()
+            if self.precision in precisions and (form == "pt2" or not self.channels_last)
+        )
+
+    def check(self, form: str) -> None:
+        """Raise RequestError where a form cannot be had so."""
+        allowed = PRECISIONS.get(form)
+        if allowed is None:
+            if not self.plain:
+                raise RequestError(
+                    f"{self.option} is of files that run by themselves: it goes with --to {' or '.join(PRECISIONS)}, "
+                    f"not with {form}"
+                )
+        elif self.precision not in allowed:
+            raise RequestError(f"--to {form} can be had in {', '.join(allowed)}, not in {self.precision}")
+        elif self.channels_last and form != "pt2":
+            raise RequestError(
+                f"--channels-last is of torch, and runtimes of {form} choose their layout: leave it out, or name pt2"
+            )
+
+
+PLAIN = Deployment()

@@ -48,11 +48,12 @@ def _cost_lines(costs: Cost, heads: int) -> list[str]:
 
 
 def _audit_lines(content: Content) -> list[str]:
-    """The four principles with their values, and whether the factorisation rules are kept."""
-    found = audit(*content.audited)
+    """The four principles with their values, whether the factorisation rules are kept, and by whose thresholds."""
+    found = audit(*content.audited, content.thresholds)
     broken = [finding.name for finding in found.rules if not finding.passed]
     rules = f"factorisation rules broken: {', '.join(broken)}" if broken else "factorisation rules kept"
-    measured = "; ".join([*map(_measured, found.principles), rules])
+    whose = [] if content.thresholds is None else ["by the thresholds of its study"]
+    measured = "; ".join([*map(_measured, found.principles), rules, *whose])
     height, width = content.audited[1]
     what = "on these pictures" if content.stands_for is None else f"of what it stands for, on {height} x {width}"
     return [f"Design principles (1512.00567, section 2) {what}:", *docstring_lines_of(measured, LINE)]

@@ -38,7 +38,8 @@ def metadata(content: Content) -> dict[str, str]:
 
     ``architecture`` is the text of an architecture file; ``resolution`` is height x width in pixels; ``mean`` and
     ``deviation`` have numbers by channel with commas between them, in the unit in which ``white`` is white;
-    ``class_names`` and ``provenance`` are JSON; ``data_digest`` is the SHA-256 of the data.
+    ``class_names`` and ``provenance`` are JSON; ``data_digest`` is the SHA-256 of the data; ``stands_for`` is, of a
+    proxy, the digest of the architecture that was found. nas/exported_about.py reads them back.
     """
     height, width = content.sides
     found = {
@@ -57,6 +58,20 @@ def metadata(content: Content) -> dict[str, str]:
         found["class_names"] = json.dumps(content.class_names)
     if content.data_digest is not None:
         found["data_digest"] = content.data_digest
+    if content.stands_for is not None:
+        found["stands_for"] = content.stands_for[0].digest
     if content.caution:
         found["caution"] = content.caution
     return found
+
+
+def metadata_of_program(content: Content) -> dict[str, str]:
+    """Return the same of a file that runs: ``input`` is "scaled" pictures, or "pixels" from 0 to white that the graph
+    scales itself; ``precision`` is that of weights and arithmetic, and pictures and logits are float32 whatever it is.
+    """
+    deployment = content.deployment
+    return {
+        **metadata(content),
+        "input": "pixels" if deployment.pixels else "scaled",
+        "precision": deployment.precision,
+    }

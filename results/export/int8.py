@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Any
 
 from results.export.onnx_packages import RUN, need
 from results.export.quiet import quiet
 from results.export.to_onnx import INPUT
-from search_spaces.errors import RequestError
+from search_spaces.errors import NotWritten, RequestError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Without instructions for the purpose (VNNI), x86 CPUs add two products of 8 bits in 16, which may not hold them;
 # weights of 7 bits keep a file right on all of them.
 SEVEN_BITS = True
+NORMS = "int8 wants batch norms folded into the convolutions, and this network has some: export it with --fold-bn"
 
 
 def dynamic_int8(file: bytes) -> bytes:
@@ -35,7 +36,7 @@ def dynamic_int8(file: bytes) -> bytes:
         # Of integer convolutions onnxruntime has the one of unsigned weights alone.
         quantize_dynamic(model, target, weight_type=QuantType.QUInt8, op_types_to_quantize=["Conv", "MatMul", "Gemm"])
 
-    return _quantised(file, work, "dynamic int8")
+    return _quantised(file, work, lambda: {"precision": "int8-dynamic"})
 
 
 def static_int8(file: bytes, batches: "Batches") -> bytes:
@@ -75,7 +76,7 @@ def static_int8(file: bytes, batches: "Batches") -> bytes:
         )
 
     reader = Reader(_checked(batches, _picture(file)))
-    return _quantised(file, work, lambda: f"static int8, calibrated on {reader.pictures} pictures")
+    return _quantised(file, work, lambda: {"precision": "int8-static", "calibration_pictures": str(reader.pictures)})
 
 
 def _picture(file: bytes) -> tuple[int, ...]:
@@ -106,22 +107,26 @@ def _checked(batches: "Batches", wanted: tuple[int, ...]) -> Iterator["NDArray[n
         raise RequestError("static int8 needs calibration pictures, and there are none: name a data set that has some")
 
 
-def _quantised(file: bytes, work: Callable[[Any, Path], None], told: str | Callable[[], str]) -> bytes:
+def _quantised(file: bytes, work: Callable[[Any, Path], None], told: Callable[[], dict[str, str]]) -> bytes:
     """Run a quantisation on a file, without batch norms, and note in the metadata what was done."""
     import onnx
 
     model = onnx.load_model_from_string(file)
     if any(node.op_type == "BatchNormalization" for node in model.graph.node):
-        raise RequestError(
-            "int8 wants batch norms folded into the convolutions, and this file has some: export it with --fold-bn"
-        )
+        raise RequestError(NORMS)
     facts = {entry.key: entry.value for entry in model.metadata_props}
-    with TemporaryDirectory() as folder, quiet():
-        target = Path(folder) / "int8.onnx"
-        work(model, target)
-        result = onnx.load_model(target)
+    try:
+        with TemporaryDirectory() as folder, quiet():
+            target = Path(folder) / "int8.onnx"
+            work(model, target)
+            result = onnx.load_model(target)
+    except OSError as error:
+        raise NotWritten(
+            f"int8 needs space for temporary files, and {gettempdir()!r} has none: {error.strerror}; free some, or "
+            "name another folder for them in TMPDIR"
+        ) from None
     del result.metadata_props[:]
-    facts["precision"] = told if isinstance(told, str) else told()
+    facts |= told()
     for key, value in facts.items():
         result.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(result)

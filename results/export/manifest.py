@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from results.export.content import Content
 
 if TYPE_CHECKING:
+    from results.export.comparison import Comparison
     from results.export.proof import Proof
 
 MANIFEST, FORMAT = "manifest.json", "export/1"
 PACKAGES = ("inception-nas", "torch", "safetensors", "onnx", "onnxscript", "onnxruntime")
 
 
-def manifest(content: Content, files: Mapping[str, bytes], proofs: Iterable["Proof"]) -> bytes:
-    """Return the manifest as JSON: ``sha256`` and ``bytes`` of each file by its name, facts, versions and proofs."""
+def manifest(
+    content: Content, files: Mapping[str, bytes], proofs: Iterable["Proof"], compared: Iterable["Comparison"] = ()
+) -> bytes:
+    """Return the manifest as JSON: ``sha256`` and ``bytes`` of each file, facts, versions, proofs and comparisons."""
     scaling = content.scaling
     data = {
         "format": FORMAT,
@@ -40,6 +43,7 @@ def manifest(content: Content, files: Mapping[str, bytes], proofs: Iterable["Pro
             for name, file in files.items()
         ],
         "proofs": [proof.as_data() for proof in proofs],
+        "compared": [comparison.as_data() for comparison in compared],
     }
     return f"{json.dumps(data, indent=1)}\n".encode()
 

@@ -1,7 +1,8 @@
 """A graph as a torch module that exporters trace: one call of torch per operation, exactly as the graph has them.
 
 The network that trains joins convolutions and leaves out what of a kernel sees nothing but padding; a file that is
-taken away has the operations that were designed, so that what is counted in it is what the architecture costs.
+taken away has the operations that were designed, so that what is counted in it is what the architecture costs, in forms
+that ONNX has too. It shares no code with that network, with which it is compared.
 Weights have the names that they have in exported files: ``stage2.module1.tower3.0.conv.weight``, ``head.linear.bias``.
 """
 
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from results.export.content import Scaling
+from results.export.content import Content, Scaling
 from results.export.weights import exported_state
+from search_spaces.errors import RequestError
 from search_spaces.graph import Graph, Node
 from search_spaces.operations import (
     Concat,
@@ -73,9 +75,12 @@ class PlainLocalNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Divide by a power of the mean square of neighbouring channels."""
         size, alpha, beta, k = self.operation.size, self.operation.alpha, self.operation.beta, self.operation.k
-        squares = F.pad((x * x).unsqueeze(1), (0, 0, 0, 0, size // 2, (size - 1) // 2))
+        # In float32 whatever comes: squares leave the range of float16 soon, and torch has no such pool in bfloat16.
+        wide = x if x.dtype == torch.float32 else x.to(torch.float32)
+        squares = F.pad((wide * wide).unsqueeze(1), (0, 0, 0, 0, size // 2, (size - 1) // 2))
         means = F.avg_pool3d(squares, (size, 1, 1), stride=1).squeeze(1)
-        return x / (means * alpha + k) ** beta
+        found = wide / (means * alpha + k) ** beta
+        return found if x.dtype == torch.float32 else found.to(x.dtype)
 
 
 class PlainMean(nn.Module):
@@ -169,8 +174,8 @@ class PlainNetwork(nn.Module):
     """A graph without auxiliary heads in evaluation mode: float32 (N, C, H, W) -> float32 logits (N, classes).
 
     ``state``: weights as a built network names them; those of auxiliary heads are left out. RequestError where they do
-    not fit the graph. ``number_format``: of weights and arithmetic inside. With ``scaling``, pixels from 0 to white go
-    in, and are scaled as (p - mean) / deviation first, in float32.
+    not fit the graph. ``number_format`` and ``channels_last``: of weights and arithmetic inside, whatever comes in.
+    With ``scaling``, pixels from 0 to white go in, and are scaled as (p - mean) / deviation first, in float32.
     """
 
     def __init__(
@@ -179,6 +184,7 @@ class PlainNetwork(nn.Module):
         state: Mapping[str, Tensor],
         *,
         number_format: torch.dtype = torch.float32,
+        channels_last: bool = False,
         scaling: Scaling | None = None,
     ) -> None:
         super().__init__()
@@ -189,7 +195,10 @@ class PlainNetwork(nn.Module):
                 _place(self, node.name, plain_form(node.operation, node, graph.norm_eps))
         self.load_state_dict(weights, assign=True)
         self.to(number_format).requires_grad_(False).eval()
-        self.graph, self.number_format, self.scaled = graph, number_format, scaling is not None
+        if channels_last:
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.graph, self.number_format, self.channels_last = graph, number_format, channels_last
+        self.scaled = scaling is not None
         if scaling is not None:
             self.mean = nn.Buffer(torch.tensor(scaling.mean)[:, None, None])
             self.deviation = nn.Buffer(torch.tensor(scaling.deviation)[:, None, None])
@@ -197,12 +206,34 @@ class PlainNetwork(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Scale, convert, run the graph in its order, convert back."""
         x = (pictures - self.mean) / self.deviation if self.scaled else pictures
-        values: dict[str, Tensor] = {self.graph.input.name: x.to(self.number_format)}
+        x = x.to(self.number_format)
+        x = x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+        values: dict[str, Tensor] = {self.graph.input.name: x}
         for node in self.graph:
             if node.inputs:
                 module = self.get_submodule(node.name)
                 values[node.name] = module(*(values[name] for name in node.inputs))
         return values[self.graph.output].to(torch.float32)
+
+
+def deployed(content: Content, state: Mapping[str, Tensor]) -> PlainNetwork:
+    """Return the module of a content as it is to be deployed, int8 excepted: that is made of it in float32.
+
+    ``state``: its weights, as a built network names them. RequestError where they do not fit, or the scaling that is
+    wanted inside is not known.
+    """
+    graph = content.architecture.graph(content.sides, classes=content.classes, channels=content.channels)
+    deployment = content.deployment
+    if deployment.pixels and content.scaling is None:
+        raise RequestError(
+            "how pictures are scaled is not known for these weights, so that it cannot go into the graph: leave "
+            "--pixels out, or export weights of a training that says so"
+        )
+    number_format = torch.float32 if deployment.precision.startswith("int8") else getattr(torch, deployment.precision)
+    scaling = content.scaling if deployment.pixels else None
+    return PlainNetwork(
+        graph, state, number_format=number_format, channels_last=deployment.channels_last, scaling=scaling
+    )
 
 
 def _place(root: nn.Module, name: str, module: nn.Module) -> None:

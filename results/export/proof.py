@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from results.export import reloading
+from results.export.comparison import deviation
 from results.export.content import Content
 from results.export.to_python import network_class
 from results.export.weights import exported_key, head_sides
@@ -29,6 +30,7 @@ from search_spaces.errors import ExportFailed, NotWritten
 from search_spaces.sides import sides_that_work
 
 Arrays = Mapping[str, NDArray[Any]]
+Pictures = NDArray[np.float32]  # (N, C, H, W)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Check:
     step: bool = False
 
 
+# Of logits in files that round otherwise than torch does, so that they are compared with the network in float32. By
+# more than this they are of no use: values have left the range, or pictures of another kind were calibrated on.
+ROUNDED = {"float16": 0.05, "int8-dynamic": 0.5, "int8-static": 0.5}
 CHECKS = {"python": Check(".py", 1e-6, step=True), "pt2": Check(".pt2", 1e-6), "onnx": Check(".onnx", 1e-4)}
 STEP_TOLERANCE = 1e-9
 BATCHES = (1, 2, 5)
@@ -56,6 +61,7 @@ class Proof:
     error: float
     tolerance: float
     batches: tuple[int, ...]
+    whose: str = "the network's"
     step_error: float | None = None
     step_tolerance: float | None = None
 
@@ -67,14 +73,14 @@ class Proof:
         if self.step_error is not None:
             step = f"; after a training step within {self.step_error:.1e} ({self.step_tolerance:g} is allowed)"
         return (
-            f"{self.file}: proved, reloaded in a fresh process; logits within {self.error:.1e} of the network's in "
+            f"{self.file}: proved, reloaded in a fresh process; logits within {self.error:.1e} of {self.whose} in "
             f"batches of {batches} ({self.tolerance:g} is allowed){step}"
         )
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         found: dict[str, Any] = {"form": self.form, "file": self.file, "batches": list(self.batches)}
-        found |= {"logits": self.error, "logits_allowed": self.tolerance}
+        found |= {"logits": self.error, "logits_allowed": self.tolerance, "beside": self.whose}
         if self.step_error is not None:
             found |= {"training_step": self.step_error, "training_step_allowed": self.step_tolerance}
         return found
@@ -82,7 +88,9 @@ class Proof:
 
 @dataclass(frozen=True)
 class Question:
-    """A job for the fresh process, and what the network answers.
+    """A job for the fresh process, what the network answers, and by how much the logits may differ, relatively.
+
+    ``rounding``: the precision of a file whose network is one of float32, else "". ``whose``: the logits, in words.
 
     ``before`` and ``after``: every tensor around the training step, by its name in exported files.
     """
@@ -91,23 +99,35 @@ class Question:
     file: str
     job: dict[str, Any]
     logits: Arrays
+    tolerance: float
+    rounding: str
+    whose: str
     before: Arrays = field(default_factory=dict)
     after: Arrays = field(default_factory=dict)
     dropouts: tuple[float, ...] = ()
 
 
-def prove(form: str, content: Content, folder: Path, network: nn.Module, training: nn.Module | None = None) -> Proof:
+def prove(
+    form: str,
+    content: Content,
+    folder: Path,
+    network: nn.Module,
+    training: nn.Module | None = None,
+    pictures: Pictures | None = None,
+) -> Proof:
     """Compare the file of a form that lies in ``folder`` with its network; ExportFailed where they differ.
 
     NotWritten where there is no space for temporary files.
 
-    ``network``: in evaluation mode, float32, on the CPU, with the content's weights. ``training``: for ``python``, the
+    ``network``: in evaluation mode on the CPU with the content's weights, float32 in and out; of ``pt2`` the module
+    that is to compute just the same, else one that computes in float32. ``training``: for ``python``, the
     same network with the auxiliary heads that go with the weights, if any, as its graph has them. Where the content has
-    no weights, those of ``training`` are handed to the exported source.
+    no weights, those of ``training`` are handed to the exported source. ``pictures``: as they go into the network, at
+    least as many as in all ``BATCHES``; else noise.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="nas-proof-", ignore_cleanup_errors=True) as exchange:
-            asked = question(form, content, folder, network, training, Path(exchange))
+            asked = question(form, content, folder, network, training, Path(exchange), pictures)
             reload([asked.job], Path(exchange), asked.file)
             return judged(asked, Path(exchange))
     except OSError as error:
@@ -120,20 +140,26 @@ def prove(form: str, content: Content, folder: Path, network: nn.Module, trainin
 def difference(network: nn.Module, other: nn.Module, content: Content) -> float:
     """The largest difference of two networks' logits on the pictures of a proof, relative to the other's largest."""
     with torch.inference_mode():
-        batches = [torch.from_numpy(batch) for batch in _pictures(content).values()]
-        return max(_logits_error(network(batch).numpy(), other(batch).numpy()) for batch in batches)
+        batches = [torch.from_numpy(batch) for batch in _noise(content).values()]
+        return max(deviation(network(batch).numpy(), other(batch).numpy()) for batch in batches)
 
 
 # ------------------------------------------------------------------------------------------------------- the question
 
 
 def question(
-    form: str, content: Content, folder: Path, network: nn.Module, training: nn.Module | None, exchange: Path
+    form: str,
+    content: Content,
+    folder: Path,
+    network: nn.Module,
+    training: nn.Module | None,
+    exchange: Path,
+    pictures: Pictures | None = None,
 ) -> Question:
     """Run the network, and write into ``exchange`` what the fresh process needs to do the same."""
     check, file = CHECKS[form], f"{content.name}{CHECKS[form].ending}"
     stem = f"{file}-{len(list(exchange.iterdir()))}"  # of several questions in one exchange each has its own
-    arrays: dict[str, Any] = dict(_pictures(content))
+    arrays, scaled = _inputs(content, _noise(content) if pictures is None else _in_batches(pictures))
     job: dict[str, Any] = {
         "form": form,
         "file": str((folder / file).resolve()),
@@ -142,8 +168,10 @@ def question(
         "threads": torch.get_num_threads(),
     }
     with torch.inference_mode():
-        logits = {name: network(torch.from_numpy(each)).numpy() for name, each in arrays.items()}
-    asked = Question(form, file, job, logits)
+        logits = {name: network(torch.from_numpy(each)).numpy() for name, each in scaled.items()}
+    rounding = content.deployment.precision if form == "onnx" and content.deployment.precision in ROUNDED else ""
+    whose = "the network's" if form == "onnx" or content.deployment.plain else f"the same in {content.deployment.words}"
+    asked = Question(form, file, job, logits, ROUNDED.get(rounding, check.tolerance), rounding, whose)
     if check.step:
         assert training is not None
         asked = _with_step(asked, content, folder, training, arrays, exchange / f"{stem}.safetensors")
@@ -151,7 +179,22 @@ def question(
     return asked
 
 
-def _pictures(content: Content) -> dict[str, NDArray[Any]]:
+def _inputs(content: Content, batches: dict[str, NDArray[Any]]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return batches as they go into the file, and as the network gets them."""
+    scaling = content.scaling
+    if not content.deployment.pixels or scaling is None:
+        return dict(batches), batches
+    pixels = {name: scaling.to_pixels(batch) for name, batch in batches.items()}
+    return dict(pixels), {name: scaling.of_pixels(batch) for name, batch in pixels.items()}
+
+
+def _in_batches(pictures: Pictures) -> dict[str, NDArray[Any]]:
+    """Return the first pictures in batches, as ``_noise`` does."""
+    ends = np.cumsum(BATCHES)
+    return {f"batch_{size}": pictures[end - size : end] for size, end in zip(BATCHES, ends, strict=True)}
+
+
+def _noise(content: Content) -> dict[str, NDArray[Any]]:
     """Batches of noise by name: normal, uniform, and normal of strengths from a tenth to ten."""
     draw, shape = np.random.default_rng(0), (content.channels, *content.sides)
     first, second, third = ((number, *shape) for number in BATCHES)
@@ -177,9 +220,9 @@ def _with_step(
     arrays["step_labels"] = draw.integers(0, content.classes, STEP_BATCH)
     pictures, labels = (torch.from_numpy(arrays[name]) for name in ("step_pictures", "step_labels"))
     dropouts = reloading.one_step(stepping, pictures, labels)
-    job = {"network": network_class(content), "weights": str(weights), "precision": "float32", "step": {"aux": has_aux}}
+    job = {"network": network_class(content), "weights": str(weights), "step": {"aux": has_aux}}
     after = _arrays(stepping, names)
-    return Question(asked.form, asked.file, asked.job | job, asked.logits, before, after, tuple(dropouts))
+    return replace(asked, job=asked.job | job, before=before, after=after, dropouts=tuple(dropouts))
 
 
 def step_sides(content: Content, aux: bool) -> tuple[int, int]:
@@ -217,10 +260,10 @@ def judged(asked: Question, exchange: Path) -> Proof:
     check = CHECKS[asked.form]
     with np.load(exchange / asked.job["outputs"], allow_pickle=False) as file:
         found = dict(file)
-    error = max(_logits_error(found[name], expected) for name, expected in asked.logits.items())
-    _hold(asked.file, "its logits differ", error, check.tolerance)
+    error = max(deviation(found[name], expected) for name, expected in asked.logits.items())
+    _hold(asked.file, "its logits differ", error, asked.tolerance, asked.rounding)
     if not check.step:
-        return Proof(asked.form, asked.file, error, check.tolerance, BATCHES)
+        return Proof(asked.form, asked.file, error, asked.tolerance, BATCHES, asked.whose)
     if tuple(found["dropouts"].tolist()) != asked.dropouts:
         shown = ", ".join(map(str, found["dropouts"].tolist()))
         raise ExportFailed(_refused(asked.file, f"it drops {shown or 'nothing'} in training"))
@@ -230,15 +273,7 @@ def judged(asked: Question, exchange: Path) -> Proof:
         raise ExportFailed(_refused(asked.file, f"only one of them has {odd!r}"))
     changed = _step_error(asked, after)
     _hold(asked.file, "what a training step changes differs", changed, STEP_TOLERANCE)
-    return Proof(asked.form, asked.file, error, check.tolerance, BATCHES, changed, STEP_TOLERANCE)
-
-
-def _logits_error(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """The largest difference in a picture's logits, relative to its largest logit; infinite where not comparable."""
-    if found.shape != expected.shape or not (np.isfinite(found).all() and np.isfinite(expected).all()):
-        return float("inf")
-    found, expected = found.astype(np.float64), expected.astype(np.float64)
-    return _relative(np.abs(found - expected).max(1), np.abs(expected).max(1))
+    return Proof(asked.form, asked.file, error, asked.tolerance, BATCHES, asked.whose, changed, STEP_TOLERANCE)
 
 
 def _step_error(asked: Question, after: Arrays) -> float:
@@ -261,9 +296,16 @@ def _relative(difference: Any, scale: Any) -> float:
     return float(np.where(np.isnan(ratio), np.inf, ratio).max())
 
 
-def _hold(file: str, what: str, error: float, tolerance: float) -> None:
-    if not error <= tolerance:
-        raise ExportFailed(_refused(file, f"{what} by {error:.1e} of the largest, {tolerance:g} is allowed"))
+def _hold(file: str, what: str, error: float, tolerance: float, rounding: str = "") -> None:
+    if error <= tolerance:
+        return
+    how = f"{what} by {error:.1e} of the largest, {tolerance:g} is allowed"
+    if rounding:
+        raise ExportFailed(
+            f"{rounding} is too coarse for the weights in {file}: {how}; nothing was exported, name another "
+            "--precision, or pictures like those of the training (--data)"
+        )
+    raise ExportFailed(_refused(file, how))
 
 
 def _refused(file: str, how: str) -> str:

@@ -2,8 +2,8 @@
 
 Run by its path, ``python -P reloading.py JOBS.json``, in a folder that holds what the jobs name. It imports nothing of
 this project itself. A job is a dict: ``form``, ``file``, ``pictures`` and ``outputs`` (.npz files: arrays N x C x H x W
-by name, and logits by the same names), ``threads``; for source also ``network`` (the class), ``weights``, ``precision``
-and ``step`` (None, or ``aux`` and ``dropouts``: see ``_step``).
+by name, and logits by the same names), ``threads``; for source also ``network`` (the class), ``weights`` and ``step``
+(``aux``: whether with auxiliary heads).
 """
 
 import importlib.util
@@ -56,7 +56,7 @@ def load_python(job: dict[str, Any]) -> "Run":
 
     def run(pictures: "NDArray[Any]") -> "NDArray[Any]":
         with torch.inference_mode():
-            found: Tensor = network.eval()(torch.from_numpy(pictures).to(_dtype(job)))
+            found: Tensor = network.eval()(torch.from_numpy(pictures))
         return found.numpy()
 
     return run
@@ -131,13 +131,7 @@ def _module(job: dict[str, Any]) -> ModuleType:
 def _network(module: ModuleType, job: dict[str, Any], **options: Any) -> "nn.Module":
     network: nn.Module = getattr(module, job["network"])(**options)
     module.load_weights(network, job["weights"])
-    return network.to(_dtype(job))
-
-
-def _dtype(job: dict[str, Any]) -> Any:
-    import torch
-
-    return getattr(torch, job["precision"])
+    return network
 
 
 def _step(job: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def to_card(content: Content, background: CardBackground) -> dict[str, bytes]:
         results_passage(content, background),
         drawn("front.svg"),
         costs_passage(content),
-        audit_passage(content, background.thresholds),
+        audit_passage(content),
         drawn("profile.svg"),
         training_passage(content, background),
         drawn("training.svg"),
@@ -73,7 +73,7 @@ def to_card(content: Content, background: CardBackground) -> dict[str, bytes]:
 def _drawings(content: Content, background: CardBackground) -> dict[str, str]:
     """The drawings by name; those of a study or of a training only where that is known."""
     name, place = one_line(content.architecture.name), background.place
-    share = (background.thresholds or Thresholds()).bottleneck
+    share = (content.thresholds or Thresholds()).bottleneck
     found = {
         "architecture.svg": draw_svg(_graph(content), title=name, columns=None),
         "profile.svg": draw_profile_svg(profile(*content.audited, share), title=name),

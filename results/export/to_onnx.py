@@ -3,15 +3,13 @@
 The file has the operations of the architecture's graph, batch norms among them, one for one; its initial values have
 the names of the exported weights. What a user must know stands in its metadata, read by
 ``onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map``: what stands beside weights everywhere
-(``results.export.facts.metadata``), and besides ``input``, which is "scaled" pictures, or "pixels" from 0 to white that
-the graph scales itself, and ``precision``, that of the weights and the arithmetic: pictures and logits are float32
-whatever it is.
+(``results.export.facts.metadata_of_program``).
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from results.export.content import Content
-from results.export.facts import metadata
+from results.export.facts import metadata_of_program
 from results.export.onnx_packages import WRITE, need
 from results.export.quiet import quiet
 from search_spaces.errors import RequestError, RunFailed
@@ -21,43 +19,37 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import nn
 
+    from results.export.int8 import Batches
+
 INPUT, OUTPUT, BATCH = "pictures", "logits", "batch"
 OPSET = 18  # the oldest that the exporter has forms for: runtimes since 2023 read it
 MOST_BYTES = 2**31 - 2**20  # of weights: protobuf's files end at 2 GiB, and the graph needs room too
-Half = Literal["float16"]
 
 
-def to_onnx(
-    content: Content, network: "nn.Module", *, scaled: bool = False, half: Half | None = None
-) -> dict[str, bytes]:
+def to_onnx(content: Content, network: "nn.Module", calibration: "Batches" = ()) -> dict[str, bytes]:
     """Return ``<name>.onnx``: ``pictures`` (batch, channels, height, width) float32 -> ``logits`` (batch, classes).
 
-    Any batch size, pictures of ``content.sides``. ``network``: the built network, whose weights are taken. ``scaled``
-    puts the scaling into the graph, which then takes pixels from 0 to white. ``half``: weights and arithmetic in that
-    format. The same content and weights give the same bytes.
+    Any batch size, pictures of ``content.sides``. ``network``: the built network, whose weights are taken.
+    ``calibration``: pictures as they go into the graph, for static int8. The same content and weights give the same
+    bytes.
 
-    RequestError where a package is missing, the scaling is not known, or the file would be larger than 2 GiB; RunFailed
-    where torch cannot write it.
+    RequestError where a package is missing, the scaling that is wanted inside is not known, the file would be larger
+    than 2 GiB, or it cannot be had in int8; RunFailed where torch cannot write it.
     """
     need(*WRITE)
-    import torch
+    from results.export.plain_network import deployed
 
-    from results.export.plain_network import PlainNetwork
-
-    if scaled and content.scaling is None:
-        raise RequestError(
-            "how pictures are scaled is not known for these weights, so that it cannot go into the graph: "
-            "export without it, or weights of a training that says so"
-        )
-    architecture = content.architecture
-    graph = architecture.graph(content.sides, classes=content.classes, channels=content.channels)
-    number_format = torch.float32 if half is None else getattr(torch, half)
-    _check_size(graph, number_format.itemsize, content.name)
-    scaling = content.scaling if scaled else None
-    module = PlainNetwork(graph, network.state_dict(), number_format=number_format, scaling=scaling)
+    module = deployed(content, network.state_dict())
+    _check_size(module.graph, module.number_format.itemsize, content.name)
     model = _exported(module, (2, content.channels, *content.sides), content.name)
-    _describe(model, content, scaled=scaled, precision=half or "float32")
-    return {f"{content.name}.onnx": model.SerializeToString(deterministic=True)}
+    _describe(model, content)
+    file: bytes = model.SerializeToString(deterministic=True)
+    precision = content.deployment.precision
+    if precision.startswith("int8"):
+        from results.export.int8 import dynamic_int8, static_int8
+
+        file = dynamic_int8(file) if precision == "int8-dynamic" else static_int8(file, calibration)
+    return {f"{content.name}.onnx": file}
 
 
 def _check_size(graph: Graph, width: int, name: str) -> None:
@@ -100,8 +92,7 @@ def _exported(module: "nn.Module", shape: tuple[int, ...], name: str) -> "ModelP
     return model
 
 
-def _describe(model: "ModelProto", content: Content, *, scaled: bool, precision: str) -> None:
+def _describe(model: "ModelProto", content: Content) -> None:
     """Write what a user must know into the metadata."""
-    facts = {**metadata(content), "input": "pixels" if scaled else "scaled", "precision": precision}
-    for key, value in facts.items():
+    for key, value in metadata_of_program(content).items():
         model.metadata_props.add(key=key, value=value)

@@ -1,0 +1,112 @@
+"""What the options of an export cost and bring: the file beside the plain export of the same form, in one run."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.export_pictures import Pictures
+from results.export.content import Content, Scaling
+from search_spaces.errors import ExportFailed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from results.export.comparison import Comparison, Run
+    from trainers.network import Network
+
+REPEATS = 30  # runs on one picture of each
+NOISE = 64  # pictures, where no others are known
+USEFUL = 0.5  # the most by which logits may deviate, relatively
+ENDINGS = {"onnx": ".onnx", "pt2": ".pt2"}
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What an export is compared with: the plain content, norms unfolded, and pictures, noise where there are none."""
+
+    plain: Content
+    pictures: Pictures | None
+
+    def is_plain(self, content: Content) -> bool:
+        """Whether a content is the plain one."""
+        return content.deployment.plain and content.architecture == self.plain.architecture
+
+
+def compared(
+    form: str,
+    content: Content,
+    files: Mapping[str, bytes],
+    network: "nn.Module",
+    beside: Beside,
+    tell: Callable[[str], None],
+) -> "Comparison":
+    """Run a form beside its plain export and return what was found; ``tell`` gets a sentence of it.
+
+    ``files``: those that leave, by name. ``network``: of the content, in evaluation mode; where the form is weights or
+    source, it runs in their place. ExportFailed where the logits have little to do with the plain ones.
+    """
+    import torch
+
+    from nas.export_networks import reference
+    from results.export.comparison import Comparison, compare, torch_run
+
+    original = reference(beside.plain)
+    if form in ENDINGS:
+        name, what = f"{content.name}{ENDINGS[form]}", f"the plain {form} file's"
+        file = files[name]
+        before = files.get(f"{beside.plain.name}{ENDINGS[form]}") or _plain_file(form, beside.plain, original)
+        option, plain, sizes = _run(form, file), _run(form, before), (len(file), len(before))
+    else:
+        name, what, sizes = f"{content.name} in torch", "those of the network as it was", None
+        option, plain = torch_run(network), torch_run(original)
+    batches, labels = _batches(content, beside.pictures)
+    if content.deployment.pixels and content.scaling is not None:
+        batches = [content.scaling.to_pixels(batch) for batch in batches]
+        plain = _scaling_first(plain, content.scaling)
+    [found] = compare(plain, {"": option}, batches, labels=labels, repeats=REPEATS).values()
+    pictures = "noise" if beside.pictures is None else beside.pictures.name
+    count = sum(map(len, batches))
+    result = Comparison(name, what, found, pictures, count, torch.get_num_threads(), *(sizes or ()))
+    if not found.deviation <= USEFUL:
+        raise ExportFailed(
+            f"{name} is of no use: its logits deviate by {found.deviation:.1e} of the largest from {what} on {count} "
+            f"pictures of {pictures}, {USEFUL:g} is allowed; nothing was exported, name another --precision"
+        )
+    tell(result.sentence)
+    return result
+
+
+def _plain_file(form: str, plain: Content, network: "Network") -> bytes:
+    from nas.export import written
+
+    [file] = written(plain, form, network).values()
+    return file
+
+
+def _run(form: str, file: bytes) -> "Run":
+    import torch
+
+    from results.export.comparison import onnx_run, torch_run
+
+    if form == "onnx":
+        return onnx_run(file, threads=torch.get_num_threads())
+    return torch_run(torch.export.load(io.BytesIO(file)).module())
+
+
+def _scaling_first(run: "Run", scaling: Scaling) -> "Run":
+    """What the user of a plain export does with pixels."""
+    return lambda pixels: run(scaling.of_pixels(pixels))
+
+
+def _batches(
+    content: Content, pictures: Pictures | None
+) -> "tuple[list[NDArray[np.float32]], list[NDArray[np.int64]] | None]":
+    if pictures is not None:
+        return list(pictures.batches), list(pictures.labels)
+    import numpy as np
+
+    noise = np.random.default_rng(0).standard_normal((NOISE, content.channels, *content.sides)).astype(np.float32)
+    return [np.ascontiguousarray(batch) for batch in np.split(noise, 2)], None

@@ -1,0 +1,102 @@
+"""An export as the command asks for it: what is wanted is checked, gathered, written, proved and compared."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from nas.export import Exported, check_forms, export, export_bundle, fold_norms, requested
+from nas.export_card import card_background
+from nas.export_pictures import Progress
+from nas.study import Found
+from results.export.content import Content
+from results.export.deployment import FORMS, PLAIN, Deployment
+from results.export.folding import folded_architecture
+from results.export.int8 import NORMS
+from search_spaces.errors import RequestError
+from trainers.source import DataSource
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for: a ``form``, or None for a bundle of all.
+
+    ``weights``: a file of them. ``classes``, ``full``: as ``nas.export_content.content_of`` takes them. ``data``:
+    pictures to compare and to calibrate on; None: those that the weights were trained on.
+    """
+
+    form: str | None
+    weights: Path | None = None
+    classes: int | None = None
+    full: bool = False
+    fold_bn: bool = False
+    deployment: Deployment = PLAIN
+    data: DataSource | None = None
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Those that are written."""
+        return FORMS if self.form is None else (self.form,)
+
+    @property
+    def compares(self) -> bool:
+        """Whether what leaves is not the plain export, with which it is to be compared."""
+        return self.fold_bn or not self.deployment.plain
+
+    def check(self) -> None:
+        """Raise RequestError, before any work, where it cannot be had."""
+        if self.fold_bn and self.form == "yaml":
+            raise RequestError("--fold-bn folds weights, and an architecture file holds none: name another form")
+        if self.form is None and not self.deployment.plain and not self.deployment.forms:
+            raise RequestError(
+                f"{self.deployment.option} and --channels-last go together in no form: leave one of them out"
+            )
+        if self.data is not None and not self.compares:
+            raise RequestError(
+                "--data is for comparing an option with the plain export: name one of --fold-bn, --precision, "
+                "--channels-last and --pixels, or leave it out"
+            )
+        check_forms(self.forms, PLAIN if self.form is None else self.deployment)
+        if self.data is not None:
+            self.data.check_there()
+
+
+def export_asked(
+    arch: str,
+    found: Found,
+    asked: Asked,
+    folder: Path,
+    tell: Callable[[str], None],
+    decoding: Callable[[str], AbstractContextManager[Progress | None]] = lambda source: nullcontext(),
+) -> tuple[Content, Exported]:
+    """Export what ``arch`` names, and return what left.
+
+    ``tell`` gets a sentence of each proof and comparison; ``decoding``: shows how pictures are decoded, if need be.
+    """
+    state, about = None, None
+    if asked.weights is not None:
+        from nas.import_weights import read_weights
+
+        state, about = read_weights(arch, found.architecture, asked.weights)
+    content = requested(found, asked.forms, state, asked.classes, full=asked.full, about=about)
+    content, beside = replace(content, deployment=asked.deployment), None
+    if content.state is None and (asked.fold_bn or asked.data is not None):
+        what = "--fold-bn folds weights" if asked.fold_bn else "pictures mean nothing to random weights (--data)"
+        raise RequestError(f"{what}, and {content.architecture.name} has none: name weights, or leave it out")
+    has_norms = folded_architecture(content.architecture) != content.architecture
+    if asked.deployment.precision.startswith("int8") and has_norms and not asked.fold_bn:
+        raise RequestError(NORMS)
+    if asked.compares:
+        from nas.export_comparison import Beside
+        from nas.export_pictures import pictures_for
+
+        needed = asked.deployment.precision == "int8-static"
+        pictures = pictures_for(found, content, about, asked.data, needed=needed, decoding=decoding)
+        beside = Beside(replace(content, deployment=PLAIN), pictures)
+    if asked.fold_bn:
+        content = fold_norms(content, tell)
+    card = partial(card_background, found, content, weights=asked.weights, about=about)
+    if asked.form is None:
+        return content, export_bundle(content, folder, tell, card, beside)
+    return content, export(content, asked.forms, folder, tell, card, beside)

@@ -1,0 +1,243 @@
+"""Options of an export, from a trial of a study: what leaves, what is measured of it, and what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from exports import logits_of
+
+from nas.config import read_search
+from nas.driver import run
+from nas.export_networks import reference
+from nas.export_pictures import pictures_for
+from nas.export_request import Asked, export_asked
+from nas.study import Found, find
+from nas.trial_weights import trained_weights
+from results.export import to_onnx
+from results.export.comparison import deviation, onnx_run
+from results.export.content import Content
+from results.export.deployment import Deployment
+from search_spaces.errors import ExportFailed, RequestError
+from search_spaces.seeds import seed
+from trainers import data
+from trainers.source import DataSource
+
+SEARCH = """\
+study: tiny
+data: digits
+trials: 1
+sampler: random
+proxy: {resolution: 32, width: 0.0625}
+recipe: {epochs: 1, batch_size: 256}
+executor: inline
+"""
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "tiny.yaml").write_text(SEARCH, encoding="utf-8")
+    run(read_search(folder / "tiny.yaml"), folder / "runs")
+    return find("tiny:0", folder / "runs")
+
+
+def exported(trial: Found, folder: Path, form: str | None, **asked: Any) -> tuple[Content, Path, list[str]]:
+    told: list[str] = []
+    wanted = Asked(form, **asked)
+    wanted.check()
+    content, done = export_asked("tiny:0", trial, wanted, folder, told.append)
+    return content, done.files[0], told
+
+
+def metadata(path: Path) -> dict[str, str]:
+    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
+def test_weights_of_a_trial_know_how_pictures_were_scaled(trial: Found, tmp_path: Path) -> None:
+    assert trial.study is not None
+    assert trial.trial is not None
+    about = trained_weights(trial.study, trial.trial).about
+    assert (about.classes, about.channels, about.resolution) == (10, 1, 32)
+    pictures = data.load("digits", random_seed=0, resolution=32)
+    assert about.trained.data_digest == pictures.digest == trial.study.record.data_digest
+    assert (about.trained.mean, about.trained.deviation) == (pictures.mean, pictures.deviation)
+    assert about.trained.class_names == pictures.classes
+    content, source, told = exported(trial, tmp_path, "python")
+    assert content.scaling is not None
+    assert content.scaling.white == pictures.white
+    assert "pictures: a pixel p from 0 (black) to" in source.read_text(encoding="utf-8")
+    assert len(told) == 1  # the proof: a plain export is compared with nothing
+
+
+def test_static_int8_on_pixels(trial: Found, tmp_path: Path) -> None:
+    deployment = Deployment("int8-static", pixels=True)
+    content, path, told = exported(trial, tmp_path, "onnx", fold_bn=True, deployment=deployment)
+    assert path.name == "inception_v3_proxy_folded_int8_static_pixels.onnx"
+    assert [path] == list(tmp_path.iterdir())
+    facts = metadata(path)
+    assert (facts["precision"], facts["input"]) == ("int8-static", "pixels")
+    assert facts["calibration_pictures"] == "256"
+    folded, proved, compared = told
+    assert "logits within" in folded
+    assert proved.startswith(f"{path.name}: proved, reloaded in a fresh process")
+    assert "of the plain onnx file's on 256 pictures of digits, the same first answer for" in compared
+    assert " MB against " in compared
+    assert "times as fast on" in compared
+    # The file itself, on pixels, beside the network on pictures that were scaled for it.
+    pictures = pictures_for(trial, content, None, None, needed=True)
+    assert pictures is not None
+    assert content.scaling is not None
+    batch = pictures.batches[0]
+    found = onnx_run(path.read_bytes(), threads=1)(content.scaling.to_pixels(batch))
+    plain = reference(replace(content, deployment=Deployment()))
+    assert 0 < deviation(found, logits_of(plain, batch)) < 0.5
+
+
+def test_pictures_are_those_of_the_validation_part_as_the_network_saw_them(trial: Found, tmp_path: Path) -> None:
+    content, _, _ = exported(trial, tmp_path, "python")
+    pictures = pictures_for(trial, content, None, None, needed=False)
+    assert pictures is not None
+    whole = data.load("digits", random_seed=0, resolution=32)
+    assert sum(map(len, pictures.batches)) == sum(map(len, pictures.labels)) == 256
+    assert np.unique(np.concatenate(pictures.labels)).size == 10
+    assert sum(map(len, pictures.calibration)) == 256
+    assert np.concatenate(pictures.calibration).mean() == pytest.approx(0, abs=0.1)  # scaled for the training part
+    assert 0.8 < np.concatenate(pictures.calibration).std() < 1  # drawn larger they vary less
+    assert len(whole.validation) > 256
+    assert pictures.first(300).shape == (300, 1, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "said"),
+    [
+        ("python", {"fold_bn": True}, "those of the network as it was"),
+        ("onnx", {"deployment": Deployment("float16")}, "the plain onnx file's"),
+        ("pt2", {"deployment": Deployment("bfloat16", channels_last=True)}, "the plain pt2 file's"),
+    ],
+)
+def test_every_option_is_measured(trial: Found, tmp_path: Path, form: str, options: dict[str, Any], said: str) -> None:
+    _, path, told = exported(trial, tmp_path, form, **options)
+    assert f"of {said} on 256 pictures of digits" in told[-1]
+    assert "(error " in told[-1]
+    assert path.is_file()
+
+
+def test_without_pictures_noise_is_what_is_compared_on(tmp_path: Path) -> None:
+    told: list[str] = []
+    small = Found(replace(seed("googlenet"), name="small", resolution=64))
+    asked = Asked("pt2", deployment=Deployment(channels_last=True), classes=5)
+    asked.check()
+    _, done = export_asked("googlenet", small, asked, tmp_path, told.append)
+    assert [path.name for path in done.files] == ["small_channels_last.pt2"]
+    assert "on 64 pictures of noise" in told[-1]
+    assert "(error" not in told[-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Asked("onnx", deployment=Deployment("int8-static")), "export it with --fold-bn"),
+        (Asked("onnx", deployment=Deployment("int8-dynamic")), "export it with --fold-bn"),
+        (Asked("yaml", fold_bn=True), "an architecture file holds none"),
+        (Asked(None, deployment=Deployment("int8-static", channels_last=True)), "go together in no form"),
+        (Asked("python", data=DataSource("digits")), "--data is for comparing an option"),
+        (Asked("python", deployment=Deployment(pixels=True)), "--pixels is of files that run by themselves"),
+        (
+            Asked("onnx", fold_bn=True, deployment=Deployment("int8-static"), full=True, data=DataSource("digits")),
+            "--fold-bn folds weights, and inception-v3 has none: name weights",
+        ),
+        (Asked("pt2", fold_bn=True, data=DataSource("nowhere")), "nowhere"),
+    ],
+)
+def test_what_cannot_be_had_is_a_sentence_and_leaves_nothing(
+    trial: Found, tmp_path: Path, asked: Asked, said: str
+) -> None:
+    def ask() -> None:
+        asked.check()
+        export_asked("tiny:0", trial, asked, tmp_path / "out", lambda sentence: None)
+
+    with pytest.raises(RequestError, match=said):
+        ask()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_holds_what_can_be_had_with_the_options_beside_the_plain_forms(trial: Found, tmp_path: Path) -> None:
+    content, _, told = exported(trial, tmp_path / "out", None, deployment=Deployment("float16"))
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {f"{content.architecture.name.replace('-', '_')}{end}" for end in (".py", ".onnx", ".pt2")} <= names
+    assert {"inception_v3_proxy_float16.onnx", "inception_v3_proxy_float16.pt2"} <= names
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert {entry["name"] for entry in manifest["files"]} == names - {"manifest.json"}
+    assert [entry["file"] for entry in manifest["proofs"]][-2:] == [entry["file"] for entry in manifest["compared"]]
+    for entry in manifest["compared"]:
+        assert entry["bytes"] == (tmp_path / "out" / entry["file"]).stat().st_size
+        assert entry["plain_bytes"] == (tmp_path / "out" / entry["file"].replace("_float16", "")).stat().st_size
+        assert 0 < entry["found"]["deviation"] < 0.2
+    assert len(told) == 7  # five proofs, two comparisons
+
+
+def test_figures_of_a_comparison_are_those_of_the_two_files(trial: Found, tmp_path: Path) -> None:
+    told: list[str] = []
+    asked = Asked("onnx", fold_bn=True, deployment=Deployment("int8-static", pixels=True))
+    content, done = export_asked("tiny:0", trial, asked, tmp_path, told.append)
+    _, plain, _ = exported(trial, tmp_path / "plain", "onnx")
+    pictures = pictures_for(trial, content, None, None, needed=True)
+    assert pictures is not None
+    assert content.scaling is not None
+    batch, truth = np.concatenate(pictures.batches), np.concatenate(pictures.labels)
+    found = onnx_run(done.files[0].read_bytes(), threads=1)(content.scaling.to_pixels(batch))
+    expected = onnx_run(plain.read_bytes(), threads=1)(batch)
+    [compared] = done.compared
+    assert compared.found.deviation == pytest.approx(deviation(found, expected), rel=1e-3)
+    assert compared.found.same_top1 == pytest.approx(np.mean(found.argmax(1) == expected.argmax(1)), abs=0.005)
+    assert compared.found.error == pytest.approx(np.mean(found.argmax(1) != truth), abs=0.005)
+    assert compared.found.plain_error == pytest.approx(np.mean(expected.argmax(1) != truth), abs=0.005)
+    assert (compared.bytes, compared.plain_bytes) == (done.files[0].stat().st_size, plain.stat().st_size)
+    assert done.as_data()["compared"] == [compared.as_data()]
+    assert told[-1] == compared.sentence
+
+
+def test_a_file_that_is_of_no_use_is_refused(trial: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def useless(files: dict[str, bytes]) -> dict[str, bytes]:
+        [(name, file)] = files.items()
+        model = onnx.load_model_from_string(file)
+        for tensor in model.graph.initializer:
+            if tensor.name.endswith("linear.weight"):
+                array = onnx.numpy_helper.to_array(tensor)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(np.zeros_like(array), tensor.name))
+        return {name: model.SerializeToString()}
+
+    whole = to_onnx.to_onnx
+    monkeypatch.setattr(to_onnx, "to_onnx", lambda *given: useless(whole(*given)))
+    with pytest.raises(ExportFailed, match=r"float16 is too coarse for the weights in .*: its logits differ by"):
+        exported(trial, tmp_path / "out", "onnx", deployment=Deployment("float16"))
+    with pytest.raises(ExportFailed, match=r"proxy.onnx does not compute what its network computes"):
+        exported(trial, tmp_path / "out", "onnx")
+    assert not (tmp_path / "out").exists()
+
+
+def test_whole_networks_without_weights_have_options_too(tmp_path: Path) -> None:
+    """Random weights stay within the range of half precision, and layouts change roundings alone."""
+    told: list[str] = []
+    whole = Found(seed("inception-v3"))
+    asked = Asked("pt2", deployment=Deployment("float16", channels_last=True))
+    _, done = export_asked("inception-v3", whole, asked, tmp_path, told.append)
+    assert done.compared[0].found.deviation < 0.1
+    assert "of the same in float16, channels last in batches of" in told[0]
+
+
+def test_other_classes_and_channels_are_refused(trial: Found, tmp_path: Path) -> None:
+    content, _, _ = exported(trial, tmp_path, "python")
+    digits = DataSource("digits")
+    with pytest.raises(RequestError, match="has 10 classes, and the network tells 10 others apart"):
+        pictures_for(trial, replace(content, class_names=tuple("abcdefghij")), None, digits, needed=False)
+    with pytest.raises(RequestError, match="have 1 channels, and the network takes 3"):
+        pictures_for(trial, replace(content, channels=3), None, digits, needed=False)
+    with pytest.raises(RequestError, match="this network is exported for 32 x 40: leave --data out"):
+        pictures_for(trial, replace(content, sides=(32, 40)), None, digits, needed=False)
+    with pytest.raises(RequestError, match="static int8 is calibrated on pictures"):
+        pictures_for(trial, replace(content, state=None), None, None, needed=True)
