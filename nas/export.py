@@ -298,6 +298,11 @@ def _proof(
         rounds = content.deployment.precision != "float32"
         shown = pictures.first(sum(BATCHES)) if pictures is not None and rounds else None
         proof = prove(form, content, staged, _beside(form, content, network), pictures=shown)
+        if form == "onnx" and content.deployment.precision != "int8-dynamic":  # which has operations of its own
+            from results.export.onnx_graph import check_counts
+
+            check_counts(content, (staged / proof.file).read_bytes(), proof.file)
+            proof = replace(proof, counted=True)
     tell(proof.sentence)
     return proof
 

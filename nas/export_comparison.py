@@ -66,7 +66,7 @@ def compared(
     if content.deployment.pixels and content.scaling is not None:
         batches = [content.scaling.to_pixels(batch) for batch in batches]
         plain = _scaling_first(plain, content.scaling)
-    [found] = compare(plain, {"": option}, batches, labels=labels, repeats=REPEATS).values()
+    [found] = compare(plain, {name: option}, batches, labels=labels, repeats=REPEATS).values()
     pictures = "noise" if beside.pictures is None else beside.pictures.name
     count = sum(map(len, batches))
     result = Comparison(name, what, found, pictures, count, torch.get_num_threads(), *(sizes or ()))

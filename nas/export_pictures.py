@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nas.study import Found
 from nas.trial_weights import settings
-from results.export.content import Content, Scaling
+from results.export.content import Content
 from search_spaces.errors import RequestError
 from trainers.about import About
 from trainers.source import HUGGING_FACE, DataSource
@@ -54,6 +54,7 @@ def pictures_for(
     source: DataSource | None,
     *,
     needed: bool,
+    tell: Callable[[str], None] = lambda sentence: None,
     decoding: Callable[[str], AbstractContextManager[Progress | None]] = lambda source: nullcontext(),
 ) -> Pictures | None:
     """Return pictures of ``source``, or of the data that the content's weights were trained on where that is at hand.
@@ -61,29 +62,27 @@ def pictures_for(
     ``about``: what is known of weights that were named; without them a trial's own were taken, or none. ``decoding``
     shows how pictures are decoded.
 
-    None where there are none. RequestError where some are ``needed`` and there are none, where pictures that are asked
-    for do not fit the network, or where it is not known how they are scaled.
+    None where there are none, or where those of the training cannot be shown to the network; ``tell`` gets the reason.
+    RequestError where some are ``needed`` or asked for, and cannot be had.
     """
-    asked = source is not None
     own, split_seed = _trained_on(found, content, about)
-    source = source or _nearby(own)
-    if source is None:
+    wanted = source or _nearby(own)
+    if wanted is None:
         if needed:
             raise RequestError(
                 "static int8 is calibrated on pictures, and those that the weights were trained on are not at hand: "
                 "name pictures with --data"
             )
         return None
-    if content.scaling is None:
-        if not asked and not needed:
-            return None
-        raise RequestError(
-            f"the weights of {content.architecture.name} do not say how pictures were scaled for them, so that none "
-            "can be shown to them: leave --data out, or export weights of 'nas train' or 'nas import-weights'"
-        )
-    source.check_there()
-    with decoding(source.source) as progress:
-        return _drawn(content, content.scaling, source, split_seed, progress)
+    try:
+        wanted.check_there()
+        with decoding(wanted.source) as progress:
+            return _drawn(content, wanted, own, split_seed, progress)
+    except RequestError as error:
+        if needed or source is not None:
+            raise
+        tell(f"compared on noise: {error}")
+        return None
 
 
 def _trained_on(found: Found, content: Content, about: About | None) -> tuple[DataSource | None, int]:
@@ -108,16 +107,28 @@ def _nearby(source: DataSource | None) -> DataSource | None:
 
 
 def _drawn(
-    content: Content, scaling: Scaling, source: DataSource, split_seed: int, progress: Progress | None
+    content: Content, source: DataSource, own: DataSource | None, split_seed: int, progress: Progress | None
 ) -> Pictures:
     from trainers.data import load
 
+    scaling = content.scaling
+    if scaling is None:
+        raise RequestError(
+            f"the weights of {content.architecture.name} do not say how pictures were scaled for them, so that none "
+            "can be shown to them: leave --data out, or export weights of 'nas train' or 'nas import-weights'"
+        )
     height, width = content.sides
     if height != width:
         raise RequestError(
             f"pictures of data are square, and this network is exported for {height} x {width}: leave --data out"
         )
     data = load(source, random_seed=split_seed, resolution=height, progress=progress)
+    same = own is not None and own.absolute().source == source.absolute().source
+    if same and content.data_digest not in (None, data.digest):
+        raise RequestError(
+            f"{data.name!r} has other pictures by now, or another split than that of the training, so that its "
+            "validation part may hold what the weights were trained on: name it as the training did, or other pictures"
+        )
     if data.channels != content.channels:
         raise RequestError(
             f"pictures of {data.name!r} have {data.channels} channels, and the network takes {content.channels}: "

@@ -79,8 +79,7 @@ def export_asked(
         from nas.import_weights import read_weights
 
         state, about = read_weights(arch, found.architecture, asked.weights)
-    content = requested(found, asked.forms, state, asked.classes, full=asked.full, about=about)
-    content, beside = replace(content, deployment=asked.deployment), None
+    content, beside = requested(found, asked.forms, state, asked.classes, full=asked.full, about=about), None
     if content.state is None and (asked.fold_bn or asked.data is not None):
         what = "--fold-bn folds weights" if asked.fold_bn else "pictures mean nothing to random weights (--data)"
         raise RequestError(f"{what}, and {content.architecture.name} has none: name weights, or leave it out")
@@ -92,10 +91,11 @@ def export_asked(
         from nas.export_pictures import pictures_for
 
         needed = asked.deployment.precision == "int8-static"
-        pictures = pictures_for(found, content, about, asked.data, needed=needed, decoding=decoding)
-        beside = Beside(replace(content, deployment=PLAIN), pictures)
+        pictures = pictures_for(found, content, about, asked.data, needed=needed, tell=tell, decoding=decoding)
+        beside = Beside(content, pictures)
     if asked.fold_bn:
         content = fold_norms(content, tell)
+    content = replace(content, deployment=asked.deployment)
     card = partial(card_background, found, content, weights=asked.weights, about=about)
     if asked.form is None:
         return content, export_bundle(content, folder, tell, card, beside)

@@ -17,7 +17,7 @@ from nas.export_pictures import pictures_for
 from nas.export_request import Asked, export_asked
 from nas.study import Found, find
 from nas.trial_weights import trained_weights
-from results.export import to_onnx
+from results.export import onnx_graph, to_onnx
 from results.export.comparison import deviation, onnx_run
 from results.export.content import Content
 from results.export.deployment import Deployment
@@ -84,6 +84,7 @@ def test_static_int8_on_pixels(trial: Found, tmp_path: Path) -> None:
     folded, proved, compared = told
     assert "logits within" in folded
     assert proved.startswith(f"{path.name}: proved, reloaded in a fresh process")
+    assert proved.endswith("; as many convolutions, parameters and multiply-adds")
     assert "of the plain onnx file's on 256 pictures of digits, the same first answer for" in compared
     assert " MB against " in compared
     assert "times as fast on" in compared
@@ -196,6 +197,7 @@ def test_figures_of_a_comparison_are_those_of_the_two_files(trial: Found, tmp_pa
     assert compared.found.same_top1 == pytest.approx(np.mean(found.argmax(1) == expected.argmax(1)), abs=0.005)
     assert compared.found.error == pytest.approx(np.mean(found.argmax(1) != truth), abs=0.005)
     assert compared.found.plain_error == pytest.approx(np.mean(expected.argmax(1) != truth), abs=0.005)
+    assert compared.found.latency_ms != compared.found.plain_latency_ms  # two runs, each with times of its own
     assert (compared.bytes, compared.plain_bytes) == (done.files[0].stat().st_size, plain.stat().st_size)
     assert done.as_data()["compared"] == [compared.as_data()]
     assert told[-1] == compared.sentence
@@ -220,6 +222,15 @@ def test_a_file_that_is_of_no_use_is_refused(trial: Found, tmp_path: Path, monke
     assert not (tmp_path / "out").exists()
 
 
+def test_an_onnx_file_with_other_counts_is_refused(
+    trial: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_graph, "onnx_counts", lambda file: onnx_graph.OnnxCounts(1, 2, 3))
+    with pytest.raises(ExportFailed, match=r"proxy.onnx has OnnxCounts\(convolutions=1, params=2, macs=3\), and its"):
+        exported(trial, tmp_path / "out", "onnx")
+    assert not (tmp_path / "out").exists()
+
+
 def test_whole_networks_without_weights_have_options_too(tmp_path: Path) -> None:
     """Random weights stay within the range of half precision, and layouts change roundings alone."""
     told: list[str] = []
@@ -239,5 +250,13 @@ def test_other_classes_and_channels_are_refused(trial: Found, tmp_path: Path) ->
         pictures_for(trial, replace(content, channels=3), None, digits, needed=False)
     with pytest.raises(RequestError, match="this network is exported for 32 x 40: leave --data out"):
         pictures_for(trial, replace(content, sides=(32, 40)), None, digits, needed=False)
+    with pytest.raises(RequestError, match="has other pictures by now, or another split than that of the training"):
+        pictures_for(trial, content, None, DataSource("digits", validation=0.1), needed=False)
+    told: list[str] = []
+    changed = replace(content, data_digest="0" * 64)
+    assert pictures_for(trial, changed, None, None, needed=False, tell=told.append) is None
+    assert told[0].startswith("compared on noise: 'digits' has other pictures by now")
+    with pytest.raises(RequestError, match="do not say how pictures were scaled for them"):
+        pictures_for(trial, replace(content, scaling=None), None, digits, needed=False)
     with pytest.raises(RequestError, match="static int8 is calibrated on pictures"):
         pictures_for(trial, replace(content, state=None), None, None, needed=True)

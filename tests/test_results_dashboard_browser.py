@@ -390,6 +390,7 @@ def test_it_follows_a_search_and_keeps_selection_and_zoom(browser: "Browser", tm
         number = front(page)[0]
         click(page, number)
         page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {number}')")
+        settled(page)  # the ring is drawn: a chart that is drawn anew while it is panned may lose the pan
         box = page.locator("#chart .nsewdrag").bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + 300, box["y"] + 200)
@@ -397,6 +398,7 @@ def test_it_follows_a_search_and_keeps_selection_and_zoom(browser: "Browser", tm
         page.mouse.move(box["x"] + 220, box["y"] + 160, steps=5)  # pans
         page.mouse.up()
         page.wait_for_function("location.search.includes('xr=')")
+        settled(page)
         zoom = page.evaluate(RANGE)
         page.evaluate("window.sameDocument = true")
         for trial in more:

@@ -48,6 +48,11 @@ def test_what_is_the_same_deviates_by_nothing() -> None:
     assert deviation(np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32)) == 0
 
 
+def test_an_option_has_a_name_of_its_own() -> None:
+    with pytest.raises(ValueError, match="an option needs a name"):
+        compare(rows(PLAIN), {"": rows(OTHER)}, [BATCH])
+
+
 def test_what_cannot_be_compared_deviates_without_end_and_is_nothing_in_json() -> None:
     assert deviation(np.full((2, 3), np.nan, np.float32), PLAIN) == math.inf
     assert deviation(PLAIN[:1], PLAIN) == math.inf

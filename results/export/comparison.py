@@ -100,6 +100,8 @@ def compare(
         raise RequestError("a comparison needs pictures, and there are none: name data that has some")
     if labels is not None and [len(batch) for batch in batches] != [len(batch) for batch in labels]:
         raise RequestError("a comparison needs one label for each picture: give as many labels as pictures")
+    if "" in options:
+        raise ValueError("an option needs a name: the plain export has none")
     times = latencies({"": plain, **options}, batches[0][:1], repeats=repeats)
     expected = np.concatenate([plain(batch) for batch in batches])
     wanted = None if labels is None else np.concatenate(list(labels))

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from results.export.content import Content
 from results.export.onnx_packages import need
-from search_spaces.errors import RequestError
+from search_spaces.cost import cost
+from search_spaces.errors import ExportFailed, RequestError
+from search_spaces.operations import Conv
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -117,3 +120,16 @@ class _Read:
         if node.op_type == "Conv":  # (C_out, C_in, kh, kw)
             return math.prod(weight[1:]) * math.prod(output)
         return math.prod(weight) * math.prod(output[:-1])  # (in, out) or (out, in)
+
+
+def check_counts(content: Content, file: bytes, name: str) -> None:
+    """Raise ExportFailed where an ONNX file, called ``name``, does not hold what its architecture counts and costs."""
+    architecture, sides, classes, channels = content.architecture, content.sides, content.classes, content.channels
+    costs = cost(architecture, sides, classes=classes, channels=channels)
+    graph = architecture.graph(sides, classes=classes, channels=channels)
+    convolutions = sum(isinstance(node.operation, Conv) for node in graph)
+    found, wanted = onnx_counts(file), OnnxCounts(convolutions, costs.params, costs.macs)
+    if found != wanted:
+        raise ExportFailed(
+            f"{name} has {found}, and its architecture {wanted}; nothing was exported, please report this"
+        )

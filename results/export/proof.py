@@ -54,7 +54,10 @@ _LEAST_UPDATE = 1e-6  # of the largest: smaller updates of a tensor are rounding
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found for one file: the largest relative difference of logits, and of what a training step changes."""
+    """What was found for one file: the largest relative difference of logits, and of what a training step changes.
+
+    ``counted``: the file has the convolutions, parameters and multiply-adds that the architecture has.
+    """
 
     form: str
     file: str
@@ -64,12 +67,13 @@ class Proof:
     whose: str = "the network's"
     step_error: float | None = None
     step_tolerance: float | None = None
+    counted: bool = False
 
     @property
     def sentence(self) -> str:
         """What is printed."""
         batches = f"{', '.join(map(str, self.batches[:-1]))} and {self.batches[-1]}"
-        step = ""
+        step = "; as many convolutions, parameters and multiply-adds" if self.counted else ""
         if self.step_error is not None:
             step = f"; after a training step within {self.step_error:.1e} ({self.step_tolerance:g} is allowed)"
         return (
@@ -81,6 +85,7 @@ class Proof:
         """Return plain data for JSON."""
         found: dict[str, Any] = {"form": self.form, "file": self.file, "batches": list(self.batches)}
         found |= {"logits": self.error, "logits_allowed": self.tolerance, "beside": self.whose}
+        found |= {"counts": "equal"} if self.counted else {}
         if self.step_error is not None:
             found |= {"training_step": self.step_error, "training_step_allowed": self.step_tolerance}
         return found
