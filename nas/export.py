@@ -21,8 +21,6 @@ from search_spaces.seeds import seed
 from trainers.about import About
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from nas.export_comparison import Beside
@@ -184,7 +182,8 @@ def written(
     if form == "safetensors":
         found: dict[str, bytes] = write(content, _torchvision_keys(content))
     elif form == "onnx":
-        found = write(content, network, () if pictures is None else _calibration(content, pictures))
+        calibration = () if pictures is None else pictures.calibration
+        found = write(content, network, [content.taken(batch) for batch in calibration])
     elif form == "pt2":
         found = write(content, network)
     elif form == "card":
@@ -232,7 +231,9 @@ def _made(
     if beside is not None or any(form in _TRACED for form in forms):
         from nas.export_networks import reference
 
-        network = reference(content)
+        # The same network as the plain one unless norms are folded: it is built once.
+        same = beside is not None and beside.plain.architecture == content.architecture
+        network = beside.network if beside is not None and same else reference(content)
     files: dict[str, bytes] = {}
     for form, piece in pieces:
         background = card(sorted({*files, *_names_in(folder)})) if form == "card" else None
@@ -250,13 +251,6 @@ def _made(
         runs = [each for each in changed if each[0] in _TRACED] or changed[:1]
         found = tuple(compared(form, piece, files, network, beside, tell) for form, piece in runs)
     return _Made(files, proofs, found)
-
-
-def _calibration(content: Content, pictures: "Pictures") -> "Sequence[NDArray[np.float32]]":
-    """Pictures for calibration, as they go into the file."""
-    if content.deployment.pixels and content.scaling is not None:
-        return [content.scaling.to_pixels(batch) for batch in pictures.calibration]
-    return pictures.calibration
 
 
 def _check_card(folder: Path) -> None:
@@ -297,7 +291,7 @@ def _proof(
         # What rounds is made for pictures; what does not computes the same of noise, which shows more.
         rounds = content.deployment.precision != "float32"
         shown = pictures.first(sum(BATCHES)) if pictures is not None and rounds else None
-        proof = prove(form, content, staged, _beside(form, content, network), pictures=shown)
+        proof = prove(form, content, staged, _standard(form, content, network), pictures=shown)
         if form == "onnx" and content.deployment.precision != "int8-dynamic":  # which has operations of its own
             from results.export.onnx_graph import check_counts
 
@@ -318,7 +312,7 @@ def _remove_left(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _beside(form: str, content: Content, network: "Network") -> "nn.Module":
+def _standard(form: str, content: Content, network: "Network") -> "nn.Module":
     """What a file must compute: a program with options just what its module computes in this process."""
     if form != "pt2" or content.deployment.plain:
         return network

@@ -3,10 +3,12 @@
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nas.export_pictures import Pictures
 from results.export.content import Content, Scaling
+from results.export.deployment import PRECISIONS
 from search_spaces.errors import ExportFailed
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 REPEATS = 30  # runs on one picture of each
 NOISE = 64  # pictures, where no others are known
 USEFUL = 0.5  # the most by which logits may deviate, relatively
-ENDINGS = {"onnx": ".onnx", "pt2": ".pt2"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,13 @@ class Beside:
 
     plain: Content
     pictures: Pictures | None
+
+    @cached_property
+    def network(self) -> "Network":
+        """The network of the plain content, in evaluation mode."""
+        from nas.export_networks import reference
+
+        return reference(self.plain)
 
     def is_plain(self, content: Content) -> bool:
         """Whether a content is the plain one."""
@@ -50,21 +58,20 @@ def compared(
     """
     import torch
 
-    from nas.export_networks import reference
     from results.export.comparison import Comparison, compare, torch_run
+    from results.export.proof import CHECKS
 
-    original = reference(beside.plain)
-    if form in ENDINGS:
-        name, what = f"{content.name}{ENDINGS[form]}", f"the plain {form} file's"
-        file = files[name]
-        before = files.get(f"{beside.plain.name}{ENDINGS[form]}") or _plain_file(form, beside.plain, original)
+    if form in PRECISIONS:
+        ending, what = CHECKS[form].ending, f"the plain {form} file's"
+        name = f"{content.name}{ending}"
+        file, before = files[name], files.get(f"{beside.plain.name}{ending}") or _plain_file(form, beside)
         option, plain, sizes = _run(form, file), _run(form, before), (len(file), len(before))
     else:
         name, what, sizes = f"{content.name} in torch", "those of the network as it was", None
-        option, plain = torch_run(network), torch_run(original)
+        option, plain = torch_run(network), torch_run(beside.network)
     batches, labels = _batches(content, beside.pictures)
+    batches = [content.taken(batch) for batch in batches]
     if content.deployment.pixels and content.scaling is not None:
-        batches = [content.scaling.to_pixels(batch) for batch in batches]
         plain = _scaling_first(plain, content.scaling)
     [found] = compare(plain, {name: option}, batches, labels=labels, repeats=REPEATS).values()
     pictures = "noise" if beside.pictures is None else beside.pictures.name
@@ -79,10 +86,10 @@ def compared(
     return result
 
 
-def _plain_file(form: str, plain: Content, network: "Network") -> bytes:
+def _plain_file(form: str, beside: Beside) -> bytes:
     from nas.export import written
 
-    [file] = written(plain, form, network).values()
+    [file] = written(beside.plain, form, beside.network).values()
     return file
 
 

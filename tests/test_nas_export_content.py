@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from trained_trial import trained_trial
 
-from nas.config import SPACE_DIGEST, read_search
-from nas.driver import run
+from nas.config import SPACE_DIGEST
 from nas.export import requested
 from nas.export_card import card_background
 from nas.export_content import content_of
 from nas.job import WEIGHTS
-from nas.study import Found, find
+from nas.study import Found
 from nas.trial_weights import trained_weights
 from results.export.to_card import to_card
 from results.outcome import Outcome
@@ -26,23 +26,10 @@ from trainers.about import About, Trained
 from trainers.network import build
 from trainers.source import DataSource
 
-SEARCH = """\
-study: tiny
-data: digits
-trials: 1
-sampler: random
-proxy: {resolution: 8, width: 0.0625}
-recipe: {epochs: 1, batch_size: 256}
-executor: inline
-"""
-
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    folder = tmp_path_factory.mktemp("home")
-    (folder / "tiny.yaml").write_text(SEARCH, encoding="utf-8")
-    run(read_search(folder / "tiny.yaml"), folder / "runs")
-    return find("tiny:0", folder / "runs")
+    return trained_trial(tmp_path_factory.mktemp("home"), resolution=8)
 
 
 def weights_of(architecture: Architecture, classes: int = 10, channels: int = 1) -> dict[str, Any]:

@@ -9,13 +9,12 @@ import numpy as np
 import onnx
 import pytest
 from exports import logits_of
+from trained_trial import trained_trial
 
-from nas.config import read_search
-from nas.driver import run
 from nas.export_networks import reference
 from nas.export_pictures import pictures_for
 from nas.export_request import Asked, export_asked
-from nas.study import Found, find
+from nas.study import Found
 from nas.trial_weights import trained_weights
 from results.export import onnx_graph, to_onnx
 from results.export.comparison import deviation, onnx_run
@@ -26,23 +25,10 @@ from search_spaces.seeds import seed
 from trainers import data
 from trainers.source import DataSource
 
-SEARCH = """\
-study: tiny
-data: digits
-trials: 1
-sampler: random
-proxy: {resolution: 32, width: 0.0625}
-recipe: {epochs: 1, batch_size: 256}
-executor: inline
-"""
-
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    folder = tmp_path_factory.mktemp("home")
-    (folder / "tiny.yaml").write_text(SEARCH, encoding="utf-8")
-    run(read_search(folder / "tiny.yaml"), folder / "runs")
-    return find("tiny:0", folder / "runs")
+    return trained_trial(tmp_path_factory.mktemp("home"), resolution=32)
 
 
 def exported(trial: Found, folder: Path, form: str | None, **asked: Any) -> tuple[Content, Path, list[str]]:

@@ -86,6 +86,11 @@ class Content:
         """What the principles are measured of, and on pictures of which height and width."""
         return self.stands_for or (self.architecture, self.sides)
 
+    def taken(self, pictures: "Pictures") -> "Pictures":
+        """Return scaled pictures, float32 (N, C, H, W), as a file of this deployment takes them."""
+        scaling = self.scaling if self.deployment.pixels else None
+        return pictures if scaling is None else scaling.to_pixels(pictures)
+
     @property
     def name(self) -> str:
         """Of the files: ``inception_v3``."""

@@ -186,11 +186,10 @@ def question(
 
 def _inputs(content: Content, batches: dict[str, NDArray[Any]]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return batches as they go into the file, and as the network gets them."""
-    scaling = content.scaling
+    taken, scaling = {name: content.taken(batch) for name, batch in batches.items()}, content.scaling
     if not content.deployment.pixels or scaling is None:
-        return dict(batches), batches
-    pixels = {name: scaling.to_pixels(batch) for name, batch in batches.items()}
-    return dict(pixels), {name: scaling.of_pixels(batch) for name, batch in pixels.items()}
+        return taken, batches
+    return taken, {name: scaling.of_pixels(batch) for name, batch in taken.items()}  # rounded as in the file
 
 
 def _in_batches(pictures: Pictures) -> dict[str, NDArray[Any]]:
