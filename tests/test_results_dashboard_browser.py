@@ -390,7 +390,7 @@ def test_it_follows_a_search_and_keeps_selection_and_zoom(browser: "Browser", tm
         number = front(page)[0]
         click(page, number)
         page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {number}')")
-        settled(page)  # the ring is drawn: a chart that is drawn anew while it is panned may lose the pan
+        settled(page)
         box = page.locator("#chart .nsewdrag").bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + 300, box["y"] + 200)
@@ -401,20 +401,22 @@ def test_it_follows_a_search_and_keeps_selection_and_zoom(browser: "Browser", tm
         settled(page)
         zoom = page.evaluate(RANGE)
         page.evaluate("window.sameDocument = true")
-        for trial in more:
+        first = "document.querySelector('#grid-place .ag-row[row-index=\"0\"] [col-id=number]')"
+        for trial in more:  # each is drawn by itself
             started = replace(trial, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None, reason="")
             best = {"error": 0.001, "macs": float(trial.costs["macs"]), "params": float(trial.costs["params"])}
             ledger.start_trial(replace(started, violations={}))
             ledger.finish_trial(STUDY, trial.number, Outcome.COMPLETE, values=best, seconds=1.0)
-        page.wait_for_function(f"document.querySelector('#standing')?.innerText?.includes('{COUNT + 4} trials')")
-        first = "document.querySelector('#grid-place .ag-row[row-index=\"0\"] [col-id=number]')"
-        page.wait_for_function(f"{first}?.innerText === '{COUNT + 3}'")
-        settled(page)
+            page.wait_for_function(f"{first}?.innerText === '{trial.number}'")
+            settled(page)
+            assert page.evaluate(RANGE) == zoom
+        assert page.locator("#standing").inner_text().find(f"{COUNT + 4} trials") > 0
         cheapest = min(more, key=lambda trial: trial.costs["macs"]).number
         assert cheapest in front(page)
         assert page.evaluate("window.sameDocument")
         assert query(page)["trial"] == str(number)
-        assert page.evaluate(RANGE) == zoom
+        page.mouse.dblclick(box["x"] + 300, box["y"] + 200)
+        page.wait_for_function("!location.search.includes('xr=')")  # the whole again
         assert seen.wrong == []
         page.close()
 

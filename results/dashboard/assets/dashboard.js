@@ -112,18 +112,21 @@
   function lookAt(layout, asked) {
     for (const [name, text] of [["xaxis", asked.xr], ["yaxis", asked.yr]]) {
       const range = read(text, 2);
-      if (range && layout[name]) layout[name].range = range;
+      if (range && layout[name]) Object.assign(layout[name], { range, autorange: false });
     }
     const from = read(asked.camera, 9);
     if (from && layout.scene) layout.scene.camera = Object.fromEntries(CAMERA.map((name, at) => [name, { x: from[3 * at], y: from[3 * at + 1], z: from[3 * at + 2] }]));
   }
 
-  // Dash's charts write what the reader does into the figure that they were given: it is carried over to the next one.
+  // What the reader does is carried over to the next figure: plotly itself keeps it for one only. That an axis is
+  // not fitted to its points is told by what plotly has made of the layout, as a layout need not say it.
   function keep(layout) {
-    const live = plot("chart")?.layout;
+    const chart = plot("chart");
+    const live = chart?.layout;
     if (!live || live.uirevision !== layout.uirevision) return;
     for (const name of ["xaxis", "yaxis"]) {
-      if (layout[name] && live[name]?.autorange === false) layout[name].range = [...live[name].range];
+      const axis = chart._fullLayout[name];
+      if (layout[name] && axis && !axis.autorange) Object.assign(layout[name], { range: [...axis.range], autorange: false });
     }
     if (layout.scene && live.scene?.camera) layout.scene.camera = live.scene.camera;
     for (const name of ["dragmode", "selections"]) if (live[name]) layout[name] = live[name];
