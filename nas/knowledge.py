@@ -14,6 +14,7 @@ from nas.lessons import Lesson, Lessons
 from nas.rungs import Rung
 from nas.samplers.contract import Sampler
 from nas.samplers.options import RandomOptions, SamplerConfig
+from results.no_collection import no_collection
 from results.outcome import Measurement, Origin, Outcome, TrialRecord
 from results.rung_values import values_with
 from search_spaces.genes import Genes
@@ -48,7 +49,8 @@ class Knowledge:
         self.order = 0
         self._twins: dict[str, TrialRecord] = {}
         self._seeds: list[int] = []
-        self._replay(trials)
+        with no_collection():
+            self._replay(trials)
 
     # ---------------------------------------------------------------------------------------------------- what is asked
 

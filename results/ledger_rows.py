@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 
 from results.ledger_records import measurements_of, outcome_of, trials_from_columns
 from results.ledger_tables import columns_of, measurements, studies, trials
+from results.no_collection import no_collection
 from results.outcome import LedgerError, Outcome, TrialRecord, storable
 from search_spaces.errors import nearest
 
@@ -68,18 +67,6 @@ def no_trial(study: str, number: int) -> LedgerError:
     return LedgerError(f"study {study!r} has no trial {number}: `nas status` lists what it has")
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Pause the garbage collector while many small, acyclic objects are made: it would take most of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def count_measurements(connection: sa.Connection, key: int) -> int:
     """How many measurements there are of the study with this key."""
     query = sa.select(sa.func.count()).where(measurements.c.study_id == key)
@@ -120,7 +107,7 @@ def read_trials(
     `without`: columns that are not read; an architecture is {} then, and the others None.
     """
     order = (measurements.c.number, measurements.c.rung, measurements.c.epoch)
-    with _no_collection():
+    with no_collection():
         query = sa.select(*columns_of(measurements, version)).join_from(measurements, trials).where(where)
         measured = measurements_of(connection.execute(query.order_by(*order)).all())
         columns = [
