@@ -7,8 +7,9 @@ from typing import NoReturn
 import click
 
 from nas import __version__
-from nas.cli_architectures import audit, cost, explain_space, export, import_weights, sample, seeds, show, spaces
+from nas.cli_architectures import audit, cost, explain_space, sample, seeds, show, spaces
 from nas.cli_dashboard import dashboard
+from nas.cli_export import export, import_weights
 from nas.cli_studies import ablate, calibrate, doctor, pareto, report, search, statistics, status, studies, to_optuna
 from nas.cli_training import evaluate, ladder, measure, train
 from results.plain_text import plain_lines

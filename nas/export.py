@@ -35,7 +35,7 @@ FOLDED = 1e-4  # the most by which logits may differ after folding, relatively: 
 DRAWN = "there are no trained weights: those in .onnx and .pt2 files are random, for shapes and speed; train before use"
 _PARTIAL = (".export-", ".partial")  # how names of folders begin and end in which files wait for their proof
 _OWNER = "process.json"  # in them: whose they are
-CardOf = Callable[[Sequence[str]], CardBackground]
+CardOf = Callable[[Sequence[str], "Sequence[Comparison]"], CardBackground]
 _AS_TORCHVISION = ("inception-v3", "googlenet-torchvision")  # seeds that compute what torchvision's networks compute
 
 
@@ -71,12 +71,13 @@ def export(
     forms: Sequence[str],
     folder: Path,
     tell: Callable[[str], None],
-    card: CardOf = lambda files: CardBackground(),
+    card: CardOf = lambda files, compared: CardBackground(),
     beside: "Beside | None" = None,
 ) -> Exported:
     """Write forms into a folder, all or none, and prove those that run; ``tell`` gets a sentence for each proof.
 
-    ``card``: what a card tells besides, given the names of the files that lie beside it. ``beside``: the plain export,
+    ``card``: what a card tells besides, given the names of the files that lie beside it, and what was found of what
+    is compared. ``beside``: the plain export,
     with which what leaves is compared; ``tell`` gets a sentence of that, too.
     RequestError where a form cannot be had of this content or be written; ExportFailed where a file does not compute
     what its network computes. Nothing stays behind then.
@@ -89,7 +90,7 @@ def export_bundle(
     content: Content,
     folder: Path,
     tell: Callable[[str], None],
-    card: CardOf = lambda files: CardBackground(),
+    card: CardOf = lambda files, compared: CardBackground(),
     beside: "Beside | None" = None,
 ) -> Exported:
     """Write every form that this content has, plain, and a manifest into a folder, which must be new or empty.
@@ -236,8 +237,8 @@ def _made(
         network = beside.network if beside is not None and same else reference(content)
     files: dict[str, bytes] = {}
     for form, piece in pieces:
-        background = card(sorted({*files, *_names_in(folder)})) if form == "card" else None
-        files |= written(piece, form, network, background, pictures)
+        if form != "card":
+            files |= written(piece, form, network, pictures=pictures)
     proofs: tuple[Proof, ...] = ()
     if running := [(form, piece) for form, piece in pieces if form in PROVED]:
         with _aside(folder, files) as staged:
@@ -250,6 +251,10 @@ def _made(
         changed = [each for each in pieces if not beside.is_plain(each[1])]
         runs = [each for each in changed if each[0] in _TRACED] or changed[:1]
         found = tuple(compared(form, piece, files, network, beside, tell) for form, piece in runs)
+    for form, piece in pieces:
+        if form == "card":  # the last, as it tells of all the others
+            background = card(sorted({*files, *_names_in(folder)}), found)
+            files |= written(piece, form, background=background)
     return _Made(files, proofs, found)
 
 

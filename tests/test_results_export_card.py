@@ -19,7 +19,9 @@ from small_studies import OBJECTIVES, study_of_eight
 
 from results.export.card_background import CardBackground, Place, Result
 from results.export.card_metadata import metadata
+from results.export.comparison import Compared, Comparison
 from results.export.content import Content, Scaling
+from results.export.deployment import Deployment
 from results.export.to_card import to_card
 from search_spaces.principles import Thresholds
 from search_spaces.seeds import seed
@@ -114,6 +116,26 @@ def test_what_is_known_of_hub_and_licence_is_told() -> None:
     [index] = data["model-index"]  # type: ignore[misc]
     assert index["results"][0]["dataset"]["type"] == "someone/flowers"
     assert "someone/flowers" in text
+
+
+def test_what_options_cost_and_bring_is_told() -> None:
+    found = Compared(2.0, 5.0, 2.5, 0.0123, 0.995, 0.12, 0.11)
+    files = Comparison("tiny_int8_static_pixels.onnx", "the plain onnx file's", found, "flowers", 60, 2, 250_000, 10**6)
+    network = Comparison("tiny in torch", "those of the network as it was", replace(found, error=None), "noise", 60, 2)
+    options = Deployment("int8-static", pixels=True)
+    _, card = parts(background=replace(BACKGROUND, deployment=options, compared=(files, network)))
+    told = card.partition("## Options")[2].partition("## Costs")[0]
+    assert "on 60 pictures of flowers; times are of one picture on 2 threads" in told
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in told.splitlines() if line[:6] == "| tiny"]
+    speed = ["2 ms (plain 5 ms)", "2.50"]
+    assert rows == [
+        [files.file, "1.2e-02", "99.5%", "12.00% (plain 11.00%)", *speed, "0.2 MB (plain 1.0 MB)"],
+        [network.file, "1.2e-02", "99.5%", "-", *speed, "-"],
+    ]
+    assert "These files take pixels" in told
+    _, without = parts(background=replace(BACKGROUND, compared=(files,)))
+    assert "pixels, from black" not in without
+    assert "## Options" not in parts()[1]
 
 
 def test_what_was_not_measured_is_nowhere() -> None:

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from results.export.deployment import PLAIN, Deployment
 from results.outcome import Direction, TrialRecord
+
+if TYPE_CHECKING:
+    from results.export.comparison import Comparison
 
 FORMS = {".py": "python", ".safetensors": "safetensors", ".onnx": "onnx", ".pt2": "pt2", ".yaml": "yaml"}
 
@@ -58,6 +62,8 @@ class CardBackground:
         place: in its study.
         curve: errors by name, as pairs of epoch and fraction, for the drawing of the training: three at most.
         files: names of the files that lie beside the card.
+        deployment: options that some of them have.
+        compared: what was found of what has options, each beside the plain export.
         network_class: of the .py file among them, which needs it.
         license: an identifier of the Hub's list; "" where the owner has not chosen one.
     """
@@ -71,6 +77,8 @@ class CardBackground:
     place: Place | None = None
     curve: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    deployment: Deployment = PLAIN
+    compared: "tuple[Comparison, ...]" = ()
     network_class: str = ""
     license: str = ""
 
@@ -79,5 +87,5 @@ class CardBackground:
             raise ValueError(f"network_class is {self.network_class!r}: name the class in {self.file('python')}")
 
     def file(self, form: str) -> str:
-        """Return the name of the first file of a form: ``python``, ``onnx``; "" where there is none."""
+        """Return the name of the first file of a form, ``python``, ``onnx``, the plain one if it is there; else ""."""
         return next((name for name in self.files if FORMS.get(name[name.rfind(".") :]) == form), "")

@@ -1,7 +1,7 @@
 """The passages of a model card, each a list of Markdown lines under its heading. What comes from a study is text."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from results.export.card_background import CardBackground, Result
 from results.export.content import Content
@@ -12,6 +12,9 @@ from search_spaces.cost import Cost, cost
 from search_spaces.errors import ResolutionError
 from search_spaces.principles import Finding, audit
 from search_spaces.seeds import seed
+
+if TYPE_CHECKING:
+    from results.export.comparison import Comparison
 
 PAPER = "https://arxiv.org/abs/1512.00567"
 _REFERENCE = "inception-v3"
@@ -85,6 +88,42 @@ def _data_sentences(content: Content, background: CardBackground) -> Iterator[st
     yield f"SHA-256 of the data: {code(content.data_digest)}." if content.data_digest else "Their hash is not known."
     if background.split:
         yield f"Split: {text(background.split)}."
+
+
+# ------------------------------------------------------------------------------------------------------------ options
+
+
+def options_passage(background: CardBackground) -> list[str]:
+    """What options cost and bring; nothing where there are none."""
+    if not background.compared:
+        return []
+    first = background.compared[0]
+    lines = [
+        "## Options",
+        "",
+        f"Each beside the plain export of its form, on {first.count} pictures of {text(first.pictures)}; times are of "
+        f"one picture on {first.threads} threads of the CPU where it was exported, and deviations are the largest of a "
+        "picture's logits, as a share of its largest logit.",
+        "",
+        *table(
+            ("", "deviation", "same first answer", "error", "time", "times as fast", "size"),
+            [_option_row(comparison) for comparison in background.compared],
+            numbers=range(1, 7),
+        ),
+    ]
+    if background.deployment.pixels:
+        lines += ["", "These files take pixels, from black to white, and scale them by themselves."]
+    return lines
+
+
+def _option_row(comparison: "Comparison") -> tuple[str, ...]:
+    found, size = comparison.found, "-"
+    error = "-" if found.error is None else f"{found.error:.2%} (plain {found.plain_error:.2%})"
+    if comparison.bytes is not None and comparison.plain_bytes is not None:
+        size = f"{comparison.bytes / 1e6:.1f} MB (plain {comparison.plain_bytes / 1e6:.1f} MB)"
+    time = f"{found.latency_ms:.3g} ms (plain {found.plain_latency_ms:.3g} ms)"
+    shares = f"{found.deviation:.1e}", f"{found.same_top1:.1%}"
+    return text(comparison.file), *shares, error, time, f"{found.speed:.2f}", size
 
 
 # -------------------------------------------------------------------------------------------------------------- costs
