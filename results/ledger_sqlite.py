@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import NullPool, QueuePool
 
 from results.ledger_database import Database
-from results.sqlite_file import cause, connect
+from results.sqlite_file import BUSY_SECONDS, cause, connect
 
 
 class SqliteDatabase(Database):
@@ -27,9 +28,21 @@ class SqliteDatabase(Database):
         event.listen(self._engine, "begin", _begin)
 
     def prepare(self) -> None:
-        """Turn the journal into a write-ahead log, beside which others can read."""
+        """Turn the journal into a write-ahead log, beside which others can read.
+
+        For that SQLite wants the file for itself, and where somebody writes just then it does not wait by itself.
+        """
+        since = time.monotonic()
         with self._told(), self._engine.execution_options(begin=None).connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            while True:
+                try:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                    return
+                except sa.exc.OperationalError as error:
+                    busy = getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+                    if not busy or time.monotonic() - since > BUSY_SECONDS:
+                        raise
+                time.sleep(0.02)
 
     def _begin_reading(self) -> AbstractContextManager[sa.Connection]:
         return self._engine.begin()

@@ -8,14 +8,14 @@ from urllib.parse import quote
 
 from results.outcome import LedgerError, NoLedger
 
-_BUSY_SECONDS = 30.0  # one commit takes milliseconds: who waits this long waits for a program that hangs
+BUSY_SECONDS = 30.0  # one commit takes milliseconds: who waits this long waits for a program that hangs
 
 # What SQLite reports -> what was found and what to do. The names are SQLite's own error names, or how they begin.
 _CAUSES = {
     "SQLITE_NOTADB": "is not a ledger: choose another file",
     "SQLITE_READONLY": "cannot be written: get write permission for the file and its folder, or choose another folder",
     "SQLITE_CANTOPEN": "cannot be opened: get read and write permission for the file and its folder, or copy them",
-    "SQLITE_BUSY": f"was locked by another program for {_BUSY_SECONDS:.0f} s: end that program or try again",
+    "SQLITE_BUSY": f"was locked by another program for {BUSY_SECONDS:.0f} s: end that program or try again",
     "SQLITE_FULL": "cannot grow, because the disk is full: free some space and run the same command again",
     "SQLITE_IOERR_SHMSIZE": "cannot be opened, because the disk is full: free some space and try again",
     "SQLITE_CORRUPT": "is damaged: restore it from a backup, or start with a new one",
@@ -115,7 +115,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 def _opened(path: Path, options: str) -> sqlite3.Connection:
     # No isolation level: the driver of Python would begin transactions on its own, and too late.
     uri = f"{path.absolute().as_uri()}?{options}"
-    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.text_factory = _TEXT
     return connection
 

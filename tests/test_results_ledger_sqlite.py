@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import tempfile
+import threading
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def test_the_journal_and_its_safety(ledger, path):
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT version FROM inception_nas_ledger").fetchall() == [(2,)]
+
+
+def test_a_new_ledger_in_which_another_driver_writes_is_waited_for(path):
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")  # before the journal is a write-ahead log, for which SQLite does not wait
+        over = threading.Timer(0.5, other.execute, ("COMMIT",))
+        over.start()
+        with Ledger.open(path, create=True) as opened:
+            assert opened.studies() == []
+        over.join()
 
 
 def test_reading_leaves_no_files_behind(path):
@@ -172,7 +183,7 @@ def test_a_damaged_ledger_gives_a_sentence(path):
 
 
 def test_a_lock_that_does_not_end_gives_a_sentence(ledger, path, monkeypatch):
-    monkeypatch.setattr("results.sqlite_file._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("results.sqlite_file.BUSY_SECONDS", 0.05)
     with ledger._writing("digits"), pytest.raises(LedgerError, match="locked by another program"):
         Ledger.open(path)
 
