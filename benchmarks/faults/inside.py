@@ -5,7 +5,8 @@ right after the fork in those of ``warm``. It reads the plan, JSON in the variab
 the product as their modules are imported. Nothing of this is known to the product.
 
 A plan has ``log``, the file of lines ``{"trial", "training", "epoch", "what", "pid"}``, and at most one of each:
-``kill``: {at: a name in POINTS, nth: at which pass, once: a file that is made by it, so that nobody is killed again};
+``kill``: {at: a name in POINTS, nth: at which pass, once: a file that is made by it, so that nobody is killed again,
+worker: whether a worker of Ray alone is killed};
 ``hang``: {trial: N}, which hangs in its first epoch in native code, holding the interpreter, all signals blocked;
 ``children``: K, processes that each trial starts; ``odd``: {trial: N, how: a name in ODD}; ``slow``: seconds that each
 epoch takes longer.
@@ -159,8 +160,10 @@ class Inside:
 
     def _pass(self) -> bool:
         """Whether this is the pass at which the process is to be killed."""
-        self.passes += 1
         kill = self.plan["kill"]
+        if kill.get("worker") and not any("default_worker" in word for word in sys.orig_argv):
+            return False
+        self.passes += 1
         if self.passes < kill["nth"]:
             return False
         try:

@@ -68,7 +68,7 @@ def worker_points(row: Row, bench: Bench, count: int) -> None:
     for number, point in enumerate(WORKER[:count] if count < len(WORKER) else WORKER):
         toy = bench.toy("ray", random_seed=number % 2)
         once = toy.folder / "killed"
-        running = toy.start_cold(bench.warm, toy.plan(kill={"at": point, "nth": 1, "once": str(once)}))
+        running = toy.start_cold(bench.warm, toy.plan(kill={"at": point, "nth": 1, "once": str(once), "worker": True}))
         judge = Judge(row, bench, toy, faults=1)
         _ended(judge, running)
         if not once.exists():
