@@ -2,7 +2,9 @@
 
 Ray's processes outlive a driver that is killed, some of them for a minute, and their trials go on training. A guard is
 a process of its own that waits on a pipe: when the driver ends, however that happens, the pipe closes, and whatever is
-left of the processes named to the guard, with all their children, is killed. Only where there is /proc (Linux).
+left of the processes named to the guard, with all their children, is killed. A child that a trial started a moment
+before the end is told by its environment, which holds a mark, even where its parent has gone. Only where there is /proc
+(Linux).
 """
 
 import os
@@ -10,11 +12,16 @@ import select
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PROC = Path("/proc")
 LOOK_SECONDS = 1.0
+MARK = "INCEPTION_NAS_STARTED_BY"  # in the environment of what a driver starts, and of all that this starts
+ROUNDS = 20  # of ending what is marked: it may start something meanwhile
 
 
 def children(pid: int) -> set[int]:
@@ -22,13 +29,26 @@ def children(pid: int) -> set[int]:
     return {child for child in _all() if _facts(child)[0] == pid}
 
 
-def watch_over(pids: set[int]) -> "subprocess.Popen[bytes] | None":
-    """Start a guard of some processes; it ends them once its standard input closes. None without /proc."""
+@contextmanager
+def marked() -> Iterator[str]:
+    """Mark what is started in the block, and give the mark."""
+    os.environ[MARK] = mark = uuid.uuid4().hex
+    try:
+        yield mark
+    finally:
+        os.environ.pop(MARK, None)
+
+
+def watch_over(pids: set[int], mark: str) -> "subprocess.Popen[bytes] | None":
+    """Start a guard of some processes; it ends them and what is marked once its standard input closes.
+
+    None without /proc.
+    """
     if not PROC.is_dir():
         return None
     named = [f"{pid}:{_facts(pid)[1]}" for pid in sorted(pids)]
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", __file__, *named],
+        [sys.executable, "-I", "-S", __file__, mark, *named],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -61,7 +81,22 @@ def _with_descendants(pids: set[int]) -> set[int]:
     return found
 
 
-def _guard(named: list[str]) -> None:
+def _with_mark(mark: str) -> set[int]:
+    """Processes that began with the mark in their environment; such as have ended have none any more."""
+    found, line = set(), f"{MARK}={mark}".encode()
+    for pid in _all():
+        with suppress(OSError):  # gone, or another user's
+            if line in (PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                found.add(pid)
+    return found
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _guard(mark: str, named: list[str]) -> None:
     """Wait for the end of standard input, looking now and then at who is there: orphans do not tell whose they were."""
     known = {int(pid): start for pid, _, start in (name.partition(":") for name in named)}
     while True:
@@ -71,9 +106,14 @@ def _guard(named: list[str]) -> None:
             break
     for pid in known.keys() | _with_descendants({pid for pid, start in known.items() if _facts(pid)[1] == start}):
         if known.get(pid) in (None, _facts(pid)[1]):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+            _kill(pid)
+    for _ in range(ROUNDS):
+        if not (left := _with_mark(mark)):
+            break
+        for pid in left:
+            _kill(pid)
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":
-    _guard(sys.argv[1:])
+    _guard(sys.argv[1], sys.argv[2:])

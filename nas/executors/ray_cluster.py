@@ -38,7 +38,7 @@ except ImportError as error:
         "(--set executor=inline in a search, --set workers=1 in a training)"
     ) from None
 
-from nas.executors.guard import children, watch_over
+from nas.executors.guard import children, marked, watch_over
 from search_spaces.errors import RequestError
 from trainers.measure import smallest_gpu_bytes
 
@@ -68,9 +68,9 @@ def connect(address: str | None, cpus: int) -> bool:
         return False
     before = children(os.getpid())
     # "local": without an address Ray would join whatever cluster happens to run on this machine.
-    with _held_back(signal.SIGHUP), _our_own(signal.SIGTERM):
+    with _held_back(signal.SIGHUP), _our_own(signal.SIGTERM), marked() as mark:
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
-    if (guard := watch_over(children(os.getpid()) - before)) is not None:
+    if (guard := watch_over(children(os.getpid()) - before, mark)) is not None:
         _guards.append(guard)
     return True
 
