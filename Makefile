@@ -8,7 +8,7 @@ help:
 	@echo "make search      set up .venv and run the main job (examples/digits.yaml)"
 	@echo "make test        set up .venv and run lint, types and all tests"
 	@echo "make benchmarks  measure what the README states"
-	@echo "make faults      try the faults that a search must survive (the better part of an hour), and write their table"
+	@echo "make faults      try the faults that a search must survive (half an hour to an hour), and write their table"
 	@echo "make clean       remove .venv and caches (never $(RUNS)/)"
 
 .venv/ready: pyproject.toml constraints.txt
