@@ -29,7 +29,8 @@ class Knowledge:
     """The trials of a study by number, and all that follows from them.
 
     ``begun``: by origin, how many trials took their part of the budget. ``in_vain``: by arm, proposals that were known
-    or screened since the last one that was trained. ``order``: of the last thing recorded.
+    or screened since the last one that was trained; those among which it was chosen came before it. ``order``: of the
+    last thing recorded.
     """
 
     def __init__(

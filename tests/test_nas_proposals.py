@@ -133,6 +133,33 @@ def test_turns_pass_after_a_stop_as_without_one(
     assert _state(_run(config, tmp_path / "other", worker)) == _state(whole)
 
 
+def test_proposals_beside_a_chosen_one_are_not_in_vain(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many a score leaves out, without a control arm there is no random trial."""
+    monkeypatch.setattr("nas.knowledge.TURN", 2)
+    points = _points(15)
+    script = [*points[14:], *points[:4], *points[13:14], *points[4:8], *points[12:13], *points[8:12]]
+    _script(monkeypatch, lambda number: script[number])
+    config = _config(trials=3, control=0, screen={"score": "params", "of": 5}, **ONCE)
+    whole = _run(config, tmp_path / "whole", worker)
+    assert {trial.origin for trial in whole.trials} == {"sampler"}
+    assert [trial.number for trial in whole.trials if trial.outcome.trained] == [0, 5, 10]
+    _run(config, tmp_path / "part", worker, Stopped(1))
+    assert _state(_run(config, tmp_path / "part", worker)) == _state(whole)
+
+
+def test_as_many_are_chosen_from_as_the_file_says(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only proposals that bring nothing are limited by what is borne in vain."""
+    monkeypatch.setattr("nas.proposals.GIVE_UP", 6)
+    points = _points(8)
+    _script(monkeypatch, lambda number: points[number])
+    study = _run(_config(trials=1, control=0, screen={"score": "params", "of": 8}, **ONCE), tmp_path, worker)
+    assert [trial.number for trial in study.trials if trial.outcome.trained] == [7]
+
+
 # -------------------------------------------------------------------------------------------- spaces that are exhausted
 
 
