@@ -7,6 +7,7 @@ and goes on.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -163,11 +164,13 @@ class Driver:
                 return job
         return None
 
-    def report(self, report: Report, source: TrialRecord | None = None) -> bool:
+    def report(
+        self, report: Report, source: TrialRecord | None = None, measurements: Sequence[Measurement] = ()
+    ) -> bool:
         """Record what a worker said, the ledger first; return whether the trial goes on.
 
-        ``source``: the trial of another study that this is known from. Raises SearchFailed where the worker can keep
-        nothing that it trains: the trial stays as it was, and the next run goes on with it.
+        ``source``: the trial of another study that this is known from, by these ``measurements``. Raises SearchFailed
+        where the worker can keep nothing that it trains: the trial stays as it was, and the next run goes on with it.
         """
         trial = self.known.trials[report.number]
         if report.halt:
@@ -177,6 +180,8 @@ class Driver:
             return False
         self.measuring.check_device(report.number, report.device)
         with self.ledger.together(self.config.study):
+            for measurement in measurements:
+                self.records.measurement(trial.number, measurement)
             goes_on, report = self._taken_in(report, source)
         self.records.look_after(report)
         self.progress.reported(self.known.trials[report.number], report)
@@ -207,7 +212,7 @@ class Driver:
             self.report(report)  # finished by a worker, not yet recorded by a driver
             return None
         reached = self.known.reached(trial)
-        if reached >= 0 and all(m.rung <= reached for m in trial.measurements):
+        if 0 <= reached < len(self.rungs) - 1 and all(m.rung <= reached for m in trial.measurements):
             if not self.known.goes_on(trial, reached):
                 self.records.stop(trial, reached)
                 return None
@@ -298,9 +303,11 @@ class Driver:
         at = self.ledger.study(source.study).fidelities.index(fidelity)
         end = next((m for m in source.measurements if (m.rung, m.epoch) == (at, epochs)), None)
         before = next((m for m in source.measurements if m.epoch == 0), None)
-        for known, place in ((before, (0, 0)), (end, (rung, epochs))):
-            if known is not None:
-                self.records.measurement(trial.number, Measurement(*place, known.values, 0.0))
+        measurements = [
+            Measurement(*place, known.values, 0.0)
+            for known, place in ((before, (0, 0)), (end, (rung, epochs)))
+            if known is not None
+        ]
         outcome = Outcome.COMPLETE if rung == len(self.rungs) - 1 else Outcome.STOPPED
         report = Report(
             number=trial.number,
@@ -312,7 +319,7 @@ class Driver:
             reason=f"known from trial {source.number} of study {source.study}",
             measured=before.values if before else {},
         )
-        return self.report(report, source)
+        return self.report(report, source, measurements)
 
     # ------------------------------------------------------------------------------------------------------------- life
 
