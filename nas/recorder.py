@@ -178,7 +178,7 @@ class Recorder:
             folder_at(self.place(trial)).drop(CHECKPOINTS)
         if trial.outcome.final:
             self._keep_quota(trial)
-        if report.ends:
+        if report.final:  # one that stands at a rung's end is neither broken nor set aside
             self._watch_mistakes(report)
             self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
 
