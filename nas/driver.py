@@ -227,8 +227,10 @@ class Driver:
 
     def _begin_next(self) -> None:
         """Begin the next trial, which then waits to be taken up; screened or known ones are set aside."""
-        for proposed in self.proposals.next():
-            trial = self.records.begin(proposed)
+        begun = [self.records.begin(proposed) for proposed in self.proposals.next()]
+        if any(trial.outcome is Outcome.RUNNING for trial in begun):
+            self.records.write_begun()
+        for trial in begun:
             if trial.outcome is Outcome.RUNNING:
                 self._waiting.append(trial)
             else:
