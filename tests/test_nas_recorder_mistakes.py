@@ -107,10 +107,10 @@ def test_one_that_stops_at_a_rung_begins_the_count_anew(tmp_path: Path) -> None:
             if self.rung == 0 and len(seen) % 3:
                 trace = TRACE.format(7, "ValueError", "x")
                 return Report(self.number, 0, 1, outcome=Outcome.BROKEN, reason="ValueError: x", traceback=trace)
-            epochs = self.rung + 1
-            history = tuple(({"error": 0.5}, 1.0) for _ in range(epochs))
-            outcome = Outcome.COMPLETE if self.rung else Outcome.STOPPED
-            return Report(self.number, epochs, epochs, {"error": 0.5}, 1.0, history, outcome, rung=self.rung)
+            rung, self.rung = self.rung, 1
+            history = tuple(({"error": 0.5}, 1.0) for _ in range(rung + 1))
+            outcome = Outcome.COMPLETE if rung else Outcome.STOPPED
+            return Report(self.number, rung + 1, rung + 1, {"error": 0.5}, 1.0, history, outcome, rung=rung)
 
     rungs = config(seeds=[], rungs=[{"epochs": 1}], recipe={"epochs": 2})
     study = run(rungs, tmp_path, executor=InlineExecutor(), make=Worker)
