@@ -89,8 +89,10 @@ def run(
                     driver.execute(executor or make_executor(config), make)
             else:
                 driver.progress.nothing_to_do()
-        finally:  # however it ended, no reader is told that it still runs
-            driver.finish()
+        except BaseException:  # however it ended, no reader is told that it still runs
+            driver.finish(failed=True)
+            raise
+        driver.finish()
     return Study.open(config.study, place)
 
 
@@ -338,9 +340,9 @@ class Driver:
         self.stopping = True
         self.progress.stopping()
 
-    def finish(self) -> None:
-        """Note whether the study is complete."""
-        open_still = self.known.budget_left > 0 or self.known.running or self.known.promotion(closing=True)
+    def finish(self, *, failed: bool = False) -> None:
+        """Note whether the study is complete; where something ``failed`` the ledger may lack the last that is known."""
+        open_still = failed or self.known.budget_left > 0 or self.known.running or self.known.promotion(closing=True)
         state: StudyState = "stopped" if open_still else "complete"
         if self.ledger.study(self.config.study).state != state:
             self.ledger.set_state(self.config.study, state)

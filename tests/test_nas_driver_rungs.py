@@ -3,7 +3,8 @@
 import json
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -334,6 +335,27 @@ def test_a_trial_is_taken_over_as_a_whole_or_not_at_all(
     monkeypatch.setattr(Ledger, "finish_trial", finish)
     second = _run(_config(study="t", rungs=[], trials=2), tmp_path, worker)
     assert (second.outcomes()["complete"], second.taken_over) == (2, 2)
+
+
+def test_a_study_whose_last_commit_failed_is_not_complete(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = Ledger.together
+
+    @contextmanager
+    def failing(ledger: Ledger, study: str) -> Iterator[None]:
+        with together(ledger, study):
+            yield
+            raise LedgerError("the disk is full")
+
+    config = _config(rungs=[], recipe={"epochs": 1}, trials=1)
+    monkeypatch.setattr(Ledger, "together", failing)
+    with pytest.raises(LedgerError):
+        _run(config, tmp_path, worker)
+    assert Study.open("s", tmp_path).record.state == "stopped"
+    monkeypatch.setattr(Ledger, "together", together)
+    study = _run(config, tmp_path, worker)
+    assert (study.record.state, study.outcomes()["complete"]) == ("complete", 1)
 
 
 def test_a_trial_at_the_end_of_the_top_rung_is_never_stopped(tmp_path: Path, worker: type[Fake]) -> None:
