@@ -297,7 +297,8 @@ class Driver:
             places = {(m.rung, m.epoch) for m in known.trial.measurements}
             trained = (known.rung, self.rungs[rung].epochs) in places
             diverged = known.trial.outcome is Outcome.DIVERGED and known.rung in {0, *(at for at, _ in places)}
-            if diverged or (trained and (rung < len(self.rungs) - 1 or self.records.has_weights(known.trial))):
+            useful = rung < len(self.rungs) - 1 or self.records.has_weights(known.trial)
+            if useful if trained else diverged:
                 return known.trial
         return None
 

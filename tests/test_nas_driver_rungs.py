@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +336,24 @@ def test_a_trial_is_taken_over_as_a_whole_or_not_at_all(
     monkeypatch.setattr(Ledger, "finish_trial", finish)
     second = _run(_config(study="t", rungs=[], trials=2), tmp_path, worker)
     assert (second.outcomes()["complete"], second.taken_over) == (2, 2)
+
+
+def test_what_diverged_after_our_top_rung_is_of_no_use_without_weights(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Diverging(Fake):
+        def step(self) -> Report:
+            report = super().step()
+            return replace(report, outcome=Outcome.DIVERGED) if report.rung else report
+
+    Diverging.log = []
+    monkeypatch.setattr("nas.driver.fidelity_digest", lambda rung, *rest: f"{rung.epochs} epochs")
+    seeds = ["inception-v3"]
+    first = _run(_config(rungs=[{"epochs": 1}], seeds=seeds, trials=1), tmp_path, Diverging)
+    assert first.trials[0].outcome is Outcome.DIVERGED
+    second = _run(_config(study="t", rungs=[], recipe={"epochs": 1}, seeds=seeds, trials=1), tmp_path, worker)
+    assert (second.trials[0].outcome, second.trials[0].reused) == (Outcome.COMPLETE, None)
+    assert (tmp_path / str(second.trials[0].artifact) / WEIGHTS).is_file()
 
 
 def test_a_study_whose_last_commit_failed_is_not_complete(
