@@ -7,6 +7,7 @@ and goes on.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -88,8 +89,10 @@ def run(
                     driver.execute(executor or make_executor(config), make)
             else:
                 driver.progress.nothing_to_do()
-        finally:  # however it ended, no reader is told that it still runs
-            driver.finish()
+        except BaseException:  # however it ended, no reader is told that it still runs
+            driver.finish(failed=True)
+            raise
+        driver.finish()
     return Study.open(config.study, place)
 
 
@@ -163,11 +166,13 @@ class Driver:
                 return job
         return None
 
-    def report(self, report: Report, source: TrialRecord | None = None) -> bool:
+    def report(
+        self, report: Report, source: TrialRecord | None = None, measurements: Sequence[Measurement] = ()
+    ) -> bool:
         """Record what a worker said, the ledger first; return whether the trial goes on.
 
-        ``source``: the trial of another study that this is known from. Raises SearchFailed where the worker can keep
-        nothing that it trains: the trial stays as it was, and the next run goes on with it.
+        ``source``: the trial of another study that this is known from, by these ``measurements``. Raises SearchFailed
+        where the worker can keep nothing that it trains: the trial stays as it was, and the next run goes on with it.
         """
         trial = self.known.trials[report.number]
         if report.halt:
@@ -177,6 +182,8 @@ class Driver:
             return False
         self.measuring.check_device(report.number, report.device)
         with self.ledger.together(self.config.study):
+            for measurement in measurements:
+                self.records.measurement(trial.number, measurement)
             goes_on, report = self._taken_in(report, source)
         self.records.look_after(report)
         self.progress.reported(self.known.trials[report.number], report)
@@ -207,7 +214,7 @@ class Driver:
             self.report(report)  # finished by a worker, not yet recorded by a driver
             return None
         reached = self.known.reached(trial)
-        if reached >= 0 and all(m.rung <= reached for m in trial.measurements):
+        if 0 <= reached < len(self.rungs) - 1 and all(m.rung <= reached for m in trial.measurements):
             if not self.known.goes_on(trial, reached):
                 self.records.stop(trial, reached)
                 return None
@@ -222,8 +229,10 @@ class Driver:
 
     def _begin_next(self) -> None:
         """Begin the next trial, which then waits to be taken up; screened or known ones are set aside."""
-        for proposed in self.proposals.next():
-            trial = self.records.begin(proposed)
+        begun = [self.records.begin(proposed) for proposed in self.proposals.next()]
+        if any(trial.outcome is Outcome.RUNNING for trial in begun):
+            self.records.write_begun()
+        for trial in begun:
             if trial.outcome is Outcome.RUNNING:
                 self._waiting.append(trial)
             else:
@@ -288,7 +297,8 @@ class Driver:
             places = {(m.rung, m.epoch) for m in known.trial.measurements}
             trained = (known.rung, self.rungs[rung].epochs) in places
             diverged = known.trial.outcome is Outcome.DIVERGED and known.rung in {0, *(at for at, _ in places)}
-            if diverged or (trained and (rung < len(self.rungs) - 1 or self.records.has_weights(known.trial))):
+            useful = rung < len(self.rungs) - 1 or self.records.has_weights(known.trial)
+            if useful if trained else diverged:
                 return known.trial
         return None
 
@@ -298,9 +308,11 @@ class Driver:
         at = self.ledger.study(source.study).fidelities.index(fidelity)
         end = next((m for m in source.measurements if (m.rung, m.epoch) == (at, epochs)), None)
         before = next((m for m in source.measurements if m.epoch == 0), None)
-        for known, place in ((before, (0, 0)), (end, (rung, epochs))):
-            if known is not None:
-                self.records.measurement(trial.number, Measurement(*place, known.values, 0.0))
+        measurements = [
+            Measurement(*place, known.values, 0.0)
+            for known, place in ((before, (0, 0)), (end, (rung, epochs)))
+            if known is not None
+        ]
         outcome = Outcome.COMPLETE if rung == len(self.rungs) - 1 else Outcome.STOPPED
         report = Report(
             number=trial.number,
@@ -312,7 +324,7 @@ class Driver:
             reason=f"known from trial {source.number} of study {source.study}",
             measured=before.values if before else {},
         )
-        return self.report(report, source)
+        return self.report(report, source, measurements)
 
     # ------------------------------------------------------------------------------------------------------------- life
 
@@ -329,9 +341,9 @@ class Driver:
         self.stopping = True
         self.progress.stopping()
 
-    def finish(self) -> None:
-        """Note whether the study is complete."""
-        open_still = self.known.budget_left > 0 or self.known.running or self.known.promotion(closing=True)
+    def finish(self, *, failed: bool = False) -> None:
+        """Note whether the study is complete; where something ``failed`` the ledger may lack the last that is known."""
+        open_still = failed or self.known.budget_left > 0 or self.known.running or self.known.promotion(closing=True)
         state: StudyState = "stopped" if open_still else "complete"
         if self.ledger.study(self.config.study).state != state:
             self.ledger.set_state(self.config.study, state)

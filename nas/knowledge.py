@@ -29,7 +29,8 @@ class Knowledge:
     """The trials of a study by number, and all that follows from them.
 
     ``begun``: by origin, how many trials took their part of the budget. ``in_vain``: by arm, proposals that were known
-    or screened since the last one that was trained. ``order``: of the last thing recorded.
+    or screened since the last one that was trained; those among which it was chosen came before it. ``order``: of the
+    last thing recorded.
     """
 
     def __init__(
@@ -183,10 +184,14 @@ class Knowledge:
 
     def _result(self, trial: TrialRecord, measurement: Measurement) -> None:
         values = self.values(trial, measurement.values)
-        if trial.origin != "seed" and measurement.rung < len(self.rungs) - 1:
+        if trial.origin != "seed" and measurement.rung < len(self.rungs) - 1 and self._all_known(values):
             told = [values[name] for name in self.config.objectives]
             self.halving.record(trial.origin, measurement.rung, trial.number, told, trial.violations)
         self._learn(trial, measurement.rung, values)
+
+    def _all_known(self, values: Mapping[str, float]) -> bool:
+        """Whether no objective is missing: the row of what was measured before the training may be damaged."""
+        return all(name in values for name in self.config.objectives)
 
     def _learn(
         self,
@@ -198,6 +203,8 @@ class Knowledge:
         if trial.genes is None or trial.origin == "random":  # the control arm teaches nobody
             return
         told = trial.violations if violations is None else violations
+        if rung is not None and not self._all_known(values):
+            values, told = {}, {}
         self.lessons.learn(Lesson(trial.number, trial.genes, rung, values, told))
 
     def _learn_of_screened(self, trial: TrialRecord) -> None:

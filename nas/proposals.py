@@ -66,18 +66,23 @@ class Proposals:
         """Propose until there are enough to choose from; the best by the score of the file are to run.
 
         Nothing is recorded before the choice: a driver that dies meanwhile makes the same one again. Where the sampler
-        finds fewer in as many proposals as that many turns have, the best of those are to run, or none.
+        finds fewer in as many proposals as that many turns have, the best of those are to run, or none; nor does it
+        go on where half of what is borne in vain was proposed for nothing in a row. The chosen come last, so that what
+        was proposed beside them is not in vain: they begin after it.
         """
         first, proposed, to_choose = self.known.next_number, list[TrialRecord](), list[TrialRecord]()
         copies: dict[int, int] = {}  # of one that is to be chosen from: its number
-        while len(to_choose) < screen.of and len(proposed) < min(TURN * screen.of, GIVE_UP // 2):
+        in_vain = 0
+        while len(to_choose) < screen.of and len(proposed) < TURN * screen.of and in_vain < GIVE_UP // 2:
             trial = self._proposal("sampler", first + len(proposed))
             twin = next((other for other in to_choose if other.digest == trial.digest), None)
             if twin is not None:
                 reason, copies[trial.number] = f"the same architecture as trial {twin.number}", twin.number
                 trial = replace(trial, outcome=Outcome.DUPLICATE, reason=reason)
+            in_vain += 1
             if trial.outcome is Outcome.RUNNING:
                 to_choose.append(trial)
+                in_vain = 0
             proposed.append(trial)
         if not to_choose:
             return proposed
@@ -89,4 +94,4 @@ class Proposals:
                 place = sum(score > scores[scored] for score in scores.values()) + 1
                 told = f"{screen.score} {scores[scored]:.6g} is no. {place} of {len(scores)}, and {keep} are kept"
                 proposed[index] = replace(trial, outcome=Outcome.SCREENED, reason=told)
-        return proposed
+        return sorted(proposed, key=lambda trial: trial.outcome is Outcome.RUNNING)

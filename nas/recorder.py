@@ -91,18 +91,17 @@ class Recorder:
     # --------------------------------------------------------------------------------------------------------- records
 
     def begin(self, trial: TrialRecord) -> TrialRecord:
-        """Record a trial that begins, or that is set aside."""
+        """Note a trial that begins, or that is set aside; ``write_begun`` records it."""
         trial = replace(trial, order=self.known.ordered())
         self._begun.append(trial)
-        if trial.outcome is Outcome.RUNNING:
-            self.write_begun()
         self.known.began(trial)
         return trial
 
     def write_begun(self) -> None:
-        """Write what began: trials that are set aside wait for the next one that runs, so that a commit has several.
+        """Record what began: trials that are set aside wait for the next one that runs, so that a commit has several.
 
-        A driver that dies before proposes the same ones again, so that nothing is lost.
+        Those that were proposed together are in one commit. A driver that dies before proposes the same ones again, so
+        that nothing is lost.
         """
         if self._begun:
             self.ledger.start_trials(self._begun)
@@ -178,7 +177,7 @@ class Recorder:
             folder_at(self.place(trial)).drop(CHECKPOINTS)
         if trial.outcome.final:
             self._keep_quota(trial)
-        if report.ends:
+        if report.final:  # one that stands at a rung's end is neither broken nor set aside
             self._watch_mistakes(report)
             self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
 

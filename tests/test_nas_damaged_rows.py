@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,30 @@ def test_a_search_goes_on_where_measurements_are_damaged(tmp_path: Path) -> None
         known = after.trial(trial.number)
         if trial.outcome is Outcome.COMPLETE:
             assert (known.outcome, known.values) == (trial.outcome, trial.values)
+
+
+@pytest.mark.parametrize("left", ["stopped", "running"])
+def test_a_search_goes_on_where_what_was_measured_before_training_is_damaged(tmp_path: Path, left: str) -> None:
+    """An objective of those trials is unknown: they are not compared at a rung any more."""
+
+    class Measured(Fake):
+        def step(self) -> Report:
+            measured = {"latency_ms": 8.0, "latency_low_ms": 7.0, "latency_high_ms": 9.0, "measured_memory_bytes": 1e8}
+            return replace(super().step(), measured=measured, device="a chip")
+
+    def searched(trials: int) -> Study:
+        config = _config(objectives=["error", "latency_ms"], trials=trials)
+        return run(config, tmp_path, executor=InlineExecutor(), make=Measured)
+
+    before = searched(8)
+    number = next(t.number for t in before.trials if t.outcome is Outcome.STOPPED)
+    _sql(tmp_path, f"UPDATE measurements SET \"values\" = '{{bro' WHERE epoch = 0 AND number = {number}")
+    if left == "running":
+        _sql(tmp_path, f"UPDATE trials SET outcome = 'running', finished_at = NULL WHERE number = {number}")
+    after = searched(12)
+    assert after.record.state == "complete"
+    assert after.trial(number).outcome is Outcome.STOPPED
+    assert sum(trial.outcome.trained for trial in after.trials) == 12
 
 
 def test_a_damaged_study_is_refused_in_a_sentence(tmp_path: Path) -> None:

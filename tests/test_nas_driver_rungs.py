@@ -1,7 +1,11 @@
 """Rungs, the control arm, the choice before training, and results of other studies, on workers that train nothing."""
 
 import json
+import sqlite3
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +17,10 @@ from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
 from nas.job import CHECKPOINTS, WEIGHTS, Job, Report
 from nas.progress import Progress
+from nas.runs import LEDGER
 from nas.study import Study
-from results.outcome import Outcome
+from results.ledger import Ledger
+from results.outcome import LedgerError, Outcome
 from search_spaces.errors import RequestError
 
 THREE = [{"epochs": 1}, {"epochs": 3}]  # below the proxy's nine epochs
@@ -312,6 +318,77 @@ def test_what_another_study_has_trained_is_not_trained_again(tmp_path: Path, wor
     reused = [trial.reused for trial in second.trials if trial.outcome.trained]
     assert reused == [f"s:{trial.number}" for trial in first.trials if trial.outcome.trained]
     assert {trial.reused for trial in first.trials} == {None}
+
+
+def test_a_trial_is_taken_over_as_a_whole_or_not_at_all(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run(_config(rungs=[], trials=2), tmp_path, worker)
+    finish = Ledger.finish_trial
+
+    def broken(*told: Any, **more: Any) -> str:
+        raise LedgerError("the disk is full")
+
+    monkeypatch.setattr(Ledger, "finish_trial", broken)
+    with pytest.raises(LedgerError):
+        _run(_config(study="t", rungs=[], trials=2), tmp_path, worker)
+    assert not any(trial.measurements for trial in Study.open("t", tmp_path).trials)
+    monkeypatch.setattr(Ledger, "finish_trial", finish)
+    second = _run(_config(study="t", rungs=[], trials=2), tmp_path, worker)
+    assert (second.outcomes()["complete"], second.taken_over) == (2, 2)
+
+
+def test_what_diverged_after_our_top_rung_is_of_no_use_without_weights(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Diverging(Fake):
+        def step(self) -> Report:
+            report = super().step()
+            return replace(report, outcome=Outcome.DIVERGED) if report.rung else report
+
+    Diverging.log = []
+    monkeypatch.setattr("nas.driver.fidelity_digest", lambda rung, *rest: f"{rung.epochs} epochs")
+    seeds = ["inception-v3"]
+    first = _run(_config(rungs=[{"epochs": 1}], seeds=seeds, trials=1), tmp_path, Diverging)
+    assert first.trials[0].outcome is Outcome.DIVERGED
+    second = _run(_config(study="t", rungs=[], recipe={"epochs": 1}, seeds=seeds, trials=1), tmp_path, worker)
+    assert (second.trials[0].outcome, second.trials[0].reused) == (Outcome.COMPLETE, None)
+    assert (tmp_path / str(second.trials[0].artifact) / WEIGHTS).is_file()
+
+
+def test_a_study_whose_last_commit_failed_is_not_complete(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = Ledger.together
+
+    @contextmanager
+    def failing(ledger: Ledger, study: str) -> Iterator[None]:
+        with together(ledger, study):
+            yield
+            raise LedgerError("the disk is full")
+
+    config = _config(rungs=[], recipe={"epochs": 1}, trials=1)
+    monkeypatch.setattr(Ledger, "together", failing)
+    with pytest.raises(LedgerError):
+        _run(config, tmp_path, worker)
+    assert Study.open("s", tmp_path).record.state == "stopped"
+    monkeypatch.setattr(Ledger, "together", together)
+    study = _run(config, tmp_path, worker)
+    assert (study.record.state, study.outcomes()["complete"]) == ("complete", 1)
+
+
+def test_a_trial_at_the_end_of_the_top_rung_is_never_stopped(tmp_path: Path, worker: type[Fake]) -> None:
+    """Where only its last measurement was taken over, the rest is."""
+    _run(_config(rungs=[], trials=2), tmp_path, worker)
+    whole = _run(_config(study="t", rungs=[], trials=2), tmp_path, worker)
+    with closing(sqlite3.connect(tmp_path / LEDGER)) as connection, connection:
+        connection.execute(
+            "UPDATE trials SET outcome = 'running', \"values\" = '{}', finished_at = NULL, reused = NULL "
+            "WHERE outcome = 'complete' AND study_id = (SELECT id FROM studies WHERE name = 't')"
+        )
+    again = _run(_config(study="t", rungs=[], trials=2), tmp_path, worker)
+    assert _state(again) == _state(whole)
+    assert again.taken_over == 2
 
 
 def test_what_can_be_given_away_no_more_is_trained_again(tmp_path: Path, worker: type[Fake]) -> None:

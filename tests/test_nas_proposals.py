@@ -13,6 +13,7 @@ from test_nas_driver_rungs import Fake, Stopped, _config, _run, _state
 from nas.progress import Progress
 from nas.samplers.named import named_sampler
 from nas.study import Study
+from results.ledger import Ledger
 from results.outcome import Outcome, TrialRecord
 from search_spaces.architecture import Architecture
 from search_spaces.cost import cost
@@ -131,6 +132,57 @@ def test_turns_pass_after_a_stop_as_without_one(
     assert _state(_run(config, tmp_path / "part", worker)) == _state(whole)
     _run(config, tmp_path / "other", worker, Stopped(after))
     assert _state(_run(config, tmp_path / "other", worker)) == _state(whole)
+
+
+def test_proposals_beside_a_chosen_one_are_not_in_vain(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many a score leaves out, without a control arm there is no random trial."""
+    monkeypatch.setattr("nas.knowledge.TURN", 2)
+    points = _points(15)
+    script = [*points[14:], *points[:4], *points[13:14], *points[4:8], *points[12:13], *points[8:12]]
+    _script(monkeypatch, lambda number: script[number])
+    config = _config(trials=3, control=0, screen={"score": "params", "of": 5}, **ONCE)
+    whole = _run(config, tmp_path / "whole", worker)
+    assert {trial.origin for trial in whole.trials} == {"sampler"}
+    assert [trial.number for trial in whole.trials if trial.outcome.trained] == [0, 5, 10]
+    _run(config, tmp_path / "part", worker, Stopped(1))
+    assert _state(_run(config, tmp_path / "part", worker)) == _state(whole)
+
+
+def test_what_was_proposed_together_is_recorded_together(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that dies just after a commit goes on as if it had not."""
+    points = _points(12)
+    script = [*points[8:10], *points[:2], *points[10:], *points[2:8]]
+    _script(monkeypatch, lambda number: script[number])
+    config = _config(trials=4, control=0, screen={"score": "params", "of": 4, "keep": 2}, **ONCE)
+    whole = _run(config, tmp_path / "whole", worker)
+    start, commits = Ledger.start_trials, []
+
+    def dying(ledger: Ledger, trials: Any) -> None:
+        if not commits:
+            start(ledger, trials)
+        commits.append(trials)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ledger, "start_trials", dying)
+    with pytest.raises(KeyboardInterrupt):
+        _run(config, tmp_path / "part", worker)
+    monkeypatch.setattr(Ledger, "start_trials", start)
+    assert _state(_run(config, tmp_path / "part", worker)) == _state(whole)
+
+
+def test_as_many_are_chosen_from_as_the_file_says(
+    tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only proposals that bring nothing are limited by what is borne in vain."""
+    monkeypatch.setattr("nas.proposals.GIVE_UP", 6)
+    points = _points(8)
+    _script(monkeypatch, lambda number: points[number])
+    study = _run(_config(trials=1, control=0, screen={"score": "params", "of": 8}, **ONCE), tmp_path, worker)
+    assert [trial.number for trial in study.trials if trial.outcome.trained] == [7]
 
 
 # -------------------------------------------------------------------------------------------- spaces that are exhausted

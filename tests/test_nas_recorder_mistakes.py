@@ -93,6 +93,31 @@ def test_one_that_does_not_break_begins_the_count_anew(tmp_path: Path) -> None:
     assert study.outcomes()["broken"] == 15
 
 
+def test_one_that_stops_at_a_rung_begins_the_count_anew(tmp_path: Path) -> None:
+    """Most trials of a study with rungs end there, and they did not break."""
+    seen: list[int] = []
+
+    class Worker:
+        def __init__(self, job: Job) -> None:
+            self.number, self.rung = job.number, job.rung
+
+        def step(self) -> Report:
+            if self.rung == 0:
+                seen.append(self.number)
+            if self.rung == 0 and len(seen) % 3:
+                trace = TRACE.format(7, "ValueError", "x")
+                return Report(self.number, 0, 1, outcome=Outcome.BROKEN, reason="ValueError: x", traceback=trace)
+            rung, self.rung = self.rung, 1
+            history = tuple(({"error": 0.5}, 1.0) for _ in range(rung + 1))
+            outcome = Outcome.COMPLETE if rung else Outcome.STOPPED
+            return Report(self.number, rung + 1, rung + 1, {"error": 0.5}, 1.0, history, outcome, rung=rung)
+
+    rungs = config(seeds=[], rungs=[{"epochs": 1}], recipe={"epochs": 2})
+    study = run(rungs, tmp_path, executor=InlineExecutor(), make=Worker)
+    assert study.outcomes()["broken"] == 2 * 4
+    assert study.outcomes()["stopped"] + study.outcomes()["complete"] == 4
+
+
 def test_a_mistake_that_says_much_is_one_line(tmp_path: Path) -> None:
     sentence, _ = ended(tmp_path, broken_by(("ValueError", "first\nsecond\n" + "x" * 10_000, 7)))
     assert "ValueError: first" in sentence
