@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 FILTER = "#grid-place input[aria-label='{} Filter Input']:not([disabled])"
+LAYOUT = "document.querySelector('#chart .js-plotly-plot')._fullLayout"
 RANGE = "[...document.querySelector('#chart .js-plotly-plot')._fullLayout.xaxis.range]"
 ROWS = "document.querySelectorAll('#grid-place .ag-center-cols-container .ag-row').length"
 YOUNG = """\
@@ -170,6 +171,32 @@ def test_a_limit_recomputes_the_front_and_the_link_carries_the_view(browser: "Br
     assert seen.wrong + seen_again.wrong == []
     page.close()
     again.close()
+
+
+def test_a_zoom_is_of_the_quantities_at_which_it_was_made(browser: "Browser", address: str) -> None:
+    view = f"{address}?study={STUDY}&x=macs&y=error&xr=2e9~5e9&yr=10~25"
+    page, seen = open_page(browser, view)
+    until_drawn(page)
+    settled(page)
+    assert query(page)["xr"] == "2e9~5e9"
+    page.locator("#x").click()
+    page.get_by_role("option", name="parameters").click()
+    page.wait_for_function(f"{LAYOUT}.xaxis.title.text === 'parameters' && location.search.includes('x=params')")
+    settled(page)
+    assert page.evaluate(f"{LAYOUT}.xaxis.autorange")
+    assert not query(page).keys() & {"xr", "yr"}
+    page.evaluate("Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {'yaxis.range': [10, 25]})")
+    page.wait_for_function("location.search.includes('yr=')")  # of one axis alone
+    assert "xr" not in query(page)
+    page.evaluate("Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {'xaxis.range': [1e7, 2e7]})")
+    page.wait_for_function("location.search.includes('xr=')")
+    page.locator("#rung").click()
+    page.get_by_text("rung 0 alone").click()
+    page.wait_for_function(f"{LAYOUT}.uirevision.endsWith('/0') && location.search.includes('rung=0')")
+    settled(page)
+    assert not query(page).keys() & {"xr", "yr"}
+    assert seen.wrong == []
+    page.close()
 
 
 def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -> None:

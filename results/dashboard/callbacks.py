@@ -195,7 +195,7 @@ def _register_browser(app: Dash) -> None:
     hidden = [Output(part, "hidden") for part in ("tab-trials", "tab-figure", "pin")]
     here("show", *hidden, Input("tab", "value"), selected)
     controls = [Input(name, "value") for name in ("study", "x", "y", "z", "rung", "shown", "beside", "tab")]
-    seen = Input(slider, "value"), selected, Input("moved", "data"), Input("arranged", "data")
+    seen = Input(slider, "value"), selected, *(Input(name, "data") for name in ("moved", "arranged", "painted"))
     one = {"limit": MATCH, "end": MATCH}
     here("limit", Output(one | {"part": "value"}, "children"), Input(one, "value"), State(one, "tooltip"))
     here("moved", Output("moved", "data"), Input("chart", "relayoutData"), **later)

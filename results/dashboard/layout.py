@@ -38,6 +38,7 @@ _STORES = (
     "moved",
     "arranged",
     "drawn",
+    "painted",
     "figure-at",
     "theme",
 )

@@ -109,6 +109,13 @@
   const CAMERA = ["eye", "center", "up"];
   const spots = (camera) => written(CAMERA.flatMap((name) => ["x", "y", "z"].map((axis) => camera[name][axis])));
 
+  // Whether a scene is of these quantities and this rung; those that are undefined may be any.
+  function isOf(scene, study, x, y, z, rung) {
+    const pairs = [[study, scene.at.study], [x, scene.of.x], [y, scene.of.y], [z, scene.of.z], [rung, scene.at.rung]];
+    return pairs.every(([wanted, found]) => wanted === undefined || String(wanted) === String(found));
+  }
+  const askedFor = (asked, scene) => isOf(scene, asked?.study ?? "", asked?.x, asked?.y, asked?.z, asked?.rung);
+
   function lookAt(layout, asked) {
     for (const [name, text] of [["xaxis", asked.xr], ["yaxis", asked.yr]]) {
       const range = read(text, 2);
@@ -137,19 +144,20 @@
     await loaded("plotly");
     byId("no-webgl").hidden = hasWebgl();
     if (memory.scene && memory.scene.at.generation !== scene.at.generation) {
-      Object.assign(memory, { lasso: null, walked: null, zoomed: true }); // of another study
+      Object.assign(memory, { lasso: null, walked: null }); // of another study
       props("clear", { hidden: true });
       props("arranged", { data: {} });
       props("rows-told", { children: "" });
     }
+    // the ranges of the address are of what it opened with, and of nothing that is chosen later
+    if (memory.scene?.layout.uirevision !== scene.layout.uirevision) memory.zoomed = memory.scene !== null || !askedFor(asked, scene);
     memory.scene = scene;
     memory.walked = selected ?? null;
     const rings = [...ring(scene, selected, "circle-open", "selected"), ...ring(scene, Number(beside ?? NaN), "square-open", "compared")];
     const whole = { data: [...scene.data.map(adapted), ...rings], layout: scene.layout };
     const [data, layout] = window.nasCharts.coloured(whole, byId("chart"));
     keep(layout);
-    if (!memory.zoomed && asked?.study === scene.at.study) lookAt(layout, asked); // then plotly keeps what the reader does
-    memory.zoomed = memory.zoomed || (asked?.study ?? scene.at.study) !== scene.at.study;
+    if (!memory.zoomed) lookAt(layout, asked);
     const figure = { data, layout };
     if (!byId("chart")) return chart(figure, "chart");
     props("chart", { figure });
@@ -172,8 +180,21 @@
   async function at(scene) {
     if (!scene) return unchanged();
     while (!plot("chart")?._fullData) await new Promise((resolve) => setTimeout(resolve, 20));
+    followed(plot("chart"));
     await loaded("grid");
     return scene.at;
+  }
+
+  // The address waits for the chart: until this shows what is chosen, its ranges are of something else.
+  function followed(chart) {
+    const tell = () => {
+      if (memory.painted === chart.layout.uirevision) return;
+      memory.painted = chart.layout.uirevision;
+      props("painted", { data: memory.painted });
+    };
+    if (memory.chart !== chart) chart.on("plotly_afterplot", tell);
+    memory.chart = chart;
+    tell();
   }
 
   // Charts are made when there is something to show: an empty one first would cost the time of another.
@@ -276,7 +297,14 @@
 
   // ------------------------------------------------------------------------------------------------------ the address
 
-  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, arranged, ids, low, high, asked) {
+  function ranges(query, layout) {
+    if (layout.scene?.camera) query.set("camera", spots(layout.scene.camera));
+    for (const [name, axis] of [["xr", layout.xaxis], ["yr", layout.yaxis]]) {
+      if (axis && !axis.autorange) query.set(name, written(axis.range));
+    }
+  }
+
+  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, arranged, painted, ids, low, high, asked) {
     if (!study || !x) return unchanged();
     const query = new URLSearchParams({ study, x, y });
     if (z) query.set("z", z);
@@ -290,16 +318,13 @@
     if (selected !== null && selected !== undefined) query.set("trial", selected);
     if (beside) query.set("beside", beside);
     if (tab && tab !== "trials") query.set("tab", tab);
-    const layout = plot("chart")?._fullLayout;
     if (moved && !moved.autosize) memory.zoomed = true;
     const mine = asked?.study === study ? asked : {};
-    if (!memory.zoomed) {
+    const { scene } = memory;
+    const same = !scene || isOf(scene, study, x, y, z ?? null, rung === -1 ? null : rung);
+    if (same && !memory.zoomed) {
       for (const name of ["xr", "yr", "camera"]) if (mine[name]) query.set(name, mine[name]);
-    } else if (layout?.scene?.camera) query.set("camera", spots(layout.scene.camera));
-    else if (layout?.xaxis && !layout.xaxis.autorange) {
-      query.set("xr", written(layout.xaxis.range));
-      query.set("yr", written(layout.yaxis.range));
-    }
+    } else if (same && plot("chart")?.layout.uirevision === scene?.layout.uirevision) ranges(query, plot("chart")._fullLayout);
     for (const name of ["sort", "filter"]) {
       const value = (arranged ?? mine)[name];
       if (value !== undefined) query.set(name, value);
