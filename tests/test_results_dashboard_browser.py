@@ -314,6 +314,43 @@ def test_every_tab_has_its_figure(browser: "Browser", rich: str, tab: str) -> No
     page.close()
 
 
+def test_a_figure_that_is_behind_is_asked_for_again(browser: "Browser", rich: str) -> None:
+    page, seen = open_page(browser, f"{rich}?tab=growth")
+    until_drawn(page)
+    drawn = "document.querySelector('#statistic-frame .js-plotly-plot')?.data?.length > 0"
+    page.wait_for_function(drawn)
+    settled(page)
+    page.evaluate(
+        """() => { for (const [id, data] of [['figure', null], ['figure-at', 'large/growth//another/1']])
+           window.dash_clientside.set_props(id, { data }); }"""
+    )
+    page.wait_for_function(f"!({drawn})")
+    page.wait_for_function(drawn)  # though nothing has changed
+    assert seen.wrong == []
+    page.close()
+
+
+def test_a_tab_is_shown_again_after_another_that_was_left_before_it_came(browser: "Browser", rich: str) -> None:
+    page, seen = open_page(browser, f"{rich}?tab=growth")
+    until_drawn(page)
+    drawn = "document.querySelector('#statistic-frame .js-plotly-plot')?.data?.length > 0"
+    page.wait_for_function(drawn)
+    settled(page)
+    # the answers of the tab between, and those to the clock, never come
+    page.route(
+        "**/_dash-update-component*",
+        lambda route: None if '"value":"outcomes"' in (route.request.post_data or "") else route.continue_(),
+    )
+    page.evaluate("window.dash_clientside.set_props('tick', { disabled: true })")
+    page.locator("#tab").get_by_text("Outcomes").click()
+    page.wait_for_function("document.querySelector('#figure-told').innerText === ''")
+    page.locator("#tab").get_by_text("Hypervolume by trial").click()
+    page.wait_for_function("document.querySelector('#figure-told').innerText.includes('objectives of the study')")
+    page.wait_for_function(drawn)
+    assert seen.wrong == []
+    page.close()
+
+
 def test_a_tab_without_a_figure_says_why(browser: "Browser", tmp_path: Path) -> None:
     write_study(tmp_path, 8)
     with served(tmp_path) as address:

@@ -154,12 +154,15 @@ def _register_tabs(app: Dash, watch: Watch, tabs: Tabs) -> None:
         Input("tab", "value"),
         Input("revision", "data"),
         Input("y", "value"),
+        Input("overdue", "data"),
         State("figure-at", "data"),
         running=[(Output("busy", "hidden"), False, True)],
         prevent_initial_call=True,
     )
     @or_nothing
-    def picture(tab: str, at: dict[str, Any] | None, quantity: str | None, known: str | None) -> tuple[Any, ...]:
+    def picture(
+        tab: str, at: dict[str, Any] | None, quantity: str | None, overdue: int | None, known: str | None
+    ) -> tuple[Any, ...]:
         found = tabs.of(tab, watch.look(at["study"]), quantity or "") if at is not None else None
         if found is None or found.stamp == known:
             raise PreventUpdate
@@ -192,6 +195,8 @@ def _register_browser(app: Dash) -> None:
     here("fill", Output("rows-told", "title"), Input("rows", "data"), asked, **later)
     pinned = [Output("beside", part, allow_duplicate=True) for part in ("value", "options")]
     here("pin", *pinned, Input("pin", "n_clicks"), State("selected", "data"), State("beside", "options"), **later)
+    shown_now = [State(*part) for part in (("tab", "value"), ("revision", "data"), ("figure-at", "data"))]
+    here("overdue", Output("overdue", "data"), Input("tick", "n_intervals"), *shown_now, State("busy", "hidden"))
     hidden = [Output(part, "hidden") for part in ("tab-trials", "tab-figure", "pin")]
     here("show", *hidden, Input("tab", "value"), selected)
     controls = [Input(name, "value") for name in ("study", "x", "y", "z", "rung", "shown", "beside", "tab")]

@@ -40,6 +40,7 @@ _STORES = (
     "drawn",
     "painted",
     "figure-at",
+    "overdue",
     "theme",
 )
 

@@ -144,7 +144,7 @@
     await loaded("plotly");
     byId("no-webgl").hidden = hasWebgl();
     if (memory.scene && memory.scene.at.generation !== scene.at.generation) {
-      Object.assign(memory, { lasso: null, walked: null }); // of another study
+      Object.assign(memory, { lasso: null, walked: null, tab: null }); // of another study
       props("clear", { hidden: true });
       props("arranged", { data: {} });
       props("rows-told", { children: "" });
@@ -291,8 +291,15 @@
       props("figure", { data: null });
       props("figure-told", { children: "" });
       props("figure-table", { children: null });
+      props("figure-at", { data: null }); // or the tab that was left would count as shown when the reader comes back
     }
     return [tab !== "trials", tab === "trials", selected === null || selected === undefined];
+  }
+
+  // A tab whose figure was at rest, or being found for another reader, is asked for again: no revision may follow.
+  function overdue(tick, tab, at, known, idle) {
+    const current = tab === "trials" || !at || known?.endsWith(`/${at.generation}/${at.revision}`);
+    return current || !idle ? unchanged() : tick;
   }
 
   // ------------------------------------------------------------------------------------------------------ the address
@@ -336,7 +343,7 @@
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    nas: { paint, drawn, at, clicked, chosen, limit, moved, lasso, cleared, fill, pin, show, address },
+    nas: { paint, drawn, at, clicked, chosen, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
   });
 
   // -------------------------------------------------------------------------------------- the keyboard, pictures, theme
