@@ -314,6 +314,41 @@ def test_every_tab_has_its_figure(browser: "Browser", rich: str, tab: str) -> No
     page.close()
 
 
+def test_what_is_done_to_the_small_charts_outlasts_their_updates(browser: "Browser", rich: str) -> None:
+    number = next(t.number for t in trials(120) if len(t.measurements) > 1)
+    page, seen = open_page(browser, f"{rich}?tab=growth&trial={number}")
+    until_drawn(page)
+    plots = {"curve": ("#curve-frame", "curve-data"), "statistic": ("#statistic-frame", "figure")}
+    for frame, _ in plots.values():
+        page.wait_for_function(f"document.querySelector('{frame} .js-plotly-plot')?._fullLayout?.xaxis")
+    settled(page)
+    for frame, store in plots.values():
+        there = f"document.querySelector('{frame} .js-plotly-plot')"
+        page.evaluate(f"{there}.once = true")
+        page.evaluate(f"Plotly.relayout({there}, {{'xaxis.range': [1.5, 3.5]}})")
+        page.evaluate(f"Plotly.restyle({there}, {{visible: 'legendonly'}}, [0])")
+        for update in range(3):
+            page.evaluate(
+                """([store, label]) => {
+                  const { getState } = window.dash_stores[0], { paths, layout } = getState();
+                  const found = paths.strs[store].reduce((at, step) => at[step], layout).props.data;
+                  const xaxis = { ...found.layout.xaxis, title: { text: label } };
+                  const data = { ...found, layout: { ...found.layout, xaxis } };
+                  window.dash_clientside.set_props(store, { data });
+                }""",
+                [store, f"update {update}"],
+            )
+            page.wait_for_function(f"{there}?._fullLayout?.xaxis?.title?.text === 'update {update}'")
+            assert page.evaluate(f"[...{there}._fullLayout.xaxis.range]") == [1.5, 3.5]
+            assert page.evaluate(f"{there}._fullData[0].visible") == "legendonly"
+            assert page.evaluate(f"{there}.once")  # the same chart, not another in its place
+    page.locator("#tab").get_by_text("Distributions").click()
+    page.wait_for_function(f"{there}._fullLayout.xaxis.title.text !== 'update 2'")
+    assert page.evaluate(f"[...{there}._fullLayout.xaxis.range]") != [1.5, 3.5]  # the zoom was of the other tab
+    assert seen.wrong == []
+    page.close()
+
+
 def test_a_figure_that_is_behind_is_asked_for_again(browser: "Browser", rich: str) -> None:
     page, seen = open_page(browser, f"{rich}?tab=growth")
     until_drawn(page)

@@ -184,8 +184,9 @@ def _register_browser(app: Dash) -> None:
     limits = [State(slider, part) for part in ("id", "min", "max")]
     here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, beside, theme, asked)
     here("at", Output("drawn", "data"), Input("scene", "data"), **later)
-    here("drawn", Output("curve-frame", "children"), Input("curve-data", "data"), theme)
-    here("drawn", Output("statistic-frame", "children"), Input("figure", "data"), theme)
+    of = [State(*part) for part in (("revision", "data"), ("selected", "data"), ("beside", "value"))]
+    here("course", Output("curve-frame", "children"), Input("curve-data", "data"), theme, *of)
+    here("statistic", Output("statistic-frame", "children"), Input("figure", "data"), theme, State("figure-at", "data"))
     chosen = Output("selected", "data", allow_duplicate=True)
     here("clicked", chosen, Input("chart", "clickData"), **later)
     here("chosen", chosen, Input({"grid": ALL}, "selectedRows"), **later)

@@ -5,7 +5,7 @@
   const props = (id, values) => window.dash_clientside.set_props(id, values);
   const byId = (id) => document.getElementById(id);
   const plot = (id) => byId(id)?.querySelector(".js-plotly-plot");
-  const memory = { scene: null, lasso: null, zoomed: false, walked: null, grid: null, arranged: null, webgl: null };
+  const memory = { scene: null, lasso: null, zoomed: false, walked: null, grid: null, arranged: null, webgl: null, removed: new Set() };
 
   // --------------------------------------------------------------------------------------------------------- numbers
 
@@ -127,13 +127,16 @@
 
   // What the reader does is carried over to the next figure: plotly itself keeps it for one only. That an axis is
   // not fitted to its points is told by what plotly has made of the layout, as a layout need not say it.
-  function keep(layout) {
-    const chart = plot("chart");
+  function keep(id, { data, layout }) {
+    const chart = plot(id);
     const live = chart?.layout;
     if (!live || live.uirevision !== layout.uirevision) return;
-    for (const name of ["xaxis", "yaxis"]) {
+    const called = (trace) => trace.uid ?? trace.name;
+    const left = new Set(chart.data.filter((trace) => trace.visible === "legendonly").map(called));
+    for (const trace of data) if (left.has(called(trace))) trace.visible = "legendonly";
+    for (const name of Object.keys(layout).filter((each) => /^[xy]axis/.test(each))) {
       const axis = chart._fullLayout[name];
-      if (layout[name] && axis && !axis.autorange) Object.assign(layout[name], { range: [...axis.range], autorange: false });
+      if (axis && !axis.autorange) Object.assign(layout[name], { range: [...axis.range], autorange: false });
     }
     if (layout.scene && live.scene?.camera) layout.scene.camera = live.scene.camera;
     for (const name of ["dragmode", "selections"]) if (live[name]) layout[name] = live[name];
@@ -156,11 +159,17 @@
     const rings = [...ring(scene, selected, "circle-open", "selected"), ...ring(scene, Number(beside ?? NaN), "square-open", "compared")];
     const whole = { data: [...scene.data.map(adapted), ...rings], layout: scene.layout };
     const [data, layout] = window.nasCharts.coloured(whole, byId("chart"));
-    keep(layout);
+    keep("chart", { data, layout });
     if (!memory.zoomed) lookAt(layout, asked);
-    const figure = { data, layout };
-    if (!byId("chart")) return chart(figure, "chart");
-    props("chart", { figure });
+    return put("chart", { data, layout });
+  }
+
+  // A chart that is there is told its next figure: another in its place would forget what the reader does.
+  function put(id, figure) {
+    const there = byId(id) && !memory.removed.has(id);
+    memory.removed.delete(id);
+    if (!there) return chart(figure, id);
+    props(id, { figure });
     return unchanged();
   }
 
@@ -199,15 +208,21 @@
 
   // Charts are made when there is something to show: an empty one first would cost the time of another.
   function chart(figure, id) {
-    return { namespace: "dash_core_components", type: "Graph", props: { ...(id ? { id } : {}), figure, config: window.nasCharts.config } };
+    return { namespace: "dash_core_components", type: "Graph", props: { id, figure, config: window.nasCharts.config } };
   }
 
-  async function drawn(figure, theme) {
-    if (!figure) return null;
+  async function drawn(id, figure, of) {
+    if (!figure) {
+      memory.removed.add(id); // it may stand a moment longer
+      return null;
+    }
     await loaded("plotly");
-    const [data, layout] = window.nasCharts.coloured(figure, null);
-    return chart({ data, layout });
+    const [data, layout] = window.nasCharts.coloured({ ...figure, layout: { ...figure.layout, uirevision: of } }, null);
+    keep(id, { data, layout });
+    return put(id, { data, layout });
   }
+  const course = (figure, theme, at, number, beside) => drawn("curve", figure, [at?.study, at?.generation, number, beside].join("/"));
+  const statistic = (figure, theme, stamp) => drawn("statistic", figure, stamp?.replace(/[^/]*$/, "")); // of any revision
 
   // ------------------------------------------------------------------------------------------------------- selection
 
@@ -343,7 +358,7 @@
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    nas: { paint, drawn, at, clicked, chosen, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
+    nas: { paint, course, statistic, at, clicked, chosen, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
   });
 
   // -------------------------------------------------------------------------------------- the keyboard, pictures, theme
