@@ -239,6 +239,28 @@ def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -
     again.close()
 
 
+def test_the_table_shows_what_is_selected_elsewhere(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, address)
+    until_drawn(page)
+    marked = "[...document.querySelectorAll('#grid-place .ag-row-selected [col-id=number]')].map((e) => e.innerText)"
+    row = page.locator("#grid-place .ag-center-cols-container .ag-row").first
+    row.wait_for()
+    number = page.locator("#grid-place .ag-row[row-index='0'] [col-id=number]").inner_text()
+    other = next(each for each in front(page) if str(each) != number)
+    for _ in range(2):
+        page.locator("#grid-place .ag-row[row-index='0'] [col-id=number]").click()
+        page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {number}')")
+        page.wait_for_function(f"{marked}.join() === '{number}'")
+        click(page, other)
+        page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {other}')")
+        page.wait_for_function(f"!{marked}.includes('{number}')")
+    page.locator(FILTER.format("trial")).fill(str(other))
+    page.wait_for_function(f"{marked}.join() === '{other}'")
+    settled(page)
+    assert seen.wrong == []
+    page.close()
+
+
 def test_the_table_and_the_details_follow_the_rung(browser: "Browser", address: str) -> None:
     page, seen = open_page(browser, f"{address}?sort=q_error:asc&study={STUDY}")
     until_drawn(page)
@@ -533,6 +555,9 @@ def test_another_study_is_opened_in_the_same_page(browser: "Browser", tmp_path: 
         page, seen = open_page(browser, f"{address}?study={STUDY}&trial=5&xr=2e9~5e9&yr=10~25")
         until_drawn(page)
         page.locator("#grid-place .ag-row").first.wait_for()
+        page.locator(FILTER.format("trial")).fill("5")
+        page.locator("#grid-place .ag-row-selected").first.wait_for()
+        page.locator(FILTER.format("trial")).fill("")
         settled(page)
         assert page.evaluate(RANGE) == [2e9, 5e9]
         page.locator("#study").click()

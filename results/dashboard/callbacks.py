@@ -187,9 +187,7 @@ def _register_browser(app: Dash) -> None:
     of = [State(*part) for part in (("revision", "data"), ("selected", "data"), ("beside", "value"))]
     here("course", Output("curve-frame", "children"), Input("curve-data", "data"), theme, *of)
     here("statistic", Output("statistic-frame", "children"), Input("figure", "data"), theme, State("figure-at", "data"))
-    chosen = Output("selected", "data", allow_duplicate=True)
-    here("clicked", chosen, Input("chart", "clickData"), **later)
-    here("chosen", chosen, Input({"grid": ALL}, "selectedRows"), **later)
+    here("clicked", Output("selected", "data", allow_duplicate=True), Input("chart", "clickData"), **later)
     filtered = [Output(*part, allow_duplicate=True) for part in (("clear", "hidden"), ("rows-told", "children"))]
     here("lasso", *filtered, Input("chart", "selectedData"), **later)
     here("cleared", *filtered, Input("clear", "n_clicks"), **later)

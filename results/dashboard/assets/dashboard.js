@@ -147,7 +147,7 @@
     await loaded("plotly");
     byId("no-webgl").hidden = hasWebgl();
     if (memory.scene && memory.scene.at.generation !== scene.at.generation) {
-      Object.assign(memory, { lasso: null, walked: null, tab: null }); // of another study
+      Object.assign(memory, { lasso: null, walked: null, tab: null, grid: null }); // of another study
       props("clear", { hidden: true });
       props("arranged", { data: {} });
       props("rows-told", { children: "" });
@@ -156,6 +156,7 @@
     if (memory.scene?.layout.uirevision !== scene.layout.uirevision) memory.zoomed = memory.scene !== null || !askedFor(asked, scene);
     memory.scene = scene;
     memory.walked = selected ?? null;
+    table()?.then(mark);
     const rings = [...ring(scene, selected, "circle-open", "selected"), ...ring(scene, Number(beside ?? NaN), "square-open", "compared")];
     const whole = { data: [...scene.data.map(adapted), ...rings], layout: scene.layout };
     const [data, layout] = window.nasCharts.coloured(whole, byId("chart"));
@@ -230,7 +231,6 @@
   const moved = (data) => (data ? { ...data } : unchanged());
   const whole = (number) => (Number.isInteger(number) ? number : unchanged());
   const clicked = (data) => whole(data?.points?.[0]?.customdata);
-  const chosen = (tables) => whole(tables?.[0]?.[0]?.number);
 
   const table = () => memory.grid && window.dash_ag_grid?.getApiAsync(memory.grid);
 
@@ -238,6 +238,18 @@
     memory.lasso = numbers.length ? new Set(numbers) : null;
     table()?.then((api) => api.onFilterChanged());
     return [memory.lasso === null, memory.lasso ? `The table shows the ${memory.lasso.size} trials within the lasso.` : ""];
+  }
+
+  // The table shows what is selected, wherever that was done; it selects where the reader did it there.
+  function mark(api) {
+    const row = api.getRowNode(String(memory.walked));
+    if (row) row.setSelected(true, true);
+    else if (api.getSelectedRows().length) api.deselectAll();
+  }
+
+  function chosen({ api, source }) {
+    const row = ["rowClicked", "spaceKey"].includes(source) && api.getSelectedRows()[0];
+    if (row) props("selected", { data: row.number });
   }
 
   const lasso = (selection) => filter((selection?.points ?? []).map((point) => point.customdata).filter(Number.isInteger));
@@ -281,14 +293,18 @@
   function fill(told, asked) {
     memory.grid = { grid: told.generation };
     table().then((api) => {
-      if (memory.arranged !== told.generation) {
+      const first = memory.arranged !== told.generation;
+      if (first) {
         memory.arranged = told.generation;
         if (asked?.study === memory.scene?.at.study) arrange(api, asked);
+        api.addEventListener("selectionChanged", chosen);
+        api.addEventListener("firstDataRendered", () => mark(api)); // before that, Dash's table cannot tell of it
         for (const event of ["sortChanged", "filterChanged"]) api.addEventListener(event, () => props("arranged", { data: arrangement(api) }));
       }
       const [known, fresh] = [[], []];
       for (const row of together(told)) (api.getRowNode(row.id) ? known : fresh).push(row);
       api.applyTransaction({ update: known, add: fresh });
+      if (!first) mark(api);
     });
     return unchanged();
   }
@@ -358,7 +374,7 @@
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    nas: { paint, course, statistic, at, clicked, chosen, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
+    nas: { paint, course, statistic, at, clicked, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
   });
 
   // -------------------------------------------------------------------------------------- the keyboard, pictures, theme
