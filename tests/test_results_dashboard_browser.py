@@ -289,10 +289,8 @@ def test_the_table_and_the_details_follow_the_rung(browser: "Browser", address: 
     page.close()
 
 
-def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
-    page, seen = open_page(browser, address)
-    until_drawn(page)
-    page.locator("#grid-place .ag-center-cols-container .ag-row").first.wait_for()
+def draw_lasso(page: "Page") -> int:
+    """Draw one around the left half of the chart; how many trials are within it, as the page says."""
     page.evaluate("Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {dragmode: 'lasso'})")
     box = page.locator("#chart .nsewdrag").bounding_box()
     assert box is not None
@@ -304,7 +302,34 @@ def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
     page.mouse.up()
     page.locator("#clear").wait_for(state="visible")
     told = page.locator("#rows-told").inner_text()
-    count = int(re.search(r"the (\d+) trials", told)[1])  # type: ignore[index]
+    return int(re.search(r"the (\d+) trials", told)[1])  # type: ignore[index]
+
+
+def test_a_trial_that_comes_within_the_lasso_is_in_the_table(browser: "Browser", tmp_path: Path) -> None:
+    write(tmp_path)
+    new = list(trials(COUNT + 1))[COUNT]
+    with served(tmp_path) as address, Ledger.open(tmp_path / "ledger.sqlite") as ledger, ledger.hold(STUDY):
+        page, seen = open_page(browser, address)
+        until_drawn(page)
+        page.locator("#grid-place .ag-center-cols-container .ag-row").first.wait_for()
+        count = draw_lasso(page)
+        like = records()[front(page)[1]]  # which is within it
+        started = replace(new, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None, reason="")
+        ledger.start_trial(replace(started, costs=like.costs, violations={}))
+        ledger.finish_trial(STUDY, new.number, Outcome.COMPLETE, values=like.values, seconds=1.0)
+        page.wait_for_function(f"document.querySelector('#rows-told').innerText.includes('the {count + 1} trials')")
+        first = "document.querySelector('#grid-place .ag-row[row-index=\"0\"] [col-id=number]')"
+        page.wait_for_function(f"{first}?.innerText === '{new.number}'")
+        settled(page)
+        assert seen.wrong == []
+        page.close()
+
+
+def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, address)
+    until_drawn(page)
+    page.locator("#grid-place .ag-center-cols-container .ag-row").first.wait_for()
+    count = draw_lasso(page)
     assert 0 < count < COUNT
     inside = page.evaluate(
         """() => document.querySelector('#chart .js-plotly-plot').data.flatMap(

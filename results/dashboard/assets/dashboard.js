@@ -198,6 +198,7 @@
   // The address waits for the chart: until this shows what is chosen, its ranges are of something else.
   function followed(chart) {
     const tell = () => {
+      lassoAgain(chart);
       if (memory.painted === chart.layout.uirevision) return;
       memory.painted = chart.layout.uirevision;
       props("painted", { data: memory.painted });
@@ -234,8 +235,8 @@
 
   const table = () => memory.grid && window.dash_ag_grid?.getApiAsync(memory.grid);
 
-  function filter(numbers) {
-    memory.lasso = numbers.length ? new Set(numbers) : null;
+  function filter(numbers, there = numbers.length > 0) {
+    memory.lasso = there ? new Set(numbers) : null;
     table()?.then((api) => api.onFilterChanged());
     return [memory.lasso === null, memory.lasso ? `The table shows the ${memory.lasso.size} trials within the lasso.` : ""];
   }
@@ -253,6 +254,15 @@
   }
 
   const lasso = (selection) => filter((selection?.points ?? []).map((point) => point.customdata).filter(Number.isInteger));
+
+  // Plotly finds anew what is within the lasso whenever points have come: the table follows.
+  function lassoAgain({ data, layout }) {
+    if (!memory.lasso || !layout.selections?.length) return;
+    const within = new Set(data.flatMap((each) => (each.customdata ? (each.selectedpoints ?? []).map((place) => each.customdata[place]) : [])));
+    if (within.size === memory.lasso.size && [...within].every((number) => memory.lasso.has(number))) return;
+    const [, told] = filter([...within], true);
+    props("rows-told", { children: told });
+  }
 
   function cleared() {
     const live = plot("chart");
