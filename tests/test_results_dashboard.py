@@ -1,5 +1,6 @@
 import itertools
 import json
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -244,6 +245,42 @@ def test_a_figure_is_found_once_and_rests_while_a_search_runs(monkeypatch: pytes
     assert next(calls) == 2  # it rests: nothing was found anew
     tabs.of("importance", replace_revision(quiet, 3, None), "error")
     assert next(calls) == 4  # the search has ended
+
+
+def test_what_was_known_before_is_told_under_the_stamp_of_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    shares = iter([0.25, 0.75])
+
+    def importances(record: object) -> list[Importance]:
+        share = next(shares)
+        if share == 0.75:
+            begun.set()
+            assert go_on.wait(60)
+        return [Importance("error", "ped-anova", 20, {"stem": share})]
+
+    tabs, quiet = Tabs(importances), snapshot_of(records())
+    first, fresh = tabs.of("importance", quiet, "error"), replace_revision(quiet, 2, None)
+    finder = threading.Thread(target=tabs.of, args=("importance", fresh, "error"))
+    finder.start()
+    assert begun.wait(60)
+
+    def draw(found: Importance) -> dict[str, Any]:
+        if threading.current_thread() is not finder:
+            go_on.set()  # the other one finds the new figure while this one is told the old
+            finder.join(60)
+        return {"data": [found.shares["stem"]], "layout": {}}
+
+    monkeypatch.setattr(tabs_of, "importances_figure", draw)
+    told = tabs.of("importance", fresh, "error")
+    assert first is not None
+    assert told is not None
+    assert told.figure is not None
+    assert (told.figure["data"], told.stamp) == ([0.25], first.stamp)
+    again = tabs.of("importance", fresh, "error")
+    assert again is not None
+    assert again.figure is not None
+    assert again.figure["data"] == [0.75]
+    assert again.stamp != first.stamp
 
 
 def replace_revision(snapshot, revision, driver):  # type: ignore[no-untyped-def]

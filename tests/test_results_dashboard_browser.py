@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 FILTER = "#grid-place input[aria-label='{} Filter Input']:not([disabled])"
+LAYOUT = "document.querySelector('#chart .js-plotly-plot')._fullLayout"
 RANGE = "[...document.querySelector('#chart .js-plotly-plot')._fullLayout.xaxis.range]"
 ROWS = "document.querySelectorAll('#grid-place .ag-center-cols-container .ag-row').length"
 YOUNG = """\
@@ -172,6 +173,32 @@ def test_a_limit_recomputes_the_front_and_the_link_carries_the_view(browser: "Br
     again.close()
 
 
+def test_a_zoom_is_of_the_quantities_at_which_it_was_made(browser: "Browser", address: str) -> None:
+    view = f"{address}?study={STUDY}&x=macs&y=error&xr=2e9~5e9&yr=10~25"
+    page, seen = open_page(browser, view)
+    until_drawn(page)
+    settled(page)
+    assert query(page)["xr"] == "2e9~5e9"
+    page.locator("#x").click()
+    page.get_by_role("option", name="parameters").click()
+    page.wait_for_function(f"{LAYOUT}.xaxis.title.text === 'parameters' && location.search.includes('x=params')")
+    settled(page)
+    assert page.evaluate(f"{LAYOUT}.xaxis.autorange")
+    assert not query(page).keys() & {"xr", "yr"}
+    page.evaluate("Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {'yaxis.range': [10, 25]})")
+    page.wait_for_function("location.search.includes('yr=')")  # of one axis alone
+    assert "xr" not in query(page)
+    page.evaluate("Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {'xaxis.range': [1e7, 2e7]})")
+    page.wait_for_function("location.search.includes('xr=')")
+    page.locator("#rung").click()
+    page.get_by_text("rung 0 alone").click()
+    page.wait_for_function(f"{LAYOUT}.uirevision.endsWith('/0') && location.search.includes('rung=0')")
+    settled(page)
+    assert not query(page).keys() & {"xr", "yr"}
+    assert seen.wrong == []
+    page.close()
+
+
 def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -> None:
     page, seen = open_page(browser, address)
     until_drawn(page)
@@ -212,6 +239,28 @@ def test_the_table_sorts_filters_and_selects(browser: "Browser", address: str) -
     again.close()
 
 
+def test_the_table_shows_what_is_selected_elsewhere(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, address)
+    until_drawn(page)
+    marked = "[...document.querySelectorAll('#grid-place .ag-row-selected [col-id=number]')].map((e) => e.innerText)"
+    row = page.locator("#grid-place .ag-center-cols-container .ag-row").first
+    row.wait_for()
+    number = page.locator("#grid-place .ag-row[row-index='0'] [col-id=number]").inner_text()
+    other = next(each for each in front(page) if str(each) != number)
+    for _ in range(2):
+        page.locator("#grid-place .ag-row[row-index='0'] [col-id=number]").click()
+        page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {number}')")
+        page.wait_for_function(f"{marked}.join() === '{number}'")
+        click(page, other)
+        page.wait_for_function(f"document.querySelector('#details-title').textContent.startsWith('Trial {other}')")
+        page.wait_for_function(f"!{marked}.includes('{number}')")
+    page.locator(FILTER.format("trial")).fill(str(other))
+    page.wait_for_function(f"{marked}.join() === '{other}'")
+    settled(page)
+    assert seen.wrong == []
+    page.close()
+
+
 def test_the_table_and_the_details_follow_the_rung(browser: "Browser", address: str) -> None:
     page, seen = open_page(browser, f"{address}?sort=q_error:asc&study={STUDY}")
     until_drawn(page)
@@ -240,10 +289,8 @@ def test_the_table_and_the_details_follow_the_rung(browser: "Browser", address: 
     page.close()
 
 
-def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
-    page, seen = open_page(browser, address)
-    until_drawn(page)
-    page.locator("#grid-place .ag-center-cols-container .ag-row").first.wait_for()
+def draw_lasso(page: "Page") -> int:
+    """Draw one around the left half of the chart; how many trials are within it, as the page says."""
     page.evaluate("Plotly.relayout(document.querySelector('#chart .js-plotly-plot'), {dragmode: 'lasso'})")
     box = page.locator("#chart .nsewdrag").bounding_box()
     assert box is not None
@@ -255,12 +302,47 @@ def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
     page.mouse.up()
     page.locator("#clear").wait_for(state="visible")
     told = page.locator("#rows-told").inner_text()
-    count = int(re.search(r"the (\d+) trials", told)[1])  # type: ignore[index]
+    return int(re.search(r"the (\d+) trials", told)[1])  # type: ignore[index]
+
+
+def test_a_trial_that_comes_within_the_lasso_is_in_the_table(browser: "Browser", tmp_path: Path) -> None:
+    write(tmp_path)
+    new = list(trials(COUNT + 1))[COUNT]
+    with served(tmp_path) as address, Ledger.open(tmp_path / "ledger.sqlite") as ledger, ledger.hold(STUDY):
+        page, seen = open_page(browser, address)
+        until_drawn(page)
+        page.locator("#grid-place .ag-center-cols-container .ag-row").first.wait_for()
+        count = draw_lasso(page)
+        like = records()[front(page)[1]]  # which is within it
+        started = replace(new, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None, reason="")
+        ledger.start_trial(replace(started, costs=like.costs, violations={}))
+        ledger.finish_trial(STUDY, new.number, Outcome.COMPLETE, values=like.values, seconds=1.0)
+        page.wait_for_function(f"document.querySelector('#rows-told').innerText.includes('the {count + 1} trials')")
+        first = "document.querySelector('#grid-place .ag-row[row-index=\"0\"] [col-id=number]')"
+        page.wait_for_function(f"{first}?.innerText === '{new.number}'")
+        settled(page)
+        assert seen.wrong == []
+        page.close()
+
+
+def test_a_lasso_filters_the_table(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, address)
+    until_drawn(page)
+    page.locator("#grid-place .ag-center-cols-container .ag-row").first.wait_for()
+    count = draw_lasso(page)
     assert 0 < count < COUNT
-    page.locator(FILTER.format("trial")).fill("1")
-    page.wait_for_function(f"{ROWS} <= {count}")
+    inside = page.evaluate(
+        """() => document.querySelector('#chart .js-plotly-plot').data.flatMap(
+           (each) => each.customdata ? (each.selectedpoints ?? []).map((place) => each.customdata[place]) : [])"""
+    )
+    assert len(set(inside)) == count  # a seed on the front is drawn twice
+    outside = next(trial.number for trial in records() if trial.number not in inside)
+    for number, expected in ((outside, 0), (inside[0], 1), (outside, 0)):
+        page.locator(FILTER.format("trial")).fill(str(number))
+        page.wait_for_function(f"{ROWS} === {expected}")
     page.locator("#clear").click()
     page.locator("#clear").wait_for(state="hidden")
+    page.wait_for_function(f"{ROWS} === 1")
     settled(page)
     assert seen.wrong == []
     page.close()
@@ -283,6 +365,78 @@ def test_every_tab_has_its_figure(browser: "Browser", rich: str, tab: str) -> No
     page.wait_for_function("document.querySelector('#figure-told').innerText.length > 5")
     settled(page)
     assert page.locator("#statistic-frame .js-plotly-plot").count() == 1
+    assert seen.wrong == []
+    page.close()
+
+
+def test_what_is_done_to_the_small_charts_outlasts_their_updates(browser: "Browser", rich: str) -> None:
+    number = next(t.number for t in trials(120) if len(t.measurements) > 1)
+    page, seen = open_page(browser, f"{rich}?tab=growth&trial={number}")
+    until_drawn(page)
+    plots = {"curve": ("#curve-frame", "curve-data"), "statistic": ("#statistic-frame", "figure")}
+    for frame, _ in plots.values():
+        page.wait_for_function(f"document.querySelector('{frame} .js-plotly-plot')?._fullLayout?.xaxis")
+    settled(page)
+    for frame, store in plots.values():
+        there = f"document.querySelector('{frame} .js-plotly-plot')"
+        page.evaluate(f"{there}.once = true")
+        page.evaluate(f"Plotly.relayout({there}, {{'xaxis.range': [1.5, 3.5]}})")
+        page.evaluate(f"Plotly.restyle({there}, {{visible: 'legendonly'}}, [0])")
+        for update in range(3):
+            page.evaluate(
+                """([store, label]) => {
+                  const { getState } = window.dash_stores[0], { paths, layout } = getState();
+                  const found = paths.strs[store].reduce((at, step) => at[step], layout).props.data;
+                  const xaxis = { ...found.layout.xaxis, title: { text: label } };
+                  const data = { ...found, layout: { ...found.layout, xaxis } };
+                  window.dash_clientside.set_props(store, { data });
+                }""",
+                [store, f"update {update}"],
+            )
+            page.wait_for_function(f"{there}?._fullLayout?.xaxis?.title?.text === 'update {update}'")
+            assert page.evaluate(f"[...{there}._fullLayout.xaxis.range]") == [1.5, 3.5]
+            assert page.evaluate(f"{there}._fullData[0].visible") == "legendonly"
+            assert page.evaluate(f"{there}.once")  # the same chart, not another in its place
+    page.locator("#tab").get_by_text("Distributions").click()
+    page.wait_for_function(f"{there}._fullLayout.xaxis.title.text !== 'update 2'")
+    assert page.evaluate(f"[...{there}._fullLayout.xaxis.range]") != [1.5, 3.5]  # the zoom was of the other tab
+    assert seen.wrong == []
+    page.close()
+
+
+def test_a_figure_that_is_behind_is_asked_for_again(browser: "Browser", rich: str) -> None:
+    page, seen = open_page(browser, f"{rich}?tab=growth")
+    until_drawn(page)
+    drawn = "document.querySelector('#statistic-frame .js-plotly-plot')?.data?.length > 0"
+    page.wait_for_function(drawn)
+    settled(page)
+    page.evaluate(
+        """() => { for (const [id, data] of [['figure', null], ['figure-at', 'large/growth//another/1']])
+           window.dash_clientside.set_props(id, { data }); }"""
+    )
+    page.wait_for_function(f"!({drawn})")
+    page.wait_for_function(drawn)  # though nothing has changed
+    assert seen.wrong == []
+    page.close()
+
+
+def test_a_tab_is_shown_again_after_another_that_was_left_before_it_came(browser: "Browser", rich: str) -> None:
+    page, seen = open_page(browser, f"{rich}?tab=growth")
+    until_drawn(page)
+    drawn = "document.querySelector('#statistic-frame .js-plotly-plot')?.data?.length > 0"
+    page.wait_for_function(drawn)
+    settled(page)
+    # the answers of the tab between, and those to the clock, never come
+    page.route(
+        "**/_dash-update-component*",
+        lambda route: None if '"value":"outcomes"' in (route.request.post_data or "") else route.continue_(),
+    )
+    page.evaluate("window.dash_clientside.set_props('tick', { disabled: true })")
+    page.locator("#tab").get_by_text("Outcomes").click()
+    page.wait_for_function("document.querySelector('#figure-told').innerText === ''")
+    page.locator("#tab").get_by_text("Hypervolume by trial").click()
+    page.wait_for_function("document.querySelector('#figure-told').innerText.includes('objectives of the study')")
+    page.wait_for_function(drawn)
     assert seen.wrong == []
     page.close()
 
@@ -434,6 +588,9 @@ def test_another_study_is_opened_in_the_same_page(browser: "Browser", tmp_path: 
         page, seen = open_page(browser, f"{address}?study={STUDY}&trial=5&xr=2e9~5e9&yr=10~25")
         until_drawn(page)
         page.locator("#grid-place .ag-row").first.wait_for()
+        page.locator(FILTER.format("trial")).fill("5")
+        page.locator("#grid-place .ag-row-selected").first.wait_for()
+        page.locator(FILTER.format("trial")).fill("")
         settled(page)
         assert page.evaluate(RANGE) == [2e9, 5e9]
         page.locator("#study").click()

@@ -154,12 +154,15 @@ def _register_tabs(app: Dash, watch: Watch, tabs: Tabs) -> None:
         Input("tab", "value"),
         Input("revision", "data"),
         Input("y", "value"),
+        Input("overdue", "data"),
         State("figure-at", "data"),
         running=[(Output("busy", "hidden"), False, True)],
         prevent_initial_call=True,
     )
     @or_nothing
-    def picture(tab: str, at: dict[str, Any] | None, quantity: str | None, known: str | None) -> tuple[Any, ...]:
+    def picture(
+        tab: str, at: dict[str, Any] | None, quantity: str | None, overdue: int | None, known: str | None
+    ) -> tuple[Any, ...]:
         found = tabs.of(tab, watch.look(at["study"]), quantity or "") if at is not None else None
         if found is None or found.stamp == known:
             raise PreventUpdate
@@ -181,21 +184,22 @@ def _register_browser(app: Dash) -> None:
     limits = [State(slider, part) for part in ("id", "min", "max")]
     here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, beside, theme, asked)
     here("at", Output("drawn", "data"), Input("scene", "data"), **later)
-    here("drawn", Output("curve-frame", "children"), Input("curve-data", "data"), theme)
-    here("drawn", Output("statistic-frame", "children"), Input("figure", "data"), theme)
-    chosen = Output("selected", "data", allow_duplicate=True)
-    here("clicked", chosen, Input("chart", "clickData"), **later)
-    here("chosen", chosen, Input({"grid": ALL}, "selectedRows"), **later)
+    of = [State(*part) for part in (("revision", "data"), ("selected", "data"), ("beside", "value"))]
+    here("course", Output("curve-frame", "children"), Input("curve-data", "data"), theme, *of)
+    here("statistic", Output("statistic-frame", "children"), Input("figure", "data"), theme, State("figure-at", "data"))
+    here("clicked", Output("selected", "data", allow_duplicate=True), Input("chart", "clickData"), **later)
     filtered = [Output(*part, allow_duplicate=True) for part in (("clear", "hidden"), ("rows-told", "children"))]
     here("lasso", *filtered, Input("chart", "selectedData"), **later)
     here("cleared", *filtered, Input("clear", "n_clicks"), **later)
     here("fill", Output("rows-told", "title"), Input("rows", "data"), asked, **later)
     pinned = [Output("beside", part, allow_duplicate=True) for part in ("value", "options")]
     here("pin", *pinned, Input("pin", "n_clicks"), State("selected", "data"), State("beside", "options"), **later)
+    shown_now = [State(*part) for part in (("tab", "value"), ("revision", "data"), ("figure-at", "data"))]
+    here("overdue", Output("overdue", "data"), Input("tick", "n_intervals"), *shown_now, State("busy", "hidden"))
     hidden = [Output(part, "hidden") for part in ("tab-trials", "tab-figure", "pin")]
     here("show", *hidden, Input("tab", "value"), selected)
     controls = [Input(name, "value") for name in ("study", "x", "y", "z", "rung", "shown", "beside", "tab")]
-    seen = Input(slider, "value"), selected, Input("moved", "data"), Input("arranged", "data")
+    seen = Input(slider, "value"), selected, *(Input(name, "data") for name in ("moved", "arranged", "painted"))
     one = {"limit": MATCH, "end": MATCH}
     here("limit", Output(one | {"part": "value"}, "children"), Input(one, "value"), State(one, "tooltip"))
     here("moved", Output("moved", "data"), Input("chart", "relayoutData"), **later)

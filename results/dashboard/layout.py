@@ -38,7 +38,9 @@ _STORES = (
     "moved",
     "arranged",
     "drawn",
+    "painted",
     "figure-at",
+    "overdue",
     "theme",
 )
 

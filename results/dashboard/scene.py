@@ -113,7 +113,8 @@ def figure(found: Scene) -> dict[str, Any]:
     for meta, name, mask, marker, kind in groups:
         if (kind is None or kind in shown) and mask.any():
             traces.append(_points(found, mask, meta, f"{name} ({int(mask.sum()):,})", marker))
-    return {"data": traces, "layout": _layout(found)}
+    of = {"x": found.choice.x, "y": found.choice.y, "z": found.choice.z}
+    return {"data": traces, "layout": _layout(found), "of": of}
 
 
 def _points(found: Scene, mask: Mask, meta: str, name: str, marker: Mapping[str, Any]) -> dict[str, Any]:

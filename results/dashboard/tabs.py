@@ -9,9 +9,10 @@ from typing import Any
 from dash.development.base_component import Component
 
 from results.blocks import quantity
-from results.control import NO_CONTROL, compare, startup_of
+from results.control import NO_CONTROL, Control, compare, startup_of
 from results.dashboard.parts import scroll, table
 from results.dashboard.watch import Snapshot
+from results.data_table import DataTable
 from results.data_tables import of_outcomes
 from results.distribution_figure import distributions_figure
 from results.distributions import Distributions, distributions
@@ -24,6 +25,7 @@ from results.importance_figure import importances_figure
 from results.outcome import StudyRecord
 
 FindImportances = Callable[[StudyRecord], Sequence[Importance]]
+_Growth = tuple[dict[str, Any] | None, Control | None]
 REST = 10.0  # times as long as a figure took to find is rested before it is found anew, while a search runs
 
 
@@ -53,7 +55,7 @@ class Tabs:
     """Finds what a tab shows. Any thread may ask; what others have found of the same study just now is not found again.
 
     While a search runs, each figure rests ten times as long as it took: what viewers look at must not slow it. While
-    one viewer's question is worked on, the others are told what was known before.
+    one viewer's question is worked on, the others are told what was known before, under the stamp of that.
     """
 
     def __init__(self, importances: FindImportances) -> None:
@@ -61,68 +63,64 @@ class Tabs:
         self._known: dict[tuple[str, str], _Found] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
-        self._of: dict[str, Callable[[Snapshot, str], Told]] = {
-            "growth": self._growth,
-            "distributions": self._distributions,
-            "importance": self._importance,
-            "outcomes": self._outcomes,
+        self._of: dict[str, tuple[Callable[[Snapshot], Any], Callable[[Any, Snapshot, str], Told]]] = {
+            "growth": (_find_growth, self._growth),
+            "distributions": (
+                lambda snapshot: distributions(snapshot.trials, snapshot.record.objectives),
+                self._distributions,
+            ),
+            "importance": (lambda snapshot: self._importances(snapshot.record), self._importance),
+            "outcomes": (lambda snapshot: of_outcomes(snapshot.trials), self._outcomes),
         }
 
     def of(self, tab: str, snapshot: Snapshot, quantity: str) -> Told | None:
         """What a tab shows; None for one without a figure. ``quantity``: the one whose genes are looked at."""
         if tab not in self._of:
             return None
-        told = self._of[tab](snapshot, quantity)
-        known = self._known.get((snapshot.record.name, tab))
-        at = (known.generation, known.revision) if known is not None else (snapshot.generation, snapshot.revision)
+        find, tell = self._of[tab]
+        found = self._once(tab, snapshot, find)
         about = quantity if tab == "importance" else ""
-        return replace(told, stamp="/".join(map(str, (snapshot.record.name, tab, about, *at))))
+        stamp = "/".join(map(str, (snapshot.record.name, tab, about, found.generation, found.revision)))
+        return replace(tell(found.what, snapshot, quantity), stamp=stamp)
 
-    def _once(self, name: str, snapshot: Snapshot, find: Callable[[], Any]) -> Any:
-        key = snapshot.record.name, name
+    def _once(self, tab: str, snapshot: Snapshot, find: Callable[[Snapshot], Any]) -> _Found:
+        key = snapshot.record.name, tab
         with self._lock:
             lock, known = self._locks.setdefault(key, threading.Lock()), self._known.get(key)
-        if not lock.acquire(blocking=known is None):
+        if not lock.acquire(blocking=known is None or known.generation != snapshot.generation):
             assert known is not None
-            return known.what
+            return known
         try:
             known, now = self._known.get(key), time.monotonic()
             same = known is not None and known.generation == snapshot.generation
             if known is None or not same or (known.revision != snapshot.revision and not _rests(known, snapshot, now)):
-                what = find()
+                what = find(snapshot)
                 took = time.monotonic() - now
                 known = _Found(snapshot.generation, snapshot.revision, now + took, took, what)
                 self._known[key] = known
-            return known.what
+            return known
         finally:
             lock.release()
 
-    def _growth(self, snapshot: Snapshot, quantity: str) -> Told:
-        trials, objectives = snapshot.trials, snapshot.record.objectives
-        startup = startup_of(snapshot.record.search)
-        figure, control = self._once(
-            "growth",
-            snapshot,
-            lambda: (hypervolume_by_trial(growth(trials, objectives)), compare(trials, objectives, startup=startup)),
-        )
+    @staticmethod
+    def _growth(what: _Growth, snapshot: Snapshot, quantity: str) -> Told:
+        (figure, control), objectives = what, snapshot.record.objectives
         if figure is None:
             return Told(None, "No complete trial keeps all limits yet, so there is no hypervolume to draw.")
         told = f"Of {' and '.join(map(spoken, objectives))}, all objectives of the study, whatever is drawn above."
         compared = control.sentence if control else NO_CONTROL
         return Told(figure, f"{told} {compared}")
 
-    def _distributions(self, snapshot: Snapshot, quantity: str) -> Told:
-        found = self._once(
-            "distributions", snapshot, lambda: distributions(snapshot.trials, snapshot.record.objectives)
-        )
+    @staticmethod
+    def _distributions(found: Distributions, snapshot: Snapshot, quantity: str) -> Told:
         figure = distributions_figure(found)
         if figure is None:
             return Told(None, "There are too few complete trials yet to divide them into bands of equal cost.")
         told = f"Share of trials whose {spoken(found.objective)} is at most so large, in bands of equal cost."
         return Told(figure, told, scroll("Distributions", _quantiles(found), "tall"))
 
-    def _importance(self, snapshot: Snapshot, quantity: str) -> Told:
-        every: Sequence[Importance] = self._once("importance", snapshot, lambda: self._importances(snapshot.record))
+    @staticmethod
+    def _importance(every: Sequence[Importance], snapshot: Snapshot, quantity: str) -> Told:
         found = next((each for each in every if each.of == quantity), None)
         if found is None:
             told = ", ".join(spoken(each.of) for each in every) or "no objective"
@@ -134,8 +132,8 @@ class Tabs:
         told = f"Which genes matter for {spoken(found.of)}, which is drawn upwards above.{left}"
         return Told(importances_figure(found), told, scroll("Importance", table(["gene", "share"], rows), "tall"))
 
-    def _outcomes(self, snapshot: Snapshot, quantity: str) -> Told:
-        written = self._once("outcomes", snapshot, lambda: of_outcomes(snapshot.trials))
+    @staticmethod
+    def _outcomes(written: DataTable, snapshot: Snapshot, quantity: str) -> Told:
         found = [row for row in written.rows if row[1]]
         bars = {"type": "bar", "orientation": "h", "meta": "trials", "name": "trials", "showlegend": False}
         bars |= {"x": [row[1] for row in found], "y": [row[0] for row in found]}
@@ -148,6 +146,12 @@ class Tabs:
             "How the trials ended.",
             scroll("Outcomes", table(written.columns, rows)),
         )
+
+
+def _find_growth(snapshot: Snapshot) -> _Growth:
+    trials, objectives = snapshot.trials, snapshot.record.objectives
+    startup = startup_of(snapshot.record.search)
+    return hypervolume_by_trial(growth(trials, objectives)), compare(trials, objectives, startup=startup)
 
 
 def _rests(known: _Found, snapshot: Snapshot, now: float) -> bool:

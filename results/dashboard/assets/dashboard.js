@@ -5,7 +5,7 @@
   const props = (id, values) => window.dash_clientside.set_props(id, values);
   const byId = (id) => document.getElementById(id);
   const plot = (id) => byId(id)?.querySelector(".js-plotly-plot");
-  const memory = { scene: null, lasso: null, zoomed: false, walked: null, grid: null, arranged: null, webgl: null };
+  const memory = { scene: null, lasso: null, zoomed: false, walked: null, grid: null, arranged: null, webgl: null, removed: new Set() };
 
   // --------------------------------------------------------------------------------------------------------- numbers
 
@@ -109,6 +109,13 @@
   const CAMERA = ["eye", "center", "up"];
   const spots = (camera) => written(CAMERA.flatMap((name) => ["x", "y", "z"].map((axis) => camera[name][axis])));
 
+  // Whether a scene is of these quantities and this rung; those that are undefined may be any.
+  function isOf(scene, study, x, y, z, rung) {
+    const pairs = [[study, scene.at.study], [x, scene.of.x], [y, scene.of.y], [z, scene.of.z], [rung, scene.at.rung]];
+    return pairs.every(([wanted, found]) => wanted === undefined || String(wanted) === String(found));
+  }
+  const askedFor = (asked, scene) => isOf(scene, asked?.study ?? "", asked?.x, asked?.y, asked?.z, asked?.rung);
+
   function lookAt(layout, asked) {
     for (const [name, text] of [["xaxis", asked.xr], ["yaxis", asked.yr]]) {
       const range = read(text, 2);
@@ -120,13 +127,16 @@
 
   // What the reader does is carried over to the next figure: plotly itself keeps it for one only. That an axis is
   // not fitted to its points is told by what plotly has made of the layout, as a layout need not say it.
-  function keep(layout) {
-    const chart = plot("chart");
+  function keep(id, { data, layout }) {
+    const chart = plot(id);
     const live = chart?.layout;
     if (!live || live.uirevision !== layout.uirevision) return;
-    for (const name of ["xaxis", "yaxis"]) {
+    const called = (trace) => trace.uid ?? trace.name;
+    const left = new Set(chart.data.filter((trace) => trace.visible === "legendonly").map(called));
+    for (const trace of data) if (left.has(called(trace))) trace.visible = "legendonly";
+    for (const name of Object.keys(layout).filter((each) => /^[xy]axis/.test(each))) {
       const axis = chart._fullLayout[name];
-      if (layout[name] && axis && !axis.autorange) Object.assign(layout[name], { range: [...axis.range], autorange: false });
+      if (axis && !axis.autorange) Object.assign(layout[name], { range: [...axis.range], autorange: false });
     }
     if (layout.scene && live.scene?.camera) layout.scene.camera = live.scene.camera;
     for (const name of ["dragmode", "selections"]) if (live[name]) layout[name] = live[name];
@@ -137,22 +147,30 @@
     await loaded("plotly");
     byId("no-webgl").hidden = hasWebgl();
     if (memory.scene && memory.scene.at.generation !== scene.at.generation) {
-      Object.assign(memory, { lasso: null, walked: null, zoomed: true }); // of another study
+      Object.assign(memory, { lasso: null, walked: null, tab: null, grid: null }); // of another study
       props("clear", { hidden: true });
       props("arranged", { data: {} });
       props("rows-told", { children: "" });
     }
+    // the ranges of the address are of what it opened with, and of nothing that is chosen later
+    if (memory.scene?.layout.uirevision !== scene.layout.uirevision) memory.zoomed = memory.scene !== null || !askedFor(asked, scene);
     memory.scene = scene;
     memory.walked = selected ?? null;
+    table()?.then(mark);
     const rings = [...ring(scene, selected, "circle-open", "selected"), ...ring(scene, Number(beside ?? NaN), "square-open", "compared")];
     const whole = { data: [...scene.data.map(adapted), ...rings], layout: scene.layout };
     const [data, layout] = window.nasCharts.coloured(whole, byId("chart"));
-    keep(layout);
-    if (!memory.zoomed && asked?.study === scene.at.study) lookAt(layout, asked); // then plotly keeps what the reader does
-    memory.zoomed = memory.zoomed || (asked?.study ?? scene.at.study) !== scene.at.study;
-    const figure = { data, layout };
-    if (!byId("chart")) return chart(figure, "chart");
-    props("chart", { figure });
+    keep("chart", { data, layout });
+    if (!memory.zoomed) lookAt(layout, asked);
+    return put("chart", { data, layout });
+  }
+
+  // A chart that is there is told its next figure: another in its place would forget what the reader does.
+  function put(id, figure) {
+    const there = byId(id) && !memory.removed.has(id);
+    memory.removed.delete(id);
+    if (!there) return chart(figure, id);
+    props(id, { figure });
     return unchanged();
   }
 
@@ -172,21 +190,41 @@
   async function at(scene) {
     if (!scene) return unchanged();
     while (!plot("chart")?._fullData) await new Promise((resolve) => setTimeout(resolve, 20));
+    followed(plot("chart"));
     await loaded("grid");
     return scene.at;
   }
 
-  // Charts are made when there is something to show: an empty one first would cost the time of another.
-  function chart(figure, id) {
-    return { namespace: "dash_core_components", type: "Graph", props: { ...(id ? { id } : {}), figure, config: window.nasCharts.config } };
+  // The address waits for the chart: until this shows what is chosen, its ranges are of something else.
+  function followed(chart) {
+    const tell = () => {
+      lassoAgain(chart);
+      if (memory.painted === chart.layout.uirevision) return;
+      memory.painted = chart.layout.uirevision;
+      props("painted", { data: memory.painted });
+    };
+    if (memory.chart !== chart) chart.on("plotly_afterplot", tell);
+    memory.chart = chart;
+    tell();
   }
 
-  async function drawn(figure, theme) {
-    if (!figure) return null;
-    await loaded("plotly");
-    const [data, layout] = window.nasCharts.coloured(figure, null);
-    return chart({ data, layout });
+  // Charts are made when there is something to show: an empty one first would cost the time of another.
+  function chart(figure, id) {
+    return { namespace: "dash_core_components", type: "Graph", props: { id, figure, config: window.nasCharts.config } };
   }
+
+  async function drawn(id, figure, of) {
+    if (!figure) {
+      memory.removed.add(id); // it may stand a moment longer
+      return null;
+    }
+    await loaded("plotly");
+    const [data, layout] = window.nasCharts.coloured({ ...figure, layout: { ...figure.layout, uirevision: of } }, null);
+    keep(id, { data, layout });
+    return put(id, { data, layout });
+  }
+  const course = (figure, theme, at, number, beside) => drawn("curve", figure, [at?.study, at?.generation, number, beside].join("/"));
+  const statistic = (figure, theme, stamp) => drawn("statistic", figure, stamp?.replace(/[^/]*$/, "")); // of any revision
 
   // ------------------------------------------------------------------------------------------------------- selection
 
@@ -194,17 +232,37 @@
   const moved = (data) => (data ? { ...data } : unchanged());
   const whole = (number) => (Number.isInteger(number) ? number : unchanged());
   const clicked = (data) => whole(data?.points?.[0]?.customdata);
-  const chosen = (tables) => whole(tables?.[0]?.[0]?.number);
 
   const table = () => memory.grid && window.dash_ag_grid?.getApiAsync(memory.grid);
 
-  function filter(numbers) {
-    memory.lasso = numbers.length ? new Set(numbers) : null;
+  function filter(numbers, there = numbers.length > 0) {
+    memory.lasso = there ? new Set(numbers) : null;
     table()?.then((api) => api.onFilterChanged());
     return [memory.lasso === null, memory.lasso ? `The table shows the ${memory.lasso.size} trials within the lasso.` : ""];
   }
 
+  // The table shows what is selected, wherever that was done; it selects where the reader did it there.
+  function mark(api) {
+    const row = api.getRowNode(String(memory.walked));
+    if (row) row.setSelected(true, true);
+    else if (api.getSelectedRows().length) api.deselectAll();
+  }
+
+  function chosen({ api, source }) {
+    const row = ["rowClicked", "spaceKey"].includes(source) && api.getSelectedRows()[0];
+    if (row) props("selected", { data: row.number });
+  }
+
   const lasso = (selection) => filter((selection?.points ?? []).map((point) => point.customdata).filter(Number.isInteger));
+
+  // Plotly finds anew what is within the lasso whenever points have come: the table follows.
+  function lassoAgain({ data, layout }) {
+    if (!memory.lasso || !layout.selections?.length) return;
+    const within = new Set(data.flatMap((each) => (each.customdata ? (each.selectedpoints ?? []).map((place) => each.customdata[place]) : [])));
+    if (within.size === memory.lasso.size && [...within].every((number) => memory.lasso.has(number))) return;
+    const [, told] = filter([...within], true);
+    props("rows-told", { children: told });
+  }
 
   function cleared() {
     const live = plot("chart");
@@ -245,14 +303,18 @@
   function fill(told, asked) {
     memory.grid = { grid: told.generation };
     table().then((api) => {
-      if (memory.arranged !== told.generation) {
+      const first = memory.arranged !== told.generation;
+      if (first) {
         memory.arranged = told.generation;
         if (asked?.study === memory.scene?.at.study) arrange(api, asked);
+        api.addEventListener("selectionChanged", chosen);
+        api.addEventListener("firstDataRendered", () => mark(api)); // before that, Dash's table cannot tell of it
         for (const event of ["sortChanged", "filterChanged"]) api.addEventListener(event, () => props("arranged", { data: arrangement(api) }));
       }
       const [known, fresh] = [[], []];
       for (const row of together(told)) (api.getRowNode(row.id) ? known : fresh).push(row);
       api.applyTransaction({ update: known, add: fresh });
+      if (!first) mark(api);
     });
     return unchanged();
   }
@@ -270,13 +332,27 @@
       props("figure", { data: null });
       props("figure-told", { children: "" });
       props("figure-table", { children: null });
+      props("figure-at", { data: null }); // or the tab that was left would count as shown when the reader comes back
     }
     return [tab !== "trials", tab === "trials", selected === null || selected === undefined];
   }
 
+  // A tab whose figure was at rest, or being found for another reader, is asked for again: no revision may follow.
+  function overdue(tick, tab, at, known, idle) {
+    const current = tab === "trials" || !at || known?.endsWith(`/${at.generation}/${at.revision}`);
+    return current || !idle ? unchanged() : tick;
+  }
+
   // ------------------------------------------------------------------------------------------------------ the address
 
-  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, arranged, ids, low, high, asked) {
+  function ranges(query, layout) {
+    if (layout.scene?.camera) query.set("camera", spots(layout.scene.camera));
+    for (const [name, axis] of [["xr", layout.xaxis], ["yr", layout.yaxis]]) {
+      if (axis && !axis.autorange) query.set(name, written(axis.range));
+    }
+  }
+
+  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, arranged, painted, ids, low, high, asked) {
     if (!study || !x) return unchanged();
     const query = new URLSearchParams({ study, x, y });
     if (z) query.set("z", z);
@@ -290,16 +366,13 @@
     if (selected !== null && selected !== undefined) query.set("trial", selected);
     if (beside) query.set("beside", beside);
     if (tab && tab !== "trials") query.set("tab", tab);
-    const layout = plot("chart")?._fullLayout;
     if (moved && !moved.autosize) memory.zoomed = true;
     const mine = asked?.study === study ? asked : {};
-    if (!memory.zoomed) {
+    const { scene } = memory;
+    const same = !scene || isOf(scene, study, x, y, z ?? null, rung === -1 ? null : rung);
+    if (same && !memory.zoomed) {
       for (const name of ["xr", "yr", "camera"]) if (mine[name]) query.set(name, mine[name]);
-    } else if (layout?.scene?.camera) query.set("camera", spots(layout.scene.camera));
-    else if (layout?.xaxis && !layout.xaxis.autorange) {
-      query.set("xr", written(layout.xaxis.range));
-      query.set("yr", written(layout.yaxis.range));
-    }
+    } else if (same && plot("chart")?.layout.uirevision === scene?.layout.uirevision) ranges(query, plot("chart")._fullLayout);
     for (const name of ["sort", "filter"]) {
       const value = (arranged ?? mine)[name];
       if (value !== undefined) query.set(name, value);
@@ -311,7 +384,7 @@
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    nas: { paint, drawn, at, clicked, chosen, limit, moved, lasso, cleared, fill, pin, show, address },
+    nas: { paint, course, statistic, at, clicked, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
   });
 
   // -------------------------------------------------------------------------------------- the keyboard, pictures, theme
