@@ -453,3 +453,13 @@ def test_a_damaged_architecture_costs_its_own_trial_alone(tmp_path: Path) -> Non
     assert "Not audited" in written
     assert "error" in written  # its values are there
     dashboard.watch.close()
+
+
+def test_the_panel_follows_the_trial_beside_as_well(place: Path) -> None:
+    dashboard = opened(place)
+    output = next(name for name in dashboard.app.callback_map if "details-title.children" in name)
+    given = {"selected.data": 5, "beside.value": "6", "revision.data": {"study": STUDY, "revision": 1}}
+    told = asked(dashboard, output, given, {})["told"]["data"]
+    snapshot = dashboard.watch.look(STUDY)
+    assert told[-2:] == [int(snapshot.changed[snapshot.place[number]]) for number in (5, 6)]
+    dashboard.watch.close()
