@@ -463,3 +463,17 @@ def test_the_panel_follows_the_trial_beside_as_well(place: Path) -> None:
     snapshot = dashboard.watch.look(STUDY)
     assert told[-2:] == [int(snapshot.changed[snapshot.place[number]]) for number in (5, 6)]
     dashboard.watch.close()
+
+
+def test_a_damaged_study_is_listed_and_tells_of_itself_alone(tmp_path: Path) -> None:
+    import sqlite3
+
+    place = write(tmp_path)
+    with sqlite3.connect(place) as connection:
+        connection.execute("UPDATE studies SET objectives = '{'")
+    connection.close()
+    watch = Watch(lambda: Ledger.open(place, read_only=True))
+    assert watch.studies() == [STUDY]
+    with pytest.raises(LedgerError):
+        watch.look(STUDY)
+    watch.close()
