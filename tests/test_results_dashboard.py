@@ -477,3 +477,10 @@ def test_a_damaged_study_is_listed_and_tells_of_itself_alone(tmp_path: Path) -> 
     with pytest.raises(LedgerError):
         watch.look(STUDY)
     watch.close()
+
+
+def test_few_trials_for_many_genes_are_told_with_importance() -> None:
+    found = Importance("error", "ped-anova", 1, {"a": 0.6, "b": 0.4})
+    told = Tabs(lambda record: [found]).of("importance", snapshot_of(records()), "error")
+    assert told is not None
+    assert "With caution: few trials for 2 genes." in told.sentence
