@@ -12,7 +12,7 @@ from results.knees import Knee
 from results.outcome import Outcome, TrialRecord
 from results.pareto import Front
 from results.prices import Prices
-from results.rung_values import values_at
+from results.rung_values import costs_of, values_at
 
 
 def of_front(front: Front) -> DataTable:
@@ -38,7 +38,8 @@ def of_trials(
     """All trials by number, with the genes' columns last.
 
     Objectives are final values. With a ``rung`` they are those at its end, after a column that names it; where a trial
-    has not come there, both are empty. ``epochs``: the last one of each rung (`results.rung_values`).
+    has not come there, both are empty, but for objectives that are costs, which are of no rung.
+    ``epochs``: the last one of each rung (`results.rung_values`).
     """
     costs = _costs(trials, objectives)
     genes = sorted({gene for trial in trials for gene in trial.genes or {}})
@@ -49,7 +50,8 @@ def of_trials(
         found = values_at(trial, rung, epochs)
         who: list[Cell] = [trial.number, trial.outcome.value, trial.origin, trial.seed, trial.digest, trial.feasible]
         who += [] if rung is None else [None if found is None else rung]
-        values = [(found or {}).get(name) for name in objectives]
+        known = costs_of(trial) if found is None else found
+        values = [known.get(name) for name in objectives]
         when = (trial.seconds, trial.started_at, trial.finished_at, trial.reused, trial.reason)
         own = trial.genes or {}
         counted = (trial.costs.get(name) for name in costs)

@@ -75,6 +75,11 @@ class Reading:
             rows = connection.execute(query).mappings()
             return [study_from_columns(row) for row in rows]
 
+    def names(self) -> list[str]:
+        """The names of all studies, oldest first; they are read even where a study's other parts are damaged."""
+        with self._reading() as connection:
+            return [str(name) for name in connection.scalars(sa.select(_studies.c.name).order_by(_studies.c.id))]
+
     def trials(self, study: str, outcome: Outcome | None = None) -> list[TrialRecord]:
         """The trials of a study (of one outcome, if given), by number; one consistent moment of the ledger."""
         with self._reading() as connection:

@@ -490,3 +490,34 @@ def test_a_damaged_architecture_costs_its_own_trial_alone(tmp_path: Path) -> Non
     assert "Not audited" in written
     assert "error" in written  # its values are there
     dashboard.watch.close()
+
+
+def test_the_panel_follows_the_trial_beside_as_well(place: Path) -> None:
+    dashboard = opened(place)
+    output = next(name for name in dashboard.app.callback_map if "details-title.children" in name)
+    given = {"selected.data": 5, "beside.value": "6", "revision.data": {"study": STUDY, "revision": 1}}
+    told = asked(dashboard, output, given, {})["told"]["data"]
+    snapshot = dashboard.watch.look(STUDY)
+    assert told[-2:] == [int(snapshot.changed[snapshot.place[number]]) for number in (5, 6)]
+    dashboard.watch.close()
+
+
+def test_a_damaged_study_is_listed_and_tells_of_itself_alone(tmp_path: Path) -> None:
+    import sqlite3
+
+    place = write(tmp_path)
+    with sqlite3.connect(place) as connection:
+        connection.execute("UPDATE studies SET objectives = '{'")
+    connection.close()
+    watch = Watch(lambda: Ledger.open(place, read_only=True))
+    assert watch.studies() == [STUDY]
+    with pytest.raises(LedgerError):
+        watch.look(STUDY)
+    watch.close()
+
+
+def test_few_trials_for_many_genes_are_told_with_importance() -> None:
+    found = Importance("error", "ped-anova", 1, {"a": 0.6, "b": 0.4})
+    told = Tabs(lambda record: [found]).of("importance", snapshot_of(records()), "error")
+    assert told is not None
+    assert "With caution: few trials for 2 genes." in told.sentence

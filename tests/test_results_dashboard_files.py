@@ -45,7 +45,7 @@ def test_all_trials_have_the_values_of_the_rung_their_costs_and_genes(dashboard:
     for trial in records():
         row, values = found[trial.number], by_hand(trial, rung)
         assert row["error"] == (str(values["error"]) if values else "")
-        assert (float(row["macs"]) == trial.costs["macs"]) if values else row["macs"] == ""
+        assert float(row["macs"]) == trial.costs["macs"]  # of no rung: known of a trial that has not come there, too
         assert row["peak_memory_bytes"] == str(trial.costs["peak_memory_bytes"])
         assert row.get("rung") == (None if rung is None else str(rung) if values else "")
         own = {f"gene {name}": str(value) for name, value in (trial.genes or {}).items()}

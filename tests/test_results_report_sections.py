@@ -204,3 +204,9 @@ def test_what_was_not_recorded_is_said() -> None:
     page = Page(report_html(known, TRIALS, Background(facts={"space digest": "ef01"})))
     assert "space digest ef01 hardware a CPU, 2 CPUs torch version 2.13.0 python version 3.11.9" in page.text
     assert "hardware version" not in page.text
+
+
+def test_importance_tells_of_few_trials_and_of_genes_left_out() -> None:
+    found = Importance("error", "ped-anova", 1, {"a": 0.6, "b": 0.4}, left_out=("depth",))
+    told = _page(TRIALS, Background(importances=(found,))).text
+    assert "With caution: few trials for 2 genes. Left out, as not every trial has them: depth." in told

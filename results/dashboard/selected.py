@@ -44,8 +44,14 @@ def register_selected(app: Dash, watch: Watch, audited_by: FindThresholds) -> No
         snapshot = watch.look(at["study"])
         if number is None or number not in snapshot.place:
             return "No trial selected", html.P("Click a point of the chart or a row of the table."), None, None
-        changed = int(snapshot.changed[snapshot.place[number]])
-        asked = [snapshot.generation, number, beside, rung, changed]
+        asked = [
+            snapshot.generation,
+            number,
+            beside,
+            rung,
+            _changed(snapshot, number),
+            _changed(snapshot, whole(beside)),
+        ]
         if asked == told and ctx.triggered_id == "revision":
             raise PreventUpdate
         try:
@@ -55,6 +61,11 @@ def register_selected(app: Dash, watch: Watch, audited_by: FindThresholds) -> No
         except RequestError as error:
             return f"Trial {number}", missing(f"This trial cannot be shown: {error}."), None, asked
         return subject.title.capitalize(), content, curve(subject, other), asked
+
+
+def _changed(snapshot: Snapshot, number: int | None) -> int | None:
+    place = None if number is None else snapshot.place.get(number)
+    return None if place is None else int(snapshot.changed[place])
 
 
 def _other(watch: Watch, snapshot: Snapshot, beside: str | None, rung: int | None) -> Subject | None:

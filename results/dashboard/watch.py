@@ -120,7 +120,7 @@ class Watch:
         if self._only is not None:
             return [self._only]
         try:
-            return [record.name for record in reversed(self.ledger().studies())]
+            return self.ledger().names()[::-1]
         except NoLedger:
             return []
 
