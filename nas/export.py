@@ -77,8 +77,8 @@ def export(
     """Write forms into a folder, all or none, and prove those that run; ``tell`` gets a sentence for each proof.
 
     ``card``: what a card tells besides, given the names of the files that lie beside it, and what was found of what
-    is compared. ``beside``: the plain export,
-    with which what leaves is compared; ``tell`` gets a sentence of that, too.
+    is compared. ``beside``: the plain export, with which what leaves is compared; ``tell`` gets a sentence of that,
+    too.
     RequestError where a form cannot be had of this content or be written; ExportFailed where a file does not compute
     what its network computes. Nothing stays behind then.
     """

@@ -38,9 +38,8 @@ def card_background(
     """Return what a card tells of a content.
 
     ``files``: names of what lies beside the card, of which only those of this export count. ``compared``: what was
-    found of what leaves with options. ``weights``: the file that
-    they were read from, if any, and ``about`` what it says of itself; where it lies in the folder of a training, its
-    recipe and course are told.
+    found of what leaves with options. ``weights``: the file that they were read from, if any, and ``about`` what it
+    says of itself; where it lies in the folder of a training, its recipe and course are told.
     """
     told: dict[str, Any] = {}
     study, trial = found.study, found.trial

@@ -30,6 +30,13 @@ class Importance:
         """What is to be kept in mind, in a few words; "" where there are more trials than genes."""
         return f"few trials for {len(self.shares)} genes" if self.trials < len(self.shares) else ""
 
+    @property
+    def reservations(self) -> str:
+        """The same and the genes that are left out, in sentences; "" where there is neither."""
+        told = [f"With caution: {self.caution}."] if self.caution else []
+        told += [f"Left out, as not every trial has them: {', '.join(self.left_out)}."] if self.left_out else []
+        return " ".join(told)
+
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
         return {

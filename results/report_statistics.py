@@ -91,18 +91,13 @@ def importance_section(view: StudyView) -> Section:
             continue
         figures[f"importance-{place}"] = figure
         label = f"Bars of the importance of genes for {spoken(found.of)}."
-        parts += [chart(f"importance-{place}", label, low=True), *_reserve(found), _genes(found)]
+        reservations = [muted(found.reservations)] if found.reservations else []
+        parts += [chart(f"importance-{place}", label, low=True), *reservations, _genes(found)]
     told = (
         "How much the value of each gene has to do with what a trial came to, in shares of 100 %. Architectures differ "
         "in many genes at once, so this says where to look, not what to change."
     )
     return Section(name, title, join(element("p", told), *parts), figures)
-
-
-def _reserve(found: Importance) -> list[Markup]:
-    told = [f"With caution: {found.caution}."] if found.caution else []
-    told += [f"Left out, as not every trial has them: {', '.join(found.left_out)}."] if found.left_out else []
-    return [muted(" ".join(told))] if told else []
 
 
 def _genes(found: Importance) -> Markup:

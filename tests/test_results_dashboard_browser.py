@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browsers import new_browser, open_page, served, settled, until_drawn
+from browsers import Seen, new_browser, open_page, served, settled, until_drawn
 from dashboards import COUNT, records, write
 
 from benchmarks.large_study import STUDY, trials, write_study
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FILTER = "#grid-place input[aria-label='{} Filter Input']:not([disabled])"
 LAYOUT = "document.querySelector('#chart .js-plotly-plot')._fullLayout"
 RANGE = "[...document.querySelector('#chart .js-plotly-plot')._fullLayout.xaxis.range]"
+STATISTIC = "document.querySelector('#statistic-frame .js-plotly-plot')?.data?.length > 0"
 ROWS = "document.querySelectorAll('#grid-place .ag-center-cols-container .ag-row').length"
 YOUNG = """\
 study: young
@@ -404,28 +405,29 @@ def test_what_is_done_to_the_small_charts_outlasts_their_updates(browser: "Brows
     page.close()
 
 
-def test_a_figure_that_is_behind_is_asked_for_again(browser: "Browser", rich: str) -> None:
-    page, seen = open_page(browser, f"{rich}?tab=growth")
+def open_growth(browser: "Browser", address: str) -> "tuple[Page, Seen]":
+    """A page whose tab shows the hypervolume."""
+    page, seen = open_page(browser, f"{address}?tab=growth")
     until_drawn(page)
-    drawn = "document.querySelector('#statistic-frame .js-plotly-plot')?.data?.length > 0"
-    page.wait_for_function(drawn)
+    page.wait_for_function(STATISTIC)
     settled(page)
+    return page, seen
+
+
+def test_a_figure_that_is_behind_is_asked_for_again(browser: "Browser", rich: str) -> None:
+    page, seen = open_growth(browser, rich)
     page.evaluate(
         """() => { for (const [id, data] of [['figure', null], ['figure-at', 'large/growth//another/1']])
            window.dash_clientside.set_props(id, { data }); }"""
     )
-    page.wait_for_function(f"!({drawn})")
-    page.wait_for_function(drawn)  # though nothing has changed
+    page.wait_for_function(f"!({STATISTIC})")
+    page.wait_for_function(STATISTIC)  # though nothing has changed
     assert seen.wrong == []
     page.close()
 
 
 def test_a_tab_is_shown_again_after_another_that_was_left_before_it_came(browser: "Browser", rich: str) -> None:
-    page, seen = open_page(browser, f"{rich}?tab=growth")
-    until_drawn(page)
-    drawn = "document.querySelector('#statistic-frame .js-plotly-plot')?.data?.length > 0"
-    page.wait_for_function(drawn)
-    settled(page)
+    page, seen = open_growth(browser, rich)
     # the answers of the tab between, and those to the clock, never come
     page.route(
         "**/_dash-update-component*",
@@ -436,7 +438,7 @@ def test_a_tab_is_shown_again_after_another_that_was_left_before_it_came(browser
     page.wait_for_function("document.querySelector('#figure-told').innerText === ''")
     page.locator("#tab").get_by_text("Hypervolume by trial").click()
     page.wait_for_function("document.querySelector('#figure-told').innerText.includes('objectives of the study')")
-    page.wait_for_function(drawn)
+    page.wait_for_function(STATISTIC)
     assert seen.wrong == []
     page.close()
 

@@ -132,7 +132,7 @@ def test_what_options_cost_and_bring_is_told() -> None:
         [files.file, "1.2e-02", "99.5%", "12.00% (plain 11.00%)", *speed, "0.2 MB (plain 1.0 MB)"],
         [network.file, "1.2e-02", "99.5%", "-", *speed, "-"],
     ]
-    assert "These files take pixels" in told
+    assert "Files whose names end in `_pixels` take pixels" in told  # others stand beside them
     _, without = parts(background=replace(BACKGROUND, compared=(files,)))
     assert "pixels, from black" not in without
     assert "## Options" not in parts()[1]

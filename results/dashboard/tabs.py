@@ -127,10 +127,8 @@ class Tabs:
             return Told(None, f"Which genes matter is found out for {told}: choose one of these under 'Upwards'.")
         if found.missing:
             return Told(None, f"Nothing can be said yet: {found.missing}.")
-        caution = f" With caution: {found.caution}." if found.caution else ""
-        left = f" Left out, as not every trial has them: {', '.join(found.left_out)}." if found.left_out else ""
         rows = [[gene, f"{100 * share:.1f} %"] for gene, share in found.shares.items()]
-        told = f"Which genes matter for {spoken(found.of)}, which is drawn upwards above.{caution}{left}"
+        told = f"Which genes matter for {spoken(found.of)}, which is drawn upwards above. {found.reservations}".strip()
         return Told(importances_figure(found), told, scroll("Importance", table(["gene", "share"], rows), "tall"))
 
     @staticmethod

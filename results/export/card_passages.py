@@ -112,7 +112,10 @@ def options_passage(background: CardBackground) -> list[str]:
         ),
     ]
     if background.deployment.pixels:
-        lines += ["", "These files take pixels, from black to white, and scale them by themselves."]
+        lines += [
+            "",
+            "Files whose names end in `_pixels` take pixels, from black to white, and scale them by themselves.",
+        ]
     return lines
 
 
