@@ -24,6 +24,20 @@ FLAGS = [
 ]
 NOISE = ("GPU stall due to ReadPixels", "willReadFrequently")  # advice to authors of charts, from Chromium itself
 SLOW = 60_000  # milliseconds: a busy machine without a GPU
+# Tells how many answers a page waits for, and when it was changed last.
+WATCH = """
+window.still = { asking: 0, since: performance.now() };
+const changed = () => (window.still.since = performance.now());
+const fetched = window.fetch;
+window.fetch = (...what) => {
+  window.still.asking++;
+  return fetched(...what).finally(() => { window.still.asking--; changed(); });
+};
+const all = { attributes: true, characterData: true, childList: true, subtree: true };
+new MutationObserver(changed).observe(document, all);
+"""
+STILL = """!window.still.asking && performance.now() - window.still.since > 500
+&& !document.querySelector('[data-dash-is-loading=true]')"""
 
 
 def chromium() -> str | None:
@@ -101,6 +115,7 @@ class Seen:
 def open_page(browser: "Browser", address: str, **options: object) -> "tuple[Page, Seen]":
     page = browser.new_page(**({"viewport": {"width": 1500, "height": 1100}} | options))  # type: ignore[arg-type]
     page.set_default_timeout(SLOW)
+    page.add_init_script(WATCH)
     seen = Seen(page)
     page.goto(address)
     return page, seen
@@ -111,6 +126,9 @@ def until_drawn(page: "Page") -> None:
 
 
 def settled(page: "Page") -> None:
-    """Wait until the page asks for nothing and shows what it was told."""
-    page.wait_for_load_state("networkidle")
-    page.wait_for_function("document.querySelectorAll('[data-dash-is-loading=true]').length === 0")
+    """Wait until the page asks for nothing and has changed nothing for half a second.
+
+    Playwright's own "networkidle" is told once after a page is opened, and never again.
+    """
+    page.wait_for_load_state("load")
+    page.wait_for_function(STILL)
