@@ -57,7 +57,8 @@ class Process:
             if not started and not Path("/proc/self/stat").exists():
                 return _answers(self.pid)
             return started == self.started and state not in ("Z", "X", "")
-        if (self.host, self.machine) == (here.host, here.machine) and self.boot != here.boot:
+        same_machine = bool(self.machine) and (self.host, self.machine) == (here.host, here.machine)
+        if same_machine and self.boot and here.boot and self.boot != here.boot:
             return False  # the machine was started anew since
         return None
 

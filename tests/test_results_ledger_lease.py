@@ -139,6 +139,19 @@ def test_who_is_alive_is_told_by_more_than_a_number(change, alive):
     assert replace(HERE, **change).is_alive(HERE) is alive
 
 
+@pytest.mark.parametrize(
+    ("change", "change_here"),
+    [
+        ({"machine": "", "boot": "another"}, {"machine": ""}),  # two machines of one name may have no id
+        ({"boot": ""}, {}),
+        ({}, {"boot": ""}),
+    ],
+)
+def test_what_the_system_does_not_tell_ends_no_process(change, change_here):
+    here = replace(HERE, machine="one", boot="a start")
+    assert replace(here, **change).is_alive(replace(here, **change_here)) is None
+
+
 # One driver
 
 
