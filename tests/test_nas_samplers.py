@@ -248,13 +248,33 @@ def test_trials_that_nobody_proposed_are_learned_from(name: str) -> None:
     check_in(sampler.propose(9), MIXED)
 
 
-def test_a_trial_may_be_told_again_with_more(name: str) -> None:
-    """As it fails at first, or its architecture is proposed a second time."""
-    sampler = make(name)
-    for number, genes, *_ in search(sampler, range(9), lambda number, genes: ({}, {})):
-        sampler.tell(number, genes, *usual(number, genes))
-        sampler.tell(number, genes, *usual(number, genes))
-    check_in(sampler.propose(9), MIXED)
+def test_a_point_that_is_told_again_teaches_nothing(name: str) -> None:
+    """As its architecture is proposed a second time: a copy is no result, of those at the start neither."""
+    once, again, told = make(name), make(name), list[Told]()
+    for number in range(0, len(some(name, 24)) * 2, 2):
+        genes = once.propose(number)
+        assert again.propose(number) == genes
+        told.append((number, genes, *life(number, genes)))
+        for sampler in (once, again):
+            sampler.tell(*told[-1])
+        for before in told:
+            again.tell(*before)
+            again.tell(number + 1, *before[1:])
+    assert again.propose(99) == once.propose(99)
+
+
+def test_a_point_without_values_may_be_told_again_with_them(name: str) -> None:
+    """It failed, was interrupted or stopped at first: all that is known of it is what it came to later."""
+    at_last, at_once = make(name), make(name)
+    for number in some(name, 12):
+        genes = at_once.propose(number)
+        values, violations = usual(number, genes)
+        at_last.tell(number, genes, {}, {})
+        at_last.tell(number, genes, {"macs": values["macs"]}, violations)
+        assert at_last.propose(number) == genes  # without values it is none of those at the start
+        for sampler in (at_last, at_once):
+            sampler.tell(number, genes, values, violations)
+    assert at_last.propose(99) == at_once.propose(99)
 
 
 ODD: dict[str, Objective] = {
@@ -325,6 +345,19 @@ def test_what_keeps_the_limits_is_better_than_any_value(learner: str) -> None:
     assert late(learner, objective, lambda genes: float(genes["y"]) <= 0.5) >= 0.7  # of random ones 0.5
 
 
+@pytest.mark.parametrize("learner", LEARN)
+def test_points_beyond_a_limit_lead_towards_those_that_keep_it(learner: str) -> None:
+    """No point has values yet: a sampler that waited for them would draw at random for ever."""
+
+    def over(genes: Genes) -> float:
+        return 0.1 + float(genes["x"]) + float(genes["y"])
+
+    def objective(number: int, genes: Genes) -> tuple[Numbers, Numbers]:
+        return {}, {"limit:sum": over(genes)}
+
+    assert late(learner, objective, over) < 0.8 * late("random", objective, over)
+
+
 # ------------------------------------------------------------------------------------------------------- no growth
 
 
@@ -340,3 +373,18 @@ def test_proposals_leave_nothing_behind(name: str) -> None:
 
     before = objects_after(range(10, 13))
     assert objects_after(range(13, 21)) - before < 8
+
+
+def test_copies_leave_nothing_behind(name: str) -> None:
+    sampler = make(name)
+    found = search(sampler, some(name, 10), life)
+
+    def objects_after(copies: int) -> int:
+        for number in range(copies):
+            _, genes, values, violations = found[number % len(found)]
+            sampler.tell(100 + number, genes, values, violations)
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = objects_after(20)
+    assert objects_after(200) - before < 8

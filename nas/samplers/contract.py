@@ -16,7 +16,8 @@ class Sampler(Protocol):
     Proposals whose trials have not ended yet therefore have no say in the next one: a resumed sampler does not know
     them. Numbers grow from proposal to proposal; what is told may come in any order, and of trials never proposed.
 
-    ``startup``: how many different points with results it has to be told of; with fewer it draws uniformly.
+    ``startup``: of how many points it has to learn; with fewer it draws uniformly. One beyond a limit counts: where
+    hardly any random point keeps the limits, it is such points that lead to those that do.
     """
 
     startup: int
@@ -29,4 +30,5 @@ class Sampler(Protocol):
 
         A trial that exceeds a limit may come without values: it was not trained, and violations alone tell it from
         others. Without values and violations (it failed) nothing is learned; it may be told again later with values.
+        A point is learned once, however often it is told: a copy is no further result.
         """

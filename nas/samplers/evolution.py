@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from nas.samplers.finished import Finished, best_first, drawn, finished, source
+from nas.samplers.finished import Finished, Point, best_first, drawn, finished, point, source
 from nas.samplers.options import EvolutionOptions
 from search_spaces.architecture import Architecture
 from search_spaces.genes import Genes
@@ -32,7 +32,7 @@ class Evolution:
         self.startup = options.startup
         self._kept: deque[Finished] = deque(maxlen=options.population)
         self._broken: deque[Finished] = deque(maxlen=options.population)
-        self._told: set[tuple[float | int | str, ...]] = set()
+        self._told: set[Point] = set()
         self._order: list[Finished] | None = None
 
     def propose(self, number: int) -> Genes:
@@ -42,21 +42,18 @@ class Evolution:
             return drawn(self.space.genes, random_source)
         for _ in range(_TRIES):
             genes = self.space.encode(self._child(random_source))
-            if self._key(genes) not in self._told:
+            if point(self.space.genes, genes) not in self._told:
                 break
         return genes
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
         """Learn what a trial came to; the same genes are learned once."""
         found = finished(self.objectives, number, genes, values, violations)
-        if found is None or (key := self._key(genes)) in self._told:
+        if found is None or (told := point(self.space.genes, genes)) in self._told:
             return
-        self._told.add(key)
+        self._told.add(told)
         (self._kept if found.kept else self._broken).append(found)
         self._order = None
-
-    def _key(self, genes: Genes) -> tuple[float | int | str, ...]:
-        return tuple(genes[gene.name] for gene in self.space.genes)
 
     def _child(self, random_source: Random) -> Architecture:
         child = self._parent(random_source)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from results.ranking import ranking
 from search_spaces.genes import Gene, Genes
 
+Point = tuple[float | int | str, ...]
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -42,6 +44,11 @@ def finished(
     if found is None and excess <= 0:
         return None
     return Finished(number, dict(genes), found, excess if excess > 0 else max(violations.values(), default=0.0))
+
+
+def point(every: Sequence[Gene], genes: Genes) -> Point:
+    """Return what tells a point of the box from others: what it has of every gene, in their order."""
+    return tuple(genes[gene.name] for gene in every)
 
 
 def best_first(told: Sequence[Finished]) -> list[int]:

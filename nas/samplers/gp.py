@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 from optuna.samplers import GPSampler
 
-from nas.samplers.finished import Finished, finished, most_telling
+from nas.samplers.finished import Finished, Point, finished, most_telling, point
 from nas.samplers.options import GpOptions
 from nas.samplers.optuna_box import Box
 from search_spaces.genes import Gene, Genes
@@ -24,6 +24,7 @@ class Gp:
         self.options, self.objectives, self.startup = options, tuple(objectives), options.startup
         self.box = Box(genes, len(objectives), random_seed)
         self._finished: list[Finished] = []
+        self._told: set[Point] = set()
 
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
@@ -41,10 +42,12 @@ class Gp:
             return self.box.proposed(sampler, number, trials)
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
-        """Learn what a trial came to."""
+        """Learn what a trial came to; the same genes are learned once."""
         found = finished(self.objectives, number, genes, values, violations)
-        if found is not None:
-            self._finished.append(found)
+        if found is None or (told := point(self.box.genes, genes)) in self._told:
+            return
+        self._told.add(told)
+        self._finished.append(found)
 
     def _neutral(self, fitted: Sequence[Finished]) -> tuple[float, ...]:
         """Return what stands for values that were not measured, of trials that break limits: the medians.

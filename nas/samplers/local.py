@@ -2,12 +2,13 @@
 
 A walk begins with random points. From then on, a proposal is a neighbour, by the space's own mutation, of one of the
 walk's best: those that no other of the walk dominates, or, where none keeps every limit, the one that breaks them
-least. Once ``patience`` results in a row have changed nothing of the best, a new walk begins.
+least; or a random point, where no neighbour seems left that was not told. Once ``patience`` results in a row have
+changed nothing of the best, a new walk begins.
 """
 
 from collections.abc import Mapping, Sequence
 
-from nas.samplers.finished import Finished, drawn, finished, source
+from nas.samplers.finished import Finished, Point, drawn, finished, point, source
 from nas.samplers.options import LocalOptions
 from search_spaces.genes import Genes
 from search_spaces.space import SearchSpace
@@ -26,7 +27,7 @@ class Local:
         self._since = -1  # the number that began this walk: neighbours with a lower one belong to another
         self._learned = 0  # results of this walk
         self._idle = 0  # results in a row that changed nothing
-        self._told: set[tuple[float | int | str, ...]] = set()
+        self._told: set[Point] = set()
 
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
@@ -36,16 +37,19 @@ class Local:
         middle = self.space.decode(random_source.choice(self._best).genes)
         for _ in range(_TRIES):
             genes = self.space.encode(self.space.mutate(middle, random_source))
-            if self._key(genes) not in self._told:
-                break
-        return genes
+            if point(self.space.genes, genes) not in self._told:
+                return genes
+        return drawn(self.space.genes, random_source)
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
-        """Learn what a trial came to. Neighbours from an earlier walk that come late are no part of this one."""
+        """Learn what a trial came to; the same genes are learned once.
+
+        Neighbours from an earlier walk that come late are no part of this one.
+        """
         found = finished(self.objectives, number, genes, values, violations)
-        if found is None:
+        if found is None or (told := point(self.space.genes, genes)) in self._told:
             return
-        self._told.add(self._key(genes))
+        self._told.add(told)
         if self.walks > 1 and (self._learned == 0 or number < self._since):
             if genes != drawn(self.space.genes, source(self.random_seed, number)):
                 return  # only random points begin a walk: those that were proposed for it
@@ -55,9 +59,6 @@ class Local:
         if self._idle >= self.options.patience and self._learned > self.startup:
             self.walks += 1
             self._best, self._learned, self._idle = [], 0, 0
-
-    def _key(self, genes: Genes) -> tuple[float | int | str, ...]:
-        return tuple(genes[gene.name] for gene in self.space.genes)
 
     def _improves(self, found: Finished) -> bool:
         """Take a result in among the best, if it is one of them; return whether it is."""

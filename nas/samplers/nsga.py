@@ -15,7 +15,7 @@ from optuna.samplers import NSGAIIISampler, NSGAIISampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from nas.samplers.finished import finished
+from nas.samplers.finished import Point, finished, point
 from nas.samplers.options import Nsga2Options, Nsga3Options
 from nas.samplers.optuna_box import Box, purpose
 from search_spaces.genes import Gene, Genes
@@ -65,7 +65,7 @@ class Nsga:
         self.box = Box(genes, len(objectives), random_seed)
         self._parents: list[FrozenTrial] = []
         self._generation: list[FrozenTrial] = []
-        self._told: set[tuple[float | int | str, ...]] = set()
+        self._told: set[Point] = set()
 
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``: a random one in the first generation."""
@@ -73,7 +73,7 @@ class Nsga:
             return self.box.drawn(number)
         for tried in range(_TRIES):
             genes = self.box.proposed(self._sampler(purpose(number, tried)), number, tried=tried)
-            if self._key(genes) not in self._told:
+            if point(self.box.genes, genes) not in self._told:
                 break
         return genes
 
@@ -83,18 +83,15 @@ class Nsga:
         Those that break limits are ranked by their violations alone.
         """
         found = finished(self.objectives, number, genes, values, violations)
-        if found is None or (key := self._key(genes)) in self._told:
+        if found is None or (told := point(self.box.genes, genes)) in self._told:
             return
         trial = self.box.trial(found, len(self._told), found.values or (0.0,) * len(self.objectives))
         self._generation.append(trial)
-        self._told.add(key)
+        self._told.add(told)
         if len(self._generation) == self.options.population:
             sampler = self._sampler(f"parents after {len(self._told)}")  # NSGA-III draws among those of equal merit
             self._parents = sampler.select_parent(self.box.study(), _NOW)
             self._generation = []
-
-    def _key(self, genes: Genes) -> tuple[float | int | str, ...]:
-        return tuple(genes[gene.name] for gene in self.box.genes)
 
     def _sampler(self, drawn_for: str) -> _Nsga2 | _Nsga3:
         seed = self.box.seed(drawn_for)

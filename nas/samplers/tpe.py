@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial
 
-from nas.samplers.finished import Finished, finished, most_telling
+from nas.samplers.finished import Finished, Point, finished, most_telling, point
 from nas.samplers.options import TpeOptions
 from nas.samplers.optuna_box import Box
 from search_spaces.genes import Gene, Genes
@@ -23,6 +23,7 @@ class Tpe:
         self.box = Box(genes, len(objectives), random_seed)
         self._finished: list[Finished] = []
         self._trials: list[FrozenTrial] = []  # the same in Optuna's words
+        self._told: set[Point] = set()
 
     def propose(self, number: int) -> Genes:
         """Return a point of the box for trial ``number``."""
@@ -39,9 +40,14 @@ class Tpe:
         return self.box.proposed(sampler, number, [self._trials[place] for place in places])
 
     def tell(self, number: int, genes: Genes, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
-        """Learn what a trial came to. Those that break limits are ordered by their violations alone."""
+        """Learn what a trial came to; the same genes are learned once.
+
+        Those that break limits are ordered by their violations alone.
+        """
         found = finished(self.objectives, number, genes, values, violations)
-        if found is not None:
-            unmeasured = (0.0,) * len(self.objectives)
-            self._trials.append(self.box.trial(found, len(self._finished), found.values or unmeasured))
-            self._finished.append(found)
+        if found is None or (told := point(self.box.genes, genes)) in self._told:
+            return
+        self._told.add(told)
+        unmeasured = (0.0,) * len(self.objectives)
+        self._trials.append(self.box.trial(found, len(self._finished), found.values or unmeasured))
+        self._finished.append(found)
