@@ -7,6 +7,7 @@ searches of the same ledger at the same fidelities.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from nas.rungs import Rung, rungs_of, seconds_before
 from nas.runs import Runs
 from nas.samplers.options import RandomOptions
 from results.agreement import LEAST, Agreement, agreements, errors_at, recommended
+from results.outcome import TrialRecord
 from search_spaces.errors import RequestError
 
 if TYPE_CHECKING:
@@ -149,12 +151,21 @@ def measured(study: "Study", config: SearchConfig, threshold: float) -> Calibrat
 
 
 def _spent(study: "Study", rungs: Sequence[Rung]) -> tuple[float, ...]:
-    """Seconds of the trials that reached the top rung, from nothing to the end of each: its own training alone."""
+    """Seconds of the trials that reached the top rung, from nothing to the end of each: its own training alone.
+
+    Without trials that took a rung over from another study: that was not paid here, and would make it look cheap.
+    """
     top = len(rungs) - 1
     spent = [0.0] * len(rungs)
     for trial in study.trials:
-        if errors_at(trial, top, rungs[top].epochs) is not None:
+        if _trained_here(trial) and errors_at(trial, top, rungs[top].epochs) is not None:
             for m in trial.measurements:
                 if m.epoch == rungs[m.rung].epochs:
                     spent[m.rung] += m.seconds - seconds_before(rungs, m.rung, trial.measurements)
     return tuple(spent)
+
+
+def _trained_here(trial: TrialRecord) -> bool:
+    """Whether every epoch took time; what was taken over took none."""
+    seconds = [0.0, *(m.seconds for m in trial.measurements if m.epoch > 0)]
+    return all(before < after for before, after in pairwise(seconds))

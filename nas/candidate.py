@@ -50,7 +50,6 @@ class Candidate:
         self.predicted: int | None = None  # peak of the training's memory in bytes
         self.history: list[EpochResult] = []  # of a training that had to be let go
         self.limit = TimeLimit(self.store.marks, job.token, job.limit_s) if job.limit_s else None
-        self._seconds = job.seconds
         self._at_end = False  # of a rung
 
     def step(self) -> Report:
@@ -144,8 +143,6 @@ class Candidate:
         if self.limit is not None:
             self.limit.start()
         if self.rungs[self.rung].training != before.training:
-            assert self.fit is not None
-            self._seconds += sum(epoch.seconds for epoch in self.fit.history)
             self.fit, self.history = None, []
 
     @property
@@ -240,7 +237,7 @@ class Candidate:
         return self._end(Outcome.OUT_OF_MEMORY, reason)
 
     def _report(self, outcome: Outcome, reason: str = "", traceback: str | None = None) -> Report:
-        seconds, history = self._seconds, []
+        seconds, history = 0.0, []
         for epoch in self.fit.history if self.fit else self.history:
             seconds += epoch.seconds
             history.append(({"error": epoch.validation_error}, seconds))

@@ -24,7 +24,7 @@ from nas.preselection import Preselection
 from nas.progress import Progress
 from nas.proposals import Proposals
 from nas.recorder import Recorder
-from nas.rungs import fidelity_digest, rungs_of, seconds_before
+from nas.rungs import fidelity_digest, rungs_of, seconds_of
 from nas.runs import Runs
 from nas.samplers.contract import Sampler
 from nas.samplers.options import SamplerConfig
@@ -192,7 +192,7 @@ class Driver:
     def _taken_in(self, report: Report, source: TrialRecord | None) -> tuple[bool, Report]:
         # A worker that was lost and begun anew says again what the trial has gone past.
         again = source is None and self.records.has_ended(report)
-        report = checked(report, self.config.measured)
+        report = self.records.in_all(checked(report, self.config.measured))
         if report.outcome is Outcome.LOST_WORKER:
             report = self.records.as_last_seen(report)
         self.records.epochs(report)
@@ -262,7 +262,6 @@ class Driver:
             recipe=asdict(self.config.recipe),
             random_seed=self.config.random_seed,
             folder=self.records.place(trial),
-            seconds=seconds_before(self.rungs, rung, trial.measurements),
             threads=max(1, int(executor.cpus_per_trial)),
             classes=len(self.data.classes),
             channels=self.data.channels,
@@ -308,8 +307,9 @@ class Driver:
         at = self.ledger.study(source.study).fidelities.index(fidelity)
         end = next((m for m in source.measurements if (m.rung, m.epoch) == (at, epochs)), None)
         before = next((m for m in source.measurements if m.epoch == 0), None)
+        spent = seconds_of(self.known.trials[trial.number].measurements)
         measurements = [
-            Measurement(*place, known.values, 0.0)
+            Measurement(*place, known.values, spent)
             for known, place in ((before, (0, 0)), (end, (rung, epochs)))
             if known is not None
         ]

@@ -24,10 +24,10 @@ class Job:
     ``rungs``: the fields of every Rung of the search; ``rung``: the one to begin or go on with. ``data``: what
     ``DataSource.as_data`` gave, with ``classes`` and ``channels``; ``data_digest``: that of the study, which the
     worker's data must have. ``measure``: the fields of a Wanted, or None where nothing is measured of the target.
-    ``seconds``: spent on trainings of lower rungs before this one's. ``gpu_share``: of a GPU that the executor gives
-    it, 0 for none; ``tried_again``: with a larger one after it ran out of memory. ``limit_s``: that it may take in all,
-    0 without a limit; ``token``: what tells this job from another one of the same trial. ``sign``: of the driver's
-    folder (Folder.leave_sign), where workers may be on other machines. ``identity``: of what it trains.
+    ``gpu_share``: of a GPU that the executor gives it, 0 for none; ``tried_again``: with a larger one after it ran out
+    of memory. ``limit_s``: that it may take in all, 0 without a limit; ``token``: what tells this job from another one
+    of the same trial. ``sign``: of the driver's folder (Folder.leave_sign), where workers may be on other machines.
+    ``identity``: of what it trains.
 
     The device is the worker's: a GPU where the executor gives it one (or a share), else the CPU.
     """
@@ -40,7 +40,6 @@ class Job:
     random_seed: int
     folder: str
     rung: int = 0
-    seconds: float = 0.0
     threads: int = 1
     classes: int = 1000
     channels: int = 3
@@ -61,8 +60,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says after an epoch. ``outcome`` is running until the last one. ``seconds``: spent on it so far.
+    """What a worker says after an epoch. ``outcome`` is running until the last one.
 
+    ``seconds``: spent on this training so far, not on those before it at lower rungs: a worker that took the place of a
+    lost one knows nothing of these.
     ``rung``: the one that is being trained for, which ends after ``epochs``; at its end the outcome is stopped, or
     complete at the last. ``values``: after this epoch. ``history``: values and seconds after every epoch of this
     training, so that a driver that missed some (it died, and another took over) records them all. ``measured``: of the

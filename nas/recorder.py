@@ -9,7 +9,7 @@ from nas.job import CHECKPOINTS, WEIGHTS, Report
 from nas.knowledge import Knowledge
 from nas.measuring import Measuring
 from nas.quota import to_delete
-from nas.rungs import Rung, rung_of_epoch
+from nas.rungs import Rung, rung_of_epoch, seconds_before, seconds_of
 from nas.storage import at, folder_at
 from nas.trials_folder import set_aside, trials_place
 from results.ledger import Ledger
@@ -118,12 +118,22 @@ class Recorder:
         """Whether the end of the report's rung is recorded of its trial."""
         return (report.number, report.rung, report.epochs) in self._recorded
 
+    def in_all(self, report: Report) -> Report:
+        """Return a report whose seconds are those of the trial in all: a worker tells those of its training.
+
+        One that ends before it has looked at its checkpoint tells none.
+        """
+        measurements = self.known.trials[report.number].measurements
+        before = seconds_before(self.rungs, report.rung, measurements)
+        history = tuple((values, before + seconds) for values, seconds in report.history)
+        return replace(report, seconds=max(before + report.seconds, seconds_of(measurements)), history=history)
+
     def as_last_seen(self, report: Report) -> Report:
         """Return the report of a lost worker with how far its trial was seen to come: no worker is left to tell it."""
         seen = self.known.trials[report.number].measurements
         if not seen:
             return report
-        return replace(report, rung=seen[-1].rung, epoch=seen[-1].epoch, seconds=seen[-1].seconds)
+        return replace(report, rung=seen[-1].rung, epoch=seen[-1].epoch)
 
     def epochs(self, report: Report) -> None:
         """Record the epochs that were not recorded yet, and what was measured before them."""

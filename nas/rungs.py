@@ -77,7 +77,11 @@ def rung_of_epoch(rungs: Sequence[Rung], training: int, epoch: int) -> int:
     return next((index for index in stages if epoch <= rungs[index].epochs), stages[-1])
 
 
+def seconds_of(measurements: Iterable[Measurement]) -> float:
+    """Return the seconds of a trial's trainings up to the last of some measurements."""
+    return max((m.seconds for m in measurements), default=0.0)
+
+
 def seconds_before(rungs: Sequence[Rung], rung: int, measurements: Iterable[Measurement]) -> float:
     """Return the seconds of a trial's trainings before the one that a rung is a stage of."""
-    earlier = (m.seconds for m in measurements if rungs[m.rung].training < rungs[rung].training)
-    return max(earlier, default=0.0)
+    return seconds_of(m for m in measurements if rungs[m.rung].training < rungs[rung].training)

@@ -47,6 +47,18 @@ def test_every_trial_goes_through_every_rung(tmp_path: Path, worker: type[Fake])
     ) in "\n".join(found.lines())
 
 
+def test_the_time_of_a_rung_is_that_of_trials_that_were_trained_here(tmp_path: Path, worker: type[Fake]) -> None:
+    known = {"rungs": [], "recipe": {"epochs": 1}, "proxy": {"resolution": 8, "width": 0.0625}, "trials": 1}
+    run(_config(study="t", **known), tmp_path, executor=InlineExecutor(), make=worker)
+    planned = plan(_config(rungs=[{"epochs": 1, "width": 0.0625}, {"epochs": 3}]), 8)
+    found = calibrate(planned, tmp_path, threshold=0.6, executor=InlineExecutor(), make=worker)
+    (taken_over,) = Study.open("s-calibration", tmp_path).seeds()
+    assert taken_over.measurements[0].seconds == 0
+    assert taken_over.seconds == 9.0
+    assert found is not None
+    assert found.spent == (7.0, 21.0, 63.0)
+
+
 def test_a_search_at_a_calibrated_rung_trains_nothing_again(tmp_path: Path, worker: type[Fake]) -> None:
     lower = [{"epochs": 3}]
     calibrate(plan(_config(rungs=lower), 6), tmp_path, threshold=0.6, executor=InlineExecutor(), make=worker)

@@ -43,7 +43,17 @@ class Fake:
 
     def __init__(self, job: Job) -> None:
         self.job, self.rung, self.at_end = job, job.rung, False
-        self.folder, self.seconds = Path(job.folder), job.seconds
+        self.folder = Path(job.folder)
+        while self.rung < len(job.rungs) - 1 and self._is_past(self.rung):  # another process of this trial was
+            self.rung += 1
+
+    def _mark(self, rung: int) -> Path:
+        return self.folder / CHECKPOINTS / str(self.job.rungs[rung]["training"])
+
+    def _is_past(self, rung: int) -> bool:
+        this, following, mark = self.job.rungs[rung], self.job.rungs[rung + 1], self._mark(rung + 1)
+        behind = this["epochs"] if this["training"] == following["training"] else 0
+        return mark.exists() and int(mark.read_text()) > behind
 
     def _error(self, epoch: int) -> float:
         final = len(json.dumps(self.job.architecture)) % 97 / 100
@@ -52,19 +62,15 @@ class Fake:
     def step(self) -> Report:
         """Train an epoch, or go on to the next rung."""
         if self.at_end:
-            before = self.job.rungs[self.rung]
             self.rung, self.at_end = self.rung + 1, False
-            if self.job.rungs[self.rung]["training"] != before["training"]:
-                self.seconds += before["epochs"]
-        rung = self.job.rungs[self.rung]
-        mark = self.folder / CHECKPOINTS / str(rung["training"])
+        rung, mark = self.job.rungs[self.rung], self._mark(self.rung)
         mark.parent.mkdir(parents=True, exist_ok=True)
         epoch = int(mark.read_text()) if mark.exists() else 0
         if epoch < rung["epochs"]:
             epoch += 1
             mark.write_text(str(epoch))
             type(self).log.append((self.job.number, rung["training"], epoch))
-        history = tuple(({"error": self._error(e)}, self.seconds + e) for e in range(1, epoch + 1))
+        history = tuple(({"error": self._error(e)}, float(e)) for e in range(1, epoch + 1))
         outcome = Outcome.RUNNING
         if epoch >= rung["epochs"]:
             top = self.rung == len(self.job.rungs) - 1
@@ -171,13 +177,33 @@ def test_another_training_begins_anew_and_counts_its_seconds_on(tmp_path: Path, 
     assert [m.seconds for m in done.measurements] == [1.0, 2.0, *(2.0 + e for e in range(1, 10))]
 
 
-def test_the_time_of_a_trial_whose_worker_was_lost_is_kept(tmp_path: Path, worker: type[Fake]) -> None:
-    """Who says that it was lost knows nothing of how far it was."""
+def test_the_time_of_earlier_trainings_is_kept_where_a_worker_begins_anew(tmp_path: Path, worker: type[Fake]) -> None:
+    """It is given the job of the first training, of which nothing may be left."""
+
+    class Reborn(worker):  # type: ignore[misc, valid-type]
+        def step(self) -> Report:
+            report: Report = super().step()
+            if not report.final:
+                self.__init__(self.job)  # type: ignore[misc]
+            return report
+
+    config = _config(rungs=[{"epochs": 2, "width": 0.0625}, {"epochs": 4}], seeds=["inception-v3"], trials=1)
+    (trial,) = _run(config, tmp_path, Reborn).trials
+    assert len(worker.log) == len(set(worker.log)) == 11
+    assert [m.seconds for m in trial.measurements] == [1.0, 2.0, *(2.0 + e for e in range(1, 10))]
+    assert trial.seconds == 11.0
+
+
+@pytest.mark.parametrize(("outcome", "rung"), [(Outcome.LOST_WORKER, 1), (Outcome.TIMED_OUT, 0)])
+def test_the_time_of_a_trial_whose_worker_was_lost_is_kept(
+    tmp_path: Path, worker: type[Fake], outcome: Outcome, rung: int
+) -> None:
+    """Who says that it was lost, or that its time was up when it began anew, knows nothing of how far it was."""
 
     class Lost(worker):  # type: ignore[misc, valid-type]
         def step(self) -> Report:
             report: Report = super().step()
-            return report if report.epoch < 3 else Report(self.job.number, 0, 0, outcome=Outcome.LOST_WORKER)
+            return report if report.epoch < 3 else Report(self.job.number, 0, 0, outcome=outcome)
 
     class Heard(Progress):
         def reported(self, trial: Any, report: Report) -> None:
@@ -186,9 +212,9 @@ def test_the_time_of_a_trial_whose_worker_was_lost_is_kept(tmp_path: Path, worke
     heard: list[tuple[Outcome, int, float]] = []
     config = _config(seeds=["inception-v3"], trials=1)
     (trial,) = run(config, tmp_path, executor=InlineExecutor(), progress=Heard(), make=Lost).trials
-    assert trial.outcome is Outcome.LOST_WORKER
+    assert trial.outcome is outcome
     assert trial.seconds == trial.measurements[-1].seconds == 2.0
-    assert heard[-1] == (Outcome.LOST_WORKER, 1, 2.0)
+    assert heard[-1] == (outcome, rung, 2.0)
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 5, 8, 13, 21, 27, 34, 40])
@@ -424,6 +450,9 @@ def test_a_published_network_whose_end_is_known_goes_to_the_top_all_the_same(
     second = _run(_config(study="t", recipe=constant, seeds=seeds, trials=2), tmp_path, worker)
     assert second.trials[0].outcome is Outcome.COMPLETE
     assert second.trials[0].reused == "s:0"
+    # The two rungs below were trained here: the third epoch ended after three seconds, and nothing came after it.
+    assert second.trials[0].seconds == second.trials[0].measurements[-1].seconds == 3.0
+    assert second.taken_over == 0
 
 
 def test_a_published_network_that_was_stopped_at_a_rung_goes_on(tmp_path: Path, worker: type[Fake]) -> None:
