@@ -204,9 +204,8 @@ class Ledger(Reading):
     def record_measurement(self, study: str, number: int, measurement: Measurement) -> None:
         """Record what was measured after an epoch of a running trial.
 
-        A second measurement of the same rung and epoch replaces the first: a trial that goes on from a checkpoint
-        repeats the epoch, and the repeated one is what its weights come from. Repeating an identical call changes
-        nothing, even after the trial has finished; anything else about a finished trial raises LedgerError.
+        Repeating an identical call changes nothing, even after the trial has finished. Raises LedgerError if the epoch
+        is already recorded otherwise, or the trial is finished.
         """
         what = f"trial {number} of study {study!r}"
         new = measurement_columns(measurement, f"a measurement of {what}")
@@ -220,10 +219,12 @@ class Ledger(Reading):
                 return
             if outcome_of(trial.outcome).final:
                 raise LedgerError(f"{what} is already {trial.outcome}: measurements are recorded before it is finished")
-            if known is None:
-                connection.execute(_measurements.insert().values(new))
-            else:
-                connection.execute(_measurements.update().where(this).values(new))
+            if known is not None:
+                raise LedgerError(
+                    f"epoch {measurement.epoch} at rung {measurement.rung} of {what} is already recorded with other "
+                    "values: record each epoch once"
+                )
+            connection.execute(_measurements.insert().values(new))
 
     def finish_trial(
         self,

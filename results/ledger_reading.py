@@ -105,7 +105,7 @@ class Reading:
     def pulse(self, study: str) -> tuple[str, dict[str, int], int]:
         """The study's state, its trials by outcome, and its count of measurements: changes with whatever is recorded.
 
-        But for an epoch that is repeated, and a trial that goes on and ends again without one in between.
+        But for a trial that goes on and ends again without an epoch in between.
         """
         with self._reading() as connection:
             row = study_row(connection, study, self._version)

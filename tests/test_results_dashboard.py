@@ -62,7 +62,7 @@ def test_only_what_changed_is_read_again_and_counts_as_changed(place: Path, tmp_
     ledger.finish_trial(STUDY, 0, Outcome.DIVERGED, reason="loss is nan")
     ledger.finish_trial(STUDY, 2, Outcome.DIVERGED, reason="loss is nan")
     second = watch.look(STUDY)
-    assert asked_for[-1] == [0, 1, 2]  # the running one may have repeated an epoch
+    assert asked_for[-1] == [0, 2]
     assert [int(at) for at in second.changed] == [2, 1, 2]
     ledger.record_measurement(STUDY, 1, Measurement(0, 1, {"error": 0.5}, 1.0))
     third = watch.look(STUDY)

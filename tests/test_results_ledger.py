@@ -183,15 +183,16 @@ def test_the_order_of_values_does_not_matter_when_a_result_comes_twice(ledger):
     assert ledger.trial("digits", 0).values == VALUES
 
 
-def test_a_repeated_epoch_replaces_its_measurement(ledger):
+def test_an_epoch_is_recorded_once(ledger):
     ledger.start_trial(running(0))
-    first, repeated = Measurement(0, 1, {"error": 0.5, "loss": 2.0}, 1.0), Measurement(0, 1, {"error": 0.4}, 1.25)
-    for measurement in (first, first, repeated):
+    first, other = Measurement(0, 1, {"error": 0.5, "loss": 2.0}, 1.0), Measurement(0, 1, {"error": 0.4}, 1.25)
+    for measurement in (first, first):
         ledger.record_measurement("digits", 0, measurement)
-    assert ledger.trial("digits", 0).measurements == (repeated,)
+    with pytest.raises(LedgerError, match="epoch 1 at rung 0 of trial 0 of study 'digits' is already recorded with"):
+        ledger.record_measurement("digits", 0, other)
     ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES)
-    ledger.record_measurement("digits", 0, repeated)
-    assert ledger.trial("digits", 0).measurements == (repeated,)
+    ledger.record_measurement("digits", 0, first)
+    assert ledger.trial("digits", 0).measurements == (first,)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, np.float32("nan")])

@@ -13,7 +13,7 @@ from dash.exceptions import PreventUpdate
 from numpy.typing import NDArray
 
 from results.figures import thrift
-from results.outcome import Direction, LedgerError, NoLedger, Outcome, StudyRecord, TrialRecord
+from results.outcome import Direction, LedgerError, NoLedger, StudyRecord, TrialRecord
 from results.rung_values import epochs_of, values_at
 
 if TYPE_CHECKING:
@@ -187,8 +187,7 @@ def _read(ledger: "Ledger", study: str, known: _Known) -> Snapshot:
     standings = ledger.standings(study)
     if before is not None and not before.place.keys() <= standings.keys():
         before = None
-    # what runs may have repeated an epoch: its count is the same then, and its values are not
-    stale = [n for n, at in standings.items() if at != known.standings.get(n) or at[0] == Outcome.RUNNING]
+    stale = [n for n, at in standings.items() if at != known.standings.get(n)]
     revision = 1 if before is None else before.revision + 1
     kept: dict[int, tuple[TrialRecord, int]] = {}
     if before is not None:
