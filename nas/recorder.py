@@ -110,7 +110,7 @@ class Recorder:
     def resume(self, trial: TrialRecord, rung: int) -> TrialRecord:
         """Record that a stopped trial goes on to a rung."""
         self.ledger.resume_trial(self.config.study, trial.number)
-        trial = replace(trial, outcome=Outcome.RUNNING, reason="", finished_at=None)
+        trial = replace(trial, outcome=Outcome.RUNNING, reason="", finished_at=None, reused=None)
         self.known.went_on(trial, rung)
         return trial
 

@@ -280,6 +280,7 @@ class Ledger(Reading):
     def resume_trial(self, study: str, number: int) -> None:
         """Record that a trial that was stopped at the end of a rung goes on: it is RUNNING again.
 
+        What it stopped with was perhaps another trial's; what it comes to now is its own until it ends otherwise.
         Raises LedgerError for a trial of any other outcome.
         """
         with self._writing(study) as connection:
@@ -287,7 +288,7 @@ class Ledger(Reading):
             if trial.outcome != Outcome.STOPPED:
                 what = f"trial {number} of study {study!r}"
                 raise LedgerError(f"{what} is {trial.outcome} and cannot be resumed: only a stopped one can")
-            end = {"outcome": Outcome.RUNNING.value, "finished_at": None, "reason": ""}
+            end = {"outcome": Outcome.RUNNING.value, "finished_at": None, "reason": "", "reused": None}
             connection.execute(_trials.update().where(here(trial.study_id, number)).values(end))
 
     @contextmanager

@@ -20,7 +20,7 @@ from nas.progress import Progress
 from nas.runs import LEDGER
 from nas.study import Study
 from results.ledger import Ledger
-from results.outcome import LedgerError, Outcome
+from results.outcome import LedgerError, Outcome, TrialRecord
 from search_spaces.errors import RequestError
 
 THREE = [{"epochs": 1}, {"epochs": 3}]  # below the proxy's nine epochs
@@ -429,16 +429,49 @@ def test_what_can_be_given_away_no_more_is_trained_again(tmp_path: Path, worker:
     assert str(same.artifact).startswith("t/")
 
 
+def _begun(second: Study, first: Study) -> list[tuple[TrialRecord, TrialRecord]]:
+    """Trials that were not set aside, each with that of the first study that has its architecture."""
+    known = {trial.digest: trial for trial in first.trials}
+    return [(trial, known[trial.digest]) for trial in second.trials if trial.outcome.trained]
+
+
 def test_a_higher_rung_is_trained_where_only_the_lower_one_is_known(tmp_path: Path, worker: type[Fake]) -> None:
-    _run(_config(rungs=[], recipe={"epochs": 1, "schedule": "constant"}, trials=6), tmp_path, worker)
+    alone = {"rungs": [], "recipe": {"epochs": 1}, "proxy": {"resolution": 8, "width": 0.0625}}
+    first = _run(_config(**alone, sampler="random", trials=4), tmp_path, worker)
     worker.log.clear()
-    constant = {"epochs": 9, "schedule": "constant"}
+    rungs = {"lower": [{"epochs": 1, "width": 0.0625}], "reduction": 1}
+    second = _run(_config(study="t", rungs=rungs, sampler="random", trials=4), tmp_path, worker)
+    assert second.outcomes()["complete"] == 4
+    pairs = _begun(second, first)
+    # The training of the lower rung not at all, and the other one from its first epoch to its last.
+    assert sorted(worker.log) == [(mine.number, 1, epoch) for mine, _ in pairs for epoch in range(1, 10)]
+    for mine, theirs in pairs:
+        known, *trained = mine.measurements
+        assert known == replace(theirs.measurements[0], seconds=0.0, order=known.order)
+        assert [(m.rung, m.epoch, m.seconds) for m in trained] == [(1, epoch, float(epoch)) for epoch in range(1, 10)]
+        assert (mine.values["error"], mine.seconds) == (trained[-1].values["error"], 9.0)
+        assert (mine.reused, mine.artifact) == (None, f"t/trials/{mine.number}")
+        assert (tmp_path / str(mine.artifact) / WEIGHTS).is_file()
+
+
+def test_a_trial_whose_lower_rung_was_taken_over_says_what_was_trained_when_it_goes_on(
+    tmp_path: Path, worker: type[Fake]
+) -> None:
+    """It has no checkpoint of its own, so that its training begins at the first epoch."""
+    first = _run(_config(rungs={"lower": THREE, "reduction": 4}, sampler="random", trials=8), tmp_path, worker)
+    worker.log.clear()
     second = _run(
-        _config(study="t", rungs={"lower": [{"epochs": 1}], "reduction": 1}, recipe=constant, trials=6),
-        tmp_path,
-        worker,
+        _config(study="t", rungs={"lower": THREE, "reduction": 2}, sampler="random", trials=8), tmp_path, worker
     )
-    assert second.outcomes()["complete"] == 6
+    pairs = _begun(second, first)
+    paid = {mine.number: [epoch for number, _, epoch in worker.log if number == mine.number] for mine, _ in pairs}
+    assert any(paid.values())
+    assert not all(paid.values())
+    for mine, theirs in pairs:
+        assert paid[mine.number] in ([], list(range(1, mine.measurements[-1].epoch + 1)))  # nothing twice
+        assert mine.seconds == len(paid[mine.number])
+        assert mine.reused == (None if paid[mine.number] else f"s:{theirs.number}")
+    assert second.taken_over == sum(not epochs for epochs in paid.values())
 
 
 def test_a_published_network_whose_end_is_known_goes_to_the_top_all_the_same(

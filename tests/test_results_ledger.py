@@ -335,10 +335,11 @@ def test_the_fidelities_of_an_older_study_are_added_when_it_goes_on(ledger):
 def test_a_running_trial_may_end_with_the_results_of_another(ledger):
     ledger.start_trial(running(0))
     ledger.finish_trial("digits", 0, Outcome.STOPPED, reused="old:3")
-    ledger.resume_trial("digits", 0)
     assert ledger.trial("digits", 0).reused == "old:3"
-    ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES)
-    assert ledger.trial("digits", 0).reused == "old:3"
+    ledger.resume_trial("digits", 0)  # it is trained here from now on
+    assert ledger.trial("digits", 0).reused is None
+    ledger.finish_trial("digits", 0, Outcome.COMPLETE, values=VALUES, reused="older:4")
+    assert ledger.trial("digits", 0).reused == "older:4"
 
 
 def test_a_search_file_from_before_a_default_is_the_same_study(ledger):
