@@ -287,16 +287,16 @@ class Driver:
     def _known_elsewhere(self, trial: TrialRecord, rung: int) -> TrialRecord | None:
         """Return a trial of another study of the ledger that was trained to just the end of this rung, or diverged.
 
-        At the top rung one whose weights are gone is of no use, since this study could not give them away. Where
-        something is measured on a device there is none: it may have been another device.
+        At the top rung one whose weights are gone, or of a later rung, is of no use, since this study could not give
+        them away. Where something is measured on a device there is none: it may have been another device.
         """
         if self.config.measured:
             return None
         for known in self.ledger.known(trial.digest, self.fidelities[rung], besides=self.config.study):
-            places = {(m.rung, m.epoch) for m in known.trial.measurements}
-            trained = (known.rung, self.rungs[rung].epochs) in places
+            places, end = [(m.rung, m.epoch) for m in known.trial.measurements], (known.rung, self.rungs[rung].epochs)
+            trained = end in places
             diverged = known.trial.outcome is Outcome.DIVERGED and known.rung in {0, *(at for at, _ in places)}
-            useful = rung < len(self.rungs) - 1 or self.records.has_weights(known.trial)
+            useful = rung < len(self.rungs) - 1 or (places[-1:] == [end] and self.records.has_weights(known.trial))
             if useful if trained else diverged:
                 return known.trial
         return None

@@ -21,6 +21,8 @@ logger = logging.getLogger("nas.recorder")
 
 BROKEN_IN_A_ROW = 3  # the same mistake so often is the program's, not the architecture's
 BROKEN_AT_ALL_IN_A_ROW = 12  # broken trials use up no budget: without an end to them a search might have none
+LOST_IN_A_ROW = 3  # each of them several times: it is the machines that lose workers, and they would lose the budget
+MOST_SAID = 200  # characters of a reason
 GB = 1e9
 
 
@@ -40,7 +42,8 @@ class Recorder:
         self.rungs, self.measuring = rungs, measuring
         trials = known.trials.values()
         self._recorded = {(trial.number, m.rung, m.epoch) for trial in trials for m in trial.measurements}
-        self._mistakes: list[str] = []
+        self._mistakes: list[str] = []  # of broken trials, and how many were lost, since one ended in another way
+        self._lost = 0
         self._begun: list[TrialRecord] = []
         self._trials_place = trials_place(config, runs)
         sizes = folder_at(self._trials_place).sizes()
@@ -188,7 +191,7 @@ class Recorder:
         if trial.outcome.final:
             self._keep_quota(trial)
         if report.final:  # one that stands at a rung's end is neither broken nor set aside
-            self._watch_mistakes(report)
+            self._watch_failures(report)
             self.measuring.watch(screened=report.outcome is Outcome.SCREENED, reason=report.reason)
 
     def _finish(
@@ -228,18 +231,27 @@ class Recorder:
         found = self.known.trials[trial.number] = replace(trial, finished_at=ended)
         return found
 
-    def _watch_mistakes(self, report: Report) -> None:
-        self._mistakes = [*self._mistakes, self._mistake(report)] if report.outcome is Outcome.BROKEN else []
-        if len(self._mistakes) >= BROKEN_IN_A_ROW and len(set(self._mistakes[-BROKEN_IN_A_ROW:])) == 1:
-            count, how = BROKEN_IN_A_ROW, "in one way, "
+    def _watch_failures(self, report: Report) -> None:
+        """SearchFailed after so many trials that broke, or that lost their workers, and none that ended otherwise."""
+        if report.outcome is Outcome.BROKEN:
+            self._mistakes.append(self._mistake(report))
+        elif report.outcome is Outcome.LOST_WORKER:
+            self._lost += 1
+        else:
+            self._mistakes, self._lost = [], 0
+        do = "the traceback is kept with the trials; mend the cause"
+        if self._lost >= LOST_IN_A_ROW:
+            count, how = LOST_IN_A_ROW, "lost their workers, and of the last one "
+            do = "mend the machines, or leave trials more memory by fewer executor.workers,"
+        elif len(self._mistakes) >= BROKEN_IN_A_ROW and len(set(self._mistakes[-BROKEN_IN_A_ROW:])) == 1:
+            count, how = BROKEN_IN_A_ROW, "broke in one way, "
         elif len(self._mistakes) >= BROKEN_AT_ALL_IN_A_ROW:
-            count, how = BROKEN_AT_ALL_IN_A_ROW, "the last one by "
+            count, how = BROKEN_AT_ALL_IN_A_ROW, "broke the last one by "
         else:
             return
-        said = next(iter(report.reason.strip().splitlines()), "")[:200]  # all of it is in the ledger
+        said = next(iter(report.reason.strip().splitlines()), "")[:MOST_SAID]  # all of it is in the ledger
         raise SearchFailed(
-            f"the last {count} trials of study {self.config.study!r} broke {how}{said}: "
-            "the traceback is kept with the trials; mend the cause and run the search again"
+            f"the last {count} trials of study {self.config.study!r} {how}{said}: {do} and run the search again"
         )
 
     def _mistake(self, report: Report) -> str:

@@ -56,10 +56,17 @@ def rungs_of(config: SearchConfig) -> tuple[Rung, ...]:
 
 
 def fidelity_digest(rung: Rung, config: SearchConfig, data_digest: str) -> str:
-    """Return what two trainings of one architecture must share to come to the same values, as a SHA-256."""
+    """Return what two trainings of one architecture must share to come to the same values, as a SHA-256.
+
+    How long a training would go on after the rung is of no account where its schedule does not depend on that.
+    """
+    of_rung, recipe = asdict(rung), asdict(rung.recipe(config.recipe))
+    del of_rung["training"]
+    if not config.recipe.depends_on_epochs:
+        del of_rung["horizon"], recipe["epochs"]
     facts: dict[str, Any] = {
-        "rung": {key: value for key, value in asdict(rung).items() if key != "training"},
-        "recipe": asdict(rung.recipe(config.recipe)),
+        "rung": of_rung,
+        "recipe": recipe,
         "data": data_digest,
         "random_seed": config.random_seed,
     }

@@ -202,7 +202,7 @@ def _same_training(folder: Path, config: TrainingConfig, digest: str) -> None:
             f"training {config.name!r} was begun with another architecture: give this one a name (--set name=...)"
         )
     for key, old, new in differences(asked, config.as_data()):
-        if key.split(".")[0] in MAY_DIFFER or (key == "recipe.epochs" and config.recipe.schedule != "cosine"):
+        if key.split(".")[0] in MAY_DIFFER or (key == "recipe.epochs" and not config.recipe.depends_on_epochs):
             continue
         raise RequestError(
             f"training {config.name!r} was begun with {key} {shown(old)}, and now it is {shown(new)}: put it back, or "

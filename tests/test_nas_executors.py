@@ -1,6 +1,7 @@
 """The conformance suite of executors: the same work, the same reports, whatever runs it."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -133,6 +134,64 @@ def test_a_lost_process_is_started_again(cluster: None, tmp_path: Path) -> None:
     RayTuneExecutor(ExecutorConfig(workers=2)).run(jobs, _steps(kill=2))
     assert (tmp_path / "died2").exists()
     assert {report.number for report in jobs.said if report.outcome is Outcome.COMPLETE} == {0, 2, 3}
+
+
+def test_the_cause_of_a_lost_worker_is_told(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from nas.executors import ray_tune
+
+    class Leaving:
+        def __init__(self, job: Job) -> None:
+            self.job = job
+
+        def step(self) -> Report:
+            raise SystemExit(4)
+
+    monkeypatch.setattr(ray_tune, "LOST_WORKERS", 1)
+    jobs = Jobs(1, tmp_path)
+    ray_tune.RayTuneExecutor(ExecutorConfig(workers=1)).run(jobs, Leaving)
+    (report,) = jobs.said
+    assert report.outcome is Outcome.LOST_WORKER
+    told = r"because its process ended with exit status 4 \(machine [\w.:]+\)"
+    assert re.fullmatch(f"the worker was lost 2 times, at last {told}", report.reason)
+    warned = [record.getMessage() for record in caplog.records if record.name == "nas.executors.ray_tune"]
+    assert len(warned) == 2
+    assert all(re.fullmatch(f"trial 0 lost its worker {told}", each) for each in warned)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 10.0.0.7, ID: 56d)"
+            " was 30.08GB used / 31.54GB limit (0.953)\nOOM kill reason: ...\nby a connection error\n",
+            "its machine was short of memory (30.08 of 31.54 GB in use) (machine 10.0.0.7)",
+        ),
+        (
+            "The actor died unexpectedly before finishing this task.\n\tpid: 9\n\tip: 10.0.0.7\nWorker exit detail: "
+            "Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: ...",
+            "its process was killed, as systems do where memory is short, or crashed (machine 10.0.0.7)",
+        ),
+        (
+            "The actor died unexpectedly before finishing.\nThe actor is dead because its node has died. Node",
+            "its machine has gone, or does not answer",
+        ),
+        (
+            "The actor e8b9a2 is unavailable: The actor is temporarily unavailable: RpcError: RPC error: Socket closed "
+            "rpc_code: 14. The task may or may not have been executed on the actor.\n",
+            "its machine has gone, or does not answer",
+        ),
+        ("Traceback\n  File 'a'\nModuleNotFoundError: No module named 'x'\n", "No module named 'x'"),
+        ("", "of something that Ray does not say"),
+    ],
+    ids=["memory", "killed", "machine", "no answer", "exception", "nothing"],
+)
+def test_what_ray_says_of_a_lost_worker_is_a_clause(said: str, told: str) -> None:
+    from nas.executors.lost_worker import cause
+
+    assert told in cause(said)
+    assert "\n" not in cause(said)
 
 
 def test_processes_are_reused_and_run_side_by_side(cluster: None, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Trials that break one after the other: what is one mistake, and when a search ends by it."""
+"""Trials that break or lose their workers one after the other: what is one mistake, and when a search ends by it."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from nas.config import SearchConfig
 from nas.driver import run
 from nas.executors.inline import InlineExecutor
 from nas.job import Job, Report
-from nas.recorder import BROKEN_AT_ALL_IN_A_ROW, BROKEN_IN_A_ROW
+from nas.recorder import BROKEN_AT_ALL_IN_A_ROW, BROKEN_IN_A_ROW, LOST_IN_A_ROW
 from nas.study import Study
 from results.outcome import Outcome
 from search_spaces.errors import SearchFailed
@@ -17,6 +17,7 @@ from search_spaces.errors import SearchFailed
 TRACE = (
     'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\n  File "b.py", line {}, in g\n{}: {}\n'
 )
+LOST = "lost"
 
 
 def config(**changes: Any) -> SearchConfig:
@@ -27,7 +28,7 @@ def config(**changes: Any) -> SearchConfig:
 def broken_by(*mistakes: tuple[str, str, int] | str | None) -> type:
     """A worker whose trials break in turn by an exception, what it says and its line, or what is said without a trace.
 
-    None: the trial is complete. The last one stays for all that follow.
+    None: the trial is complete; LOST: it lost its workers. The last one stays for all that follow.
     """
     count = [0]
 
@@ -41,6 +42,8 @@ def broken_by(*mistakes: tuple[str, str, int] | str | None) -> type:
             number = self.job.number
             if how is None:
                 return Report(number, 1, 1, {"error": 0.5}, 1.0, (({"error": 0.5}, 1.0),), Outcome.COMPLETE)
+            if how == LOST:
+                return Report(number, 0, 1, outcome=Outcome.LOST_WORKER, reason="the worker was lost thrice")
             if isinstance(how, str):
                 return Report(number, 0, 1, outcome=Outcome.BROKEN, reason=how.format(self.job.folder))
             kind, said, line = how
@@ -123,3 +126,28 @@ def test_a_mistake_that_says_much_is_one_line(tmp_path: Path) -> None:
     assert "ValueError: first" in sentence
     assert "\n" not in sentence
     assert len(sentence) < 1000
+
+
+def test_lost_workers_in_a_row_end_a_search_which_goes_on(tmp_path: Path) -> None:
+    """Otherwise machines on which every worker dies would use up the whole budget."""
+    worker = broken_by(LOST, LOST, None, *[LOST] * LOST_IN_A_ROW, None)
+    long = config(trials=8)
+    with pytest.raises(SearchFailed, match="the last 3 trials of study 's' lost their workers") as caught:
+        run(long, tmp_path, executor=InlineExecutor(), make=worker)
+    assert "of the last one the worker was lost thrice: mend the machines, or leave trials" in str(caught.value)
+    stopped = Study.open("s", tmp_path)
+    assert stopped.record.state == "stopped"
+    assert (stopped.outcomes()["complete"], stopped.outcomes()["lost-worker"]) == (1, 5)
+    study = run(long, tmp_path, executor=InlineExecutor(), make=worker)
+    assert study.record.state == "complete"
+    assert (study.outcomes()["complete"], study.outcomes()["lost-worker"]) == (3, 5)
+
+
+def test_a_lost_worker_says_nothing_of_mistakes_nor_a_mistake_of_lost_workers(tmp_path: Path) -> None:
+    same = ("ValueError", "x", 7)
+    sentence, count = ended(tmp_path / "broken", broken_by(same, LOST, same, LOST, same))
+    assert count == BROKEN_IN_A_ROW
+    assert "broke in one way" in sentence
+    sentence, count = ended(tmp_path / "lost", broken_by(LOST, same, LOST, same, LOST))
+    assert count == 2
+    assert "lost their workers" in sentence

@@ -1,7 +1,9 @@
 """Rungs of a search file: what each trains, and what is refused."""
 
+import hashlib
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -86,6 +88,24 @@ def test_a_fidelity_is_what_is_trained_and_nothing_else() -> None:
     # What is measured of the target belongs to the result, and so does its setting.
     measured = _config([{"epochs": 3}], objectives=["error", "latency_ms"])
     assert digest != fidelity_digest(low, measured, "data")
+
+
+@pytest.mark.parametrize("schedule", ["exponential", "constant", "cosine"])
+def test_a_fidelity_holds_the_length_of_the_training_where_the_schedule_depends_on_it(schedule: str) -> None:
+    long = _config([{"epochs": 3}], recipe={"epochs": 9, "schedule": schedule})
+    short = _config(recipe={"epochs": 3, "schedule": schedule})
+    low, top = (fidelity_digest(rung, long, "data") for rung in rungs_of(long))
+    (same,) = (fidelity_digest(rung, short, "data") for rung in rungs_of(short))
+    assert (low == same) == (schedule != "cosine")
+    assert low != top
+
+
+def test_fidelities_that_ledgers_hold_stay_what_they_are() -> None:
+    config = _config([{"epochs": 3}], recipe={"epochs": 9, "schedule": "cosine"})
+    rung = {"resolution": 8, "width": 0.125, "share": 1.0, "epochs": 3, "horizon": 9}
+    facts = {"rung": rung, "recipe": asdict(config.recipe), "data": "data", "random_seed": config.random_seed}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    assert fidelity_digest(rungs_of(config)[0], config, "data") == digest
 
 
 def test_epochs_belong_to_the_rung_that_they_lead_to() -> None:

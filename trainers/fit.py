@@ -230,9 +230,9 @@ class Fit:
         return self.epochs_done
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to be ours. More epochs are another training only under a cosine."""
+        """What must be the same for a checkpoint to be ours."""
         recipe = asdict(self.recipe)
-        if self.recipe.schedule != "cosine":
+        if not self.recipe.depends_on_epochs:
             del recipe["epochs"]
         shapes = {name: tuple(tensor.shape) for name, tensor in self.network.state_dict().items()}
         return {

@@ -104,6 +104,11 @@ class Recipe:
             )
 
     @property
+    def depends_on_epochs(self) -> bool:
+        """Whether a training of other ``epochs`` differs from the first one on: else it only ends sooner or later."""
+        return self.schedule == "cosine"
+
+    @property
     def classifier_deviation(self) -> float:
         """The deviation with which the weights of the classifier are drawn."""
         return 0.1 if self.initialisation == "published" else 0.01

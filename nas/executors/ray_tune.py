@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 # Its settings come before Ray.
@@ -29,6 +30,7 @@ from nas.candidate import predicted_bytes
 from nas.config import ExecutorConfig
 from nas.executors.contract import Work
 from nas.executors.gpu_shares import SHARES, larger, share_for
+from nas.executors.lost_worker import cause
 from nas.job import Job, Report, Worker
 from results.outcome import Outcome
 from search_spaces.errors import RequestError
@@ -252,6 +254,7 @@ class _Jobs(Searcher):
         self.work, self.room, self.look = work, room, look
         self._looked = time.monotonic()
         self.active: dict[str, Job] = {}
+        self.causes: dict[str, str] = {}  # by which trials lost their workers, the last time
         self.waiting: list[Job] = []  # for a share of a GPU: a first one, or a larger one after running out of memory
         self.mistake: BaseException | None = None
 
@@ -301,16 +304,22 @@ class _Jobs(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take the last report of a trial that is over; all others were the scheduler's to take."""
-        job = self.active.pop(trial_id, None)
+        job, why = self.active.pop(trial_id, None), self.causes.pop(trial_id, "")
         if job is None:
             return
         if error:
-            reason = f"the worker's process failed {LOST_WORKERS + 1} times: it was killed, or took too much memory"
+            reason = f"the worker was lost {LOST_WORKERS + 1} times, at last because {why}"
             self.take(Report(job.number, 0, 0, outcome=Outcome.LOST_WORKER, reason=reason))
         elif result is not None and result.get("report"):
             report = Report.from_data(json.loads(result["report"]))
             if report.ends and not self._tries_again(job, report):
                 self.take(report)
+
+    def lose(self, trial_id: str, said: str) -> None:
+        """Learn from Ray's words why a trial lost its worker; whether it is tried again Ray Tune sees to."""
+        if (job := self.active.get(trial_id)) is not None:
+            self.causes[trial_id] = cause(said)
+            logger.warning("trial %d lost its worker because %s", job.number, self.causes[trial_id])
 
     def _tries_again(self, job: Job, report: Report) -> bool:
         """Let a trial that ran out of its share's memory go once to a larger share; return whether it does."""
@@ -373,3 +382,8 @@ class _Scheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         goes_on = self.jobs.take(Report.from_data(json.loads(result["report"])))
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Tell why a worker was lost: Ray Tune writes that into a file first, and hands it to nobody."""
+        said = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+        self.jobs.lose(trial.trial_id, said.rpartition("Failure # ")[2])  # the last of them
