@@ -14,7 +14,7 @@ from benchmarks.large_study import STUDY
 from results.dashboard import tabs as tabs_of
 from results.dashboard.controls import offers
 from results.dashboard.scene import Choice, figure, scene
-from results.dashboard.sliders import ends, limits, sliders
+from results.dashboard.sliders import ends, sliders
 from results.dashboard.tabs import Tabs
 from results.dashboard.watch import Watch
 from results.importance import Importance
@@ -367,10 +367,24 @@ def test_sliders_follow_what_there_is_and_keep_what_is_set() -> None:
     made = sliders(all_of_them, {"error": wider}, {"error": high})
     slider = made[0].children[1]  # type: ignore[union-attr]
     assert (slider.value, slider.min, slider.max) == (high, *wider)
-    identity = {"limit": "error", "end": "high"}
-    assert limits([identity], [high], [wider]) == {"error": pytest.approx(high / 100)}
-    assert limits([identity], [wider[1]], [wider]) == {}
+    beyond = sliders(all_of_them, {"error": wider}, {"error": wider[1] + 5})[0].children[1]  # type: ignore[union-attr]
+    assert beyond.value == wider[1]
     assert ends(snapshot_of(complete[:1]), None) == {}
+
+
+def test_a_limit_without_a_slider_is_kept_and_told(place: Path) -> None:
+    one = snapshot_of([next(trial for trial in records() if trial.values)])  # whose values differ from no other's
+    settings = offers(one, {"limit.error": "12.5", "limit.macs": "many"})
+    assert settings["wanted"] == {"error": 12.5}
+    assert "error, at most 12.50 %" in json.dumps(settings["limits"], default=lambda part: part.to_plotly_json())
+    dashboard = opened(place)
+    output = next(name for name in dashboard.app.callback_map if "scene.data" in name)
+    at = dashboard.watch.look(STUDY).at
+    given = {"offered.data": at, "revision.data": at, "x.value": "macs", "y.value": "error", "rung.value": -1}
+    given |= {"shown.value": [], "wanted.data": {"error": 12.5, "params": 2e7, "latency_ms": 3}}
+    told = asked(dashboard, output, given, {})
+    assert told["front-csv"]["href"].endswith("limit.error=12.5&limit.params=20000000")  # it has no latencies
+    dashboard.watch.close()
 
 
 def test_a_study_that_took_the_place_of_another_is_read_from_its_start(tmp_path: Path) -> None:

@@ -174,6 +174,40 @@ def test_a_limit_recomputes_the_front_and_the_link_carries_the_view(browser: "Br
     again.close()
 
 
+def choose_rung(page: "Page", label: str, at: int | None) -> None:
+    """Choose whose values are shown, and wait until the chart shows them."""
+    page.locator("#rung").click()
+    page.get_by_role("option", name=label).click()
+    page.wait_for_function(f"{LAYOUT}.uirevision.endsWith('/{at}')")
+    settled(page)
+
+
+def test_a_limit_outlasts_a_rung_whose_values_do_not_reach_it(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, f"{address}?study={STUDY}&limit.error=25.3&limit.macs=4e9")
+    until_drawn(page)
+    settled(page)
+    error = page.locator("#limits [role=slider]").nth(0)
+    at_first, told, among = query(page), page.locator("#summary").inner_text(), front(page)
+    assert (at_first["limit.error"], at_first["limit.macs"]) == ("25.3", "4000000000")
+    assert all(records()[number].values["error"] <= 0.253 for number in among)
+    choose_rung(page, "rung 0 alone", 0)
+    lowest = float(error.get_attribute("aria-valuemin") or "")
+    assert float(error.get_attribute("aria-valuenow") or "") == lowest > 25.3  # all errors are above it here
+    assert query(page) == at_first | {"rung": "0"}
+    assert "none of them keeps all limits" in page.locator("#summary").inner_text()
+    choose_rung(page, "final values", None)
+    assert (query(page), page.locator("#summary").inner_text(), front(page)) == (at_first, told, among)
+    assert float(error.get_attribute("aria-valuenow") or "") == 25.3
+    error.focus()
+    page.keyboard.press("End")  # where it limits nothing
+    page.wait_for_function("!location.search.includes('limit.error')")
+    choose_rung(page, "rung 0 alone", 0)
+    assert "limit.error" not in query(page)  # the address counted when the page was opened
+    assert "limit.macs" in query(page)
+    assert seen.wrong == []
+    page.close()
+
+
 def test_a_zoom_is_of_the_quantities_at_which_it_was_made(browser: "Browser", address: str) -> None:
     view = f"{address}?study={STUDY}&x=macs&y=error&xr=2e9~5e9&yr=10~25"
     page, seen = open_page(browser, view)

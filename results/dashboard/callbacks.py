@@ -181,7 +181,9 @@ def _register_browser(app: Dash) -> None:
     theme, selected, asked = Input("theme", "data"), Input("selected", "data"), State("asked", "data")
     beside = Input("beside", "value")
     slider = {"limit": ALL, "end": ALL}
-    limits = [State(slider, part) for part in ("id", "min", "max")]
+    wanted = Output("wanted", "data", allow_duplicate=True)
+    within = [State(slider, part) for part in ("id", "min", "max")]
+    here("want", wanted, Input(slider, "value"), *within, State("wanted", "data"), **later)
     here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, beside, theme, asked)
     here("at", Output("drawn", "data"), Input("scene", "data"), **later)
     of = [State(*part) for part in (("revision", "data"), ("selected", "data"), ("beside", "value"))]
@@ -199,8 +201,8 @@ def _register_browser(app: Dash) -> None:
     hidden = [Output(part, "hidden") for part in ("tab-trials", "tab-figure", "pin")]
     here("show", *hidden, Input("tab", "value"), selected)
     controls = [Input(name, "value") for name in ("study", "x", "y", "z", "rung", "shown", "beside", "tab")]
-    seen = Input(slider, "value"), selected, *(Input(name, "data") for name in ("moved", "arranged", "painted"))
+    seen = [Input(name, "data") for name in ("wanted", "selected", "moved", "arranged", "painted")]
     one = {"limit": MATCH, "end": MATCH}
     here("limit", Output(one | {"part": "value"}, "children"), Input(one, "value"), State(one, "tooltip"))
     here("moved", Output("moved", "data"), Input("chart", "relayoutData"), **later)
-    here("address", Output("link", "href"), *controls, *seen, *limits, asked)
+    here("address", Output("link", "href"), *controls, *seen, asked)

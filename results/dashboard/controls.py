@@ -10,13 +10,12 @@ from dash.exceptions import PreventUpdate
 from results.dashboard.details import SEED
 from results.dashboard.layout import TABS
 from results.dashboard.scene import KINDS, Choice, Scene, figure, scene
-from results.dashboard.sliders import FINAL, chosen, ends, limits, loose, number, scale, sliders, whole
+from results.dashboard.sliders import FINAL, chosen, ends, number, scale, sliders, whole
 from results.dashboard.watch import Snapshot, Watch, or_nothing
 from results.figures import shown, spoken
 from search_spaces.seeds import seed_names
 
 _SLIDER = {"limit": ALL, "end": ALL}
-_SLIDERS = tuple(State(_SLIDER, part) for part in ("id", "min", "max"))
 
 # What the controls are set to when a study is opened, by the names under which `offers` returns it.
 OFFERED = {
@@ -24,6 +23,7 @@ OFFERED = {
     **{f"{name}_{part}": Output(name, part) for name in ("x", "y", "z", "rung") for part in ("options", "value")},
     "shown": Output("shown", "value"),
     "limits": Output("limits", "children"),
+    "wanted": Output("wanted", "data"),
     "beside_options": Output("beside", "options"),
     "beside_value": Output("beside", "value"),
     "selected": Output("selected", "data"),
@@ -50,6 +50,7 @@ def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
     """Set the controls for a study: as an address asks for, and where it does not by default."""
     first, found = Choice.first(snapshot), options(snapshot)
     others, beside = _others(snapshot, asked.get("beside"))
+    wanted = _asked_limits(asked)
     rung = _one_of(whole(asked.get("rung")), [entry["value"] for entry in found["rung_options"]], FINAL)
     return found | {
         "x_value": _one_of(asked.get("x"), snapshot.quantities, first.x),
@@ -57,7 +58,8 @@ def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
         "z_value": _one_of(asked.get("z"), snapshot.quantities, None),
         "rung_value": rung,
         "shown": [kind for kind in KINDS if kind in asked["shown"].split(",")] if "shown" in asked else list(KINDS),
-        "limits": sliders(snapshot, ends(snapshot, rung), _asked_limits(asked)),
+        "limits": sliders(snapshot, ends(snapshot, rung), wanted),
+        "wanted": wanted,
         "beside_options": others,
         "beside_value": beside,
         "selected": _one_of(whole(asked.get("trial")), snapshot.place, None),
@@ -82,8 +84,7 @@ def register_controls(app: Dash, watch: Watch) -> None:
         Input("offered", "data"),
         Input("revision", "data"),
         *(Input(name, "value") for name in ("x", "y", "z", "rung", "shown")),
-        Input(_SLIDER, "value"),
-        *_SLIDERS,
+        Input("wanted", "data"),
         prevent_initial_call=True,
     )
     @or_nothing
@@ -95,23 +96,19 @@ def register_controls(app: Dash, watch: Watch) -> None:
         z: str | None,
         rung: int | None,
         kinds: list[str],
-        values: list[float | None],
-        ids: list[dict[str, str]],
-        lowest: list[float],
-        highest: list[float],
+        wanted: dict[str, float] | None,
     ) -> tuple[Any, ...]:
         if not offered or not at or offered["study"] != at["study"]:
             raise PreventUpdate
         snapshot = watch.look(at["study"])
         if not {x, y} <= snapshot.quantities.keys():
             raise PreventUpdate  # those of the study before: the controls follow
-        wanted = limits(ids, values, list(zip(lowest, highest, strict=True)))
         choice = Choice(
             str(x),
             str(y),
             z if z in snapshot.quantities else None,
             chosen(rung),
-            {name: value for name, value in wanted.items() if name in snapshot.quantities},
+            {name: value / scale(name) for name, value in (wanted or {}).items() if name in snapshot.quantities},
             frozenset(kinds),
         )
         found = scene(snapshot, choice)
@@ -125,35 +122,27 @@ def _register_sliders(app: Dash, watch: Watch) -> None:
         Output("limits", "children", allow_duplicate=True),
         Input("revision", "data"),
         Input("rung", "value"),
-        State("asked", "data"),
-        State(_SLIDER, "value"),
-        *_SLIDERS,
+        State("wanted", "data"),
+        *(State(_SLIDER, part) for part in ("id", "min", "max")),
         prevent_initial_call=True,
     )
     @or_nothing
     def follow(
         at: dict[str, Any] | None,
         rung: int | None,
-        asked: dict[str, str] | None,
-        values: list[float | None],
+        wanted: dict[str, float] | None,
         ids: list[dict[str, str]],
         lowest: list[float],
         highest: list[float],
     ) -> Any:
-        """Let the sliders reach from end to end of what there is; what the reader has set stays."""
+        """Let the sliders reach from end to end of what there is; what the reader wants is kept beside them."""
         if at is None:
             raise PreventUpdate
         snapshot = watch.look(at["study"])
         between = ends(snapshot, rung)
-        known = {each["limit"]: (low, high) for each, low, high in zip(ids, lowest, highest, strict=True)}
-        if between == known:
+        if between == {each["limit"]: (low, high) for each, low, high in zip(ids, lowest, highest, strict=True)}:
             raise PreventUpdate
-        mine = asked if asked and asked.get("study", at["study"]) == at["study"] else {}
-        wanted = {name: value for name, value in _asked_limits(mine).items() if name not in known}
-        for each, value in zip(ids, values, strict=True):
-            if value is not None and value != loose(each, *known[each["limit"]]):
-                wanted[each["limit"]] = value
-        return sliders(snapshot, between, wanted)
+        return sliders(snapshot, between, wanted or {})
 
 
 def _query(study: str, choice: Choice) -> str:

@@ -23,11 +23,12 @@ _KIND_LABELS = {
     "seed": "published networks",
     "infeasible": "beyond limits",
 }
-# What the page remembers; `asked` is the view that its address carries.
+# What the page remembers; `asked` is the view that its address carries, `wanted` the limits that its reader has set.
 _STORES = (
     "asked",
     "offered",
     "revision",
+    "wanted",
     "scene",
     "selected",
     "told",
