@@ -12,7 +12,7 @@ from dashboards import COUNT, asked, opened, records, snapshot_of, write
 
 from benchmarks.large_study import STUDY
 from results.dashboard import tabs as tabs_of
-from results.dashboard.controls import offers
+from results.dashboard.controls import offers, options
 from results.dashboard.scene import Choice, figure, scene
 from results.dashboard.sliders import ends, sliders
 from results.dashboard.tabs import Tabs
@@ -354,6 +354,19 @@ def test_a_page_that_watches_a_young_study_keeps_what_its_reader_chose(tmp_path:
     assert set_anew == []
     dashboard.watch.close()
     ledger.close()
+
+
+def test_what_a_trial_is_compared_with_is_kept_while_the_options_follow() -> None:
+    complete = [trial for trial in records() if trial.values]
+    first, pinned = complete[0], next(trial for trial in complete if not trial.seed)
+    before, after = (options(snapshot_of(trials), str(pinned.number)) for trials in (complete[1:], complete))
+    assert before["offered"] != after["offered"]
+    assert {before["beside_value"], after["beside_value"]} == {str(pinned.number)}
+    assert {"label": f"trial {pinned.number}", "value": str(pinned.number)} in after["beside_options"]
+    for trials, value in ((complete[1:], f"seed:{first.seed}"), (complete, str(first.number))):
+        found = options(snapshot_of(trials), f"seed:{first.seed}")
+        named = [option["value"] for option in found["beside_options"] if str(first.seed) in option["label"].split()]
+        assert (found["beside_value"], named) == (value, [value])
 
 
 def test_sliders_follow_what_there_is_and_keep_what_is_set() -> None:

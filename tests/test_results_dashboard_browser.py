@@ -15,7 +15,7 @@ from dashboards import COUNT, records, write
 
 from benchmarks.large_study import STUDY, trials, write_study
 from results.ledger import Ledger
-from results.outcome import Outcome
+from results.outcome import Outcome, TrialRecord
 from search_spaces.architecture_file import from_yaml
 
 if TYPE_CHECKING:
@@ -607,6 +607,41 @@ def test_it_follows_a_search_and_keeps_selection_and_zoom(browser: "Browser", tm
         assert query(page)["trial"] == str(number)
         page.mouse.dblclick(box["x"] + 300, box["y"] + 200)
         page.wait_for_function("!location.search.includes('xr=')")  # the whole again
+        assert seen.wrong == []
+        page.close()
+
+
+def test_a_published_network_is_compared_with_as_a_trial_once_it_is_one(browser: "Browser", tmp_path: Path) -> None:
+    small, (trial, other) = "small", [each for each in records() if each.values][:2]
+
+    def add(each: TrialRecord) -> None:
+        ledger.start_trial(
+            replace(each, study=small, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+        )
+        ledger.finish_trial(small, each.number, Outcome.COMPLETE, values=each.values, seconds=1.0)
+
+    with Ledger.open(write(tmp_path)) as ledger, served(tmp_path) as address:
+        ledger.create_study(small, ledger.study(STUDY).search, {"error": "minimize", "macs": "minimize"}, {}, None)
+        add(replace(other, seed=None))
+        page, seen = open_page(browser, f"{address}?study={small}&trial={other.number}&beside=seed:{trial.seed}")
+        until_drawn(page)
+        settled(page)
+        assert f"{trial.seed} (not trained here)" in page.locator("#beside").inner_text()
+        page.locator("#pin").click()
+        page.wait_for_function(f"location.search.includes('beside={other.number}')")
+        page.evaluate(f"window.dash_clientside.set_props('beside', {{ value: 'seed:{trial.seed}' }})")
+        page.wait_for_function("location.search.includes('beside=seed')")
+        add(trial)
+        page.wait_for_function(f"location.search.includes('beside={trial.number}')")
+        page.wait_for_function(
+            f"document.querySelector('#beside').innerText.includes('{trial.seed} (trial {trial.number})')"
+        )
+        settled(page)
+        page.locator("#beside").click()
+        listed = page.get_by_role("option").all_inner_texts()
+        assert [each for each in listed if each.startswith(f"{trial.seed} (")] == [
+            f"{trial.seed} (trial {trial.number})"
+        ]
         assert seen.wrong == []
         page.close()
 

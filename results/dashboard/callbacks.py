@@ -53,6 +53,7 @@ def _register_study(app: Dash, watch: Watch) -> None:
             "at": State("revision", "data"),
             "standing": State("standing", "children"),
             "offered": State("offered", "data"),
+            "beside": State("beside", "value"),
         },
     )
     def look(
@@ -64,6 +65,7 @@ def _register_study(app: Dash, watch: Watch) -> None:
         at: dict[str, Any] | None,
         standing: str | None,
         offered: dict[str, Any] | None,
+        beside: str | None,
     ) -> dict[str, Any]:
         """Open the page, another study, or look whether the one that is open has changed."""
         told: dict[str, Any] = {}
@@ -84,7 +86,7 @@ def _register_study(app: Dash, watch: Watch) -> None:
                 if asked.get("study", study) not in names:
                     said = f"There is no study {asked['study'][:60]!r} here, so this is {study!r}. {said}"
                 told |= {"revision": snapshot.at} if snapshot.at != at else {}
-                told |= _offered(snapshot, offered, asked)
+                told |= _offered(snapshot, offered, asked, beside)
         except LedgerError as error:
             said = f"{str(error)[:1].upper()}{str(error)[1:]}."
         told |= {"standing": said} if said != standing else {}
@@ -95,13 +97,15 @@ def _register_study(app: Dash, watch: Watch) -> None:
     study_outputs = tuple(study | OFFERED)
 
 
-def _offered(snapshot: Snapshot, offered: dict[str, Any] | None, asked: dict[str, str]) -> dict[str, Any]:
+def _offered(
+    snapshot: Snapshot, offered: dict[str, Any] | None, asked: dict[str, str], beside: str | None
+) -> dict[str, Any]:
     """What the controls are set to, or may be set to: all of it for another study, only what is new for the same."""
-    now = options(snapshot)
+    now = options(snapshot, beside)
     if offered == now["offered"]:
         return {}
     if offered is not None and (offered["study"], offered["generation"]) == (snapshot.record.name, snapshot.generation):
-        return now
+        return {name: what for name, what in now.items() if (name, what) != ("beside_value", beside)}
     first = offered is None and asked.get("study", snapshot.record.name) == snapshot.record.name
     return offers(snapshot, asked if first else {})
 

@@ -31,25 +31,31 @@ OFFERED = {
 }
 
 
-def options(snapshot: Snapshot) -> dict[str, Any]:
-    """What the controls of a study let one choose from; ``offered`` tells of the rest whether it has changed."""
+def options(snapshot: Snapshot, beside: str | None) -> dict[str, Any]:
+    """What the controls of a study let one choose from; ``offered`` tells of the rest whether it has changed.
+
+    ``beside``: what the selected trial is compared with, which is another one once a published network is a trial.
+    """
     names = [{"label": spoken(name), "value": name} for name in snapshot.quantities]
     rungs = [{"label": "final values", "value": FINAL}]
     rungs += [{"label": f"rung {rung} alone", "value": rung} for rung in range(snapshot.rungs) if snapshot.rungs > 1]
     known = {"study": snapshot.record.name, "generation": snapshot.generation}
+    measured = {trial.seed: str(trial.number) for trial in snapshot.trials if trial.seed and trial.values}
+    others, beside = _others(snapshot, measured, beside)
     return {
-        "offered": known | {"quantities": list(snapshot.quantities), "rungs": snapshot.rungs},
+        "offered": known | {"quantities": list(snapshot.quantities), "rungs": snapshot.rungs, "measured": measured},
         "x_options": names,
         "y_options": names,
         "z_options": names,
         "rung_options": rungs,
+        "beside_options": others,
+        "beside_value": beside,
     }
 
 
 def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
     """Set the controls for a study: as an address asks for, and where it does not by default."""
-    first, found = Choice.first(snapshot), options(snapshot)
-    others, beside = _others(snapshot, asked.get("beside"))
+    first, found = Choice.first(snapshot), options(snapshot, asked.get("beside"))
     wanted = _asked_limits(asked)
     rung = _one_of(whole(asked.get("rung")), [entry["value"] for entry in found["rung_options"]], FINAL)
     return found | {
@@ -60,8 +66,6 @@ def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
         "shown": [kind for kind in KINDS if kind in asked["shown"].split(",")] if "shown" in asked else list(KINDS),
         "limits": sliders(snapshot, ends(snapshot, rung), wanted),
         "wanted": wanted,
-        "beside_options": others,
-        "beside_value": beside,
         "selected": _one_of(whole(asked.get("trial")), snapshot.place, None),
         "tab": _one_of(asked.get("tab"), TABS, "trials"),
     }
@@ -156,9 +160,13 @@ def _one_of(value: Any, allowed: Any, default: Any) -> Any:
     return value if value is not None and value in allowed else default
 
 
-def _others(snapshot: Snapshot, asked: str | None) -> tuple[list[dict[str, str]], str | None]:
-    """What a trial can be compared with, and with what it was: published networks, and a trial that was pinned."""
-    measured = {trial.seed: str(trial.number) for trial in snapshot.trials if trial.seed and trial.values}
+def _others(
+    snapshot: Snapshot, measured: Mapping[str, str], asked: str | None
+) -> tuple[list[dict[str, str]], str | None]:
+    """What a trial can be compared with, and with what it was: published networks, and a trial that was pinned.
+
+    ``measured``: published network -> number of its trial.
+    """
     options = [{"label": f"{name} (trial {place})", "value": place} for name, place in measured.items()]
     rest = [name for name in seed_names() if name not in measured]
     options += [{"label": f"{name} (not trained here)", "value": SEED + name} for name in rest]
