@@ -400,6 +400,44 @@ def test_a_limit_without_a_slider_is_kept_and_told(place: Path) -> None:
     dashboard.watch.close()
 
 
+def test_a_trial_that_nobody_trains_is_told_as_interrupted_everywhere(tmp_path: Path) -> None:
+    ledger = Ledger.open(write(tmp_path))
+    fresh = replace(records()[5], number=COUNT, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+    ledger.start_trial(fresh)
+    dashboard = opened(tmp_path / "ledger.sqlite")
+    dashboard.watch._again = 0.0
+    outputs = {part: next(name for name in dashboard.app.callback_map if part in name) for part in _TELLING}
+    tabs, known = Tabs(lambda record: []), dict[str, Any]()
+
+    def told() -> dict[str, str]:
+        first = asked(dashboard, outputs["standing.children"], {"place.search": "", "tick.n_intervals": 0}, {})
+        drawn = first["revision"]["data"] | {"rung": None}
+        rows = asked(dashboard, outputs["rows.data"], {"drawn.data": drawn}, {"rows-at.data": known.get("rows-at")})
+        given = {"selected.data": COUNT, "beside.value": None, "revision.data": first["revision"]["data"]}
+        details = asked(dashboard, outputs["details-title.children"], given, {"told.data": known.get("told")})
+        known.update({"rows-at": rows["rows-at"]["data"], "told": details["told"]["data"]})
+        tab = tabs.of("outcomes", dashboard.watch.look(STUDY), "error")
+        assert tab is not None
+        assert tab.figure is not None
+        return {
+            "page": first["standing"]["children"],
+            "table": rows["rows"]["data"]["texts"]["outcome"][-1],
+            "details": details["details"]["children"][0]["props"]["children"].split(":")[0].lower(),
+            "tab": " ".join(tab.figure["data"][0]["y"]),
+        }
+
+    with ledger.hold(STUDY):
+        while_searched = told()
+    assert [("running" in text, "interrupted" in text) for text in while_searched.values()] == [(True, False)] * 4
+    afterwards = told()  # nothing else has changed since
+    assert [("running" in text, "interrupted" in text) for text in afterwards.values()] == [(False, True)] * 4
+    dashboard.watch.close()
+    ledger.close()
+
+
+_TELLING = ("standing.children", "rows.data", "details-title.children")
+
+
 def test_a_study_that_took_the_place_of_another_is_read_from_its_start(tmp_path: Path) -> None:
     def begin(count: int, reason: str) -> None:
         for file in tmp_path.glob("ledger.sqlite*"):

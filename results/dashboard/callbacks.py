@@ -16,7 +16,7 @@ from results.dashboard.rows import columns, rows, values_told
 from results.dashboard.selected import FindThresholds, register_selected
 from results.dashboard.tabs import Tabs
 from results.dashboard.watch import Snapshot, Watch, or_nothing
-from results.outcome import LedgerError, Outcome
+from results.outcome import LedgerError, Outcome, state_called
 
 
 def register(app: Dash, watch: Watch, tabs: Tabs, audited_by: FindThresholds) -> None:
@@ -114,10 +114,8 @@ def _standing(snapshot: Snapshot) -> str:
     counts = dict.fromkeys(Outcome, 0)
     for trial in snapshot.trials:
         counts[trial.outcome] += 1
-    told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
-    state = f"running ({snapshot.driver})" if snapshot.driver else snapshot.record.state
-    if snapshot.driver is None and state == "running":
-        state = "interrupted"
+    told = ", ".join(f"{count:,} {outcome.called(snapshot.driver)}" for outcome, count in counts.items() if count)
+    state = state_called(snapshot.record.state, snapshot.driver)
     trials = f"{len(snapshot.trials):,} trial{'' if len(snapshot.trials) == 1 else 's'}"
     return f"{state}: {trials}" + (f" ({told})" if told else "")
 
@@ -147,7 +145,7 @@ def _register_tabs(app: Dash, watch: Watch, tabs: Tabs) -> None:
         if since == snapshot.revision:
             raise PreventUpdate
         fresh = [snapshot.trials[int(place)] for place in np.flatnonzero(snapshot.changed > since)]
-        told = rows(fresh, names, rung, snapshot.epochs) | {"generation": snapshot.generation}
+        told = rows(fresh, names, rung, snapshot.epochs, snapshot.driver) | {"generation": snapshot.generation}
         return told, snapshot.at | {"rung": rung}, table, values_told(rung, snapshot.rungs)
 
     @app.callback(

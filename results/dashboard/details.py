@@ -82,12 +82,17 @@ def _seed_costs(name: str, target: Target) -> Mapping[str, int]:
     return {key: value for key, value in counted.as_data().items() if value is not None}
 
 
-def panel(record: StudyRecord, subject: Subject, beside: Subject | None, audited_by: AuditedBy) -> list[Component]:
-    """What is told of a trial, from the figures to the picture; what cannot be told is said, and the rest shown."""
+def panel(
+    record: StudyRecord, subject: Subject, beside: Subject | None, audited_by: AuditedBy, driver: str | None = None
+) -> list[Component]:
+    """What is told of a trial, from the figures to the picture; what cannot be told is said, and the rest shown.
+
+    ``driver``: who searches the study at this moment.
+    """
     trial, target = subject.trial, Target.of(record.search)
     assert trial is not None
     parts: list[Component] = [
-        html.P(_standing(trial)),
+        html.P(_standing(trial, driver)),
         _figures(record, subject, beside),
         _links(record, trial, beside),
     ]
@@ -100,8 +105,8 @@ def panel(record: StudyRecord, subject: Subject, beside: Subject | None, audited
     return parts
 
 
-def _standing(trial: TrialRecord) -> str:
-    told = f"{trial.outcome.capitalize()}: {trial.outcome.sentence}"
+def _standing(trial: TrialRecord, driver: str | None) -> str:
+    told = f"{trial.outcome.called(driver).capitalize()}: {trial.outcome.meaning(driver)}"
     if trial.reason:
         told += f" Reason: {trial.reason[:400]}."
     if trial.reused:

@@ -57,7 +57,7 @@ def register_selected(app: Dash, watch: Watch, audited_by: FindThresholds) -> No
         try:
             subject = of_trial(watch.trial(at["study"], number), snapshot.epochs, chosen(rung))
             other = _other(watch, snapshot, beside, chosen(rung))
-            content = panel(snapshot.record, subject, other, audited_by(snapshot.record))
+            content = panel(snapshot.record, subject, other, audited_by(snapshot.record), snapshot.driver)
         except RequestError as error:
             return f"Trial {number}", missing(f"This trial cannot be shown: {error}."), None, asked
         return subject.title.capitalize(), content, curve(subject, other), asked
