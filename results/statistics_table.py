@@ -131,6 +131,8 @@ def _importance(found: Importance, width: int) -> list[RenderableType]:
         text.append("#" * round(12 * share / most), "dim")
     if found.left_out:
         text.append(f"\n  left out, as not every trial has them: {', '.join(map(plain, found.left_out))}")
+    if found.damaged:
+        text.append(f"\n  left out, as genes cannot be read: {_trials(found.damaged)}")
     return [text]
 
 

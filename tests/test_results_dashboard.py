@@ -581,6 +581,14 @@ def test_a_damaged_study_is_listed_and_tells_of_itself_alone(tmp_path: Path) -> 
     watch.close()
 
 
+@pytest.mark.parametrize("missing", ["", "3 complete trials have genes and error; 20 are needed"])
+def test_trials_without_readable_genes_are_told_with_importance(missing: str) -> None:
+    found = Importance("error", "ped-anova", 30, {} if missing else {"a": 1.0}, missing=missing, damaged=2)
+    told = Tabs(lambda record: [found]).of("importance", snapshot_of(records()), "error")
+    assert told is not None
+    assert told.sentence.endswith("Left out, as their genes cannot be read: 2 trials.")
+
+
 def test_few_trials_for_many_genes_are_told_with_importance() -> None:
     found = Importance("error", "ped-anova", 1, {"a": 0.6, "b": 0.4})
     told = Tabs(lambda record: [found]).of("importance", snapshot_of(records()), "error")

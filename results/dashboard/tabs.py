@@ -126,7 +126,7 @@ class Tabs:
             told = ", ".join(spoken(each.of) for each in every) or "no objective"
             return Told(None, f"Which genes matter is found out for {told}: choose one of these under 'Upwards'.")
         if found.missing:
-            return Told(None, f"Nothing can be said yet: {found.missing}.")
+            return Told(None, f"Nothing can be said yet: {found.missing}. {found.reservations}".strip())
         rows = [[gene, f"{100 * share:.1f} %"] for gene, share in found.shares.items()]
         told = f"Which genes matter for {spoken(found.of)}, which is drawn upwards above. {found.reservations}".strip()
         return Told(importances_figure(found), told, scroll("Importance", table(["gene", "share"], rows), "tall"))
