@@ -422,7 +422,7 @@ def test_a_trial_that_nobody_trains_is_told_as_interrupted_everywhere(tmp_path: 
         return {
             "page": first["standing"]["children"],
             "table": rows["rows"]["data"]["texts"]["outcome"][-1],
-            "details": details["details"]["children"][0]["props"]["children"].split(":")[0].lower(),
+            "details": details["values"]["children"][0]["props"]["children"].split(":")[0].lower(),
             "tab": " ".join(tab.figure["data"][0]["y"]),
         }
 
@@ -550,7 +550,7 @@ def test_a_damaged_architecture_costs_its_own_trial_alone(tmp_path: Path) -> Non
     output = next(name for name in dashboard.app.callback_map if "details-title.children" in name)
     at = {"study": STUDY, "revision": 1}
     told = asked(dashboard, output, {"selected.data": 5, "beside.value": None, "revision.data": at}, {})
-    written = json.dumps(told["details"]["children"])
+    written = json.dumps([told[part]["children"] for part in ("values", "architecture")])
     assert "cannot be drawn" in written
     assert "Not audited" in written
     assert "error" in written  # its values are there

@@ -15,7 +15,7 @@ from dashboards import COUNT, records, write
 
 from benchmarks.large_study import STUDY, trials, write_study
 from results.ledger import Ledger
-from results.outcome import Outcome, TrialRecord
+from results.outcome import Measurement, Outcome, TrialRecord
 from search_spaces.architecture_file import from_yaml
 
 if TYPE_CHECKING:
@@ -642,6 +642,38 @@ def test_a_published_network_is_compared_with_as_a_trial_once_it_is_one(browser:
         assert [each for each in listed if each.startswith(f"{trial.seed} (")] == [
             f"{trial.seed} (trial {trial.number})"
         ]
+        assert seen.wrong == []
+        page.close()
+
+
+def test_an_epoch_of_the_selected_trial_leaves_what_is_read_of_it(browser: "Browser", tmp_path: Path) -> None:
+    trial = replace(records()[5], number=COUNT, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+    genes = "document.querySelector('#details [aria-label=Genes]')"
+    kept = f"""() => [document.querySelector('#details .picture img').once, {genes}.scrollTop,
+                      document.getSelection().toString(), document.querySelector('#details details').open]"""
+    with Ledger.open(write(tmp_path)) as ledger, served(tmp_path) as address, ledger.hold(STUDY):
+        ledger.start_trial(replace(trial, reason="", traceback=None, violations={}))
+        page, seen = open_page(browser, f"{address}?trial={COUNT}&beside=0")
+        until_drawn(page)
+        page.wait_for_function(f"{genes}?.querySelector('td') && document.querySelector('#details details')")
+        settled(page)
+        page.evaluate(
+            f"""() => {{
+              document.querySelector('#details .picture img').once = true;
+              document.querySelector('#details details').open = true;
+              {genes}.scrollTop = 40;
+              document.getSelection().selectAllChildren({genes}.querySelector('td'));
+            }}"""
+        )
+        before = page.evaluate(kept)
+        assert before[0] is True
+        assert before[1] == 40
+        assert before[2]
+        for epoch in (1, 2):
+            ledger.record_measurement(STUDY, COUNT, Measurement(epoch - 1, epoch, {"error": 0.5 / epoch}, 1.0 * epoch))
+            page.wait_for_function(f"document.querySelector('#details').innerText.includes('epoch {epoch})')")
+            settled(page)
+            assert page.evaluate(kept) == before
         assert seen.wrong == []
         page.close()
 
