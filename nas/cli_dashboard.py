@@ -25,7 +25,7 @@ PORT = 8050
     "names",
     multiple=True,
     metavar="HOST",
-    help="Another name under which viewers reach it, as behind a proxy; repeatable.",
+    help="Another name under which viewers reach it, as behind a proxy; it wants a token. Repeatable.",
 )
 @click.option(
     "--token",
@@ -41,8 +41,8 @@ def dashboard(
     """Serve studies as a live page: the front, its architectures, and how they came about.
 
     It only reads, follows running searches, and ends with Ctrl-C. On the loopback address of this machine it asks
-    for nothing; a viewer elsewhere can come through 'ssh -L 8050:127.0.0.1:8050 MACHINE'. With another --host it wants
-    a token, and what it sends, the token too, is not encrypted: for networks that you trust.
+    for nothing; a viewer elsewhere can come through 'ssh -L 8050:127.0.0.1:8050 MACHINE'. With another --host or
+    --name it wants a token, and what it sends, the token too, is not encrypted: for networks that you trust.
 
     \b
     Examples:

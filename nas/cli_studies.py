@@ -9,6 +9,7 @@ import click
 
 from nas.cli_options import JSON, RUNS, NewFile, NewFolder, Number, Whole, console, files_in, print_json, tell_replaced
 from nas.runs import Runs
+from results.outcome import state_called
 from results.plain_text import plain
 
 
@@ -174,7 +175,7 @@ def studies(as_json: bool, runs: Runs) -> None:
     if not rows:
         click.echo(f"no studies in {str(runs.folder)!r}", err=True)
     for row in rows:
-        state = views.state_text(row["state"], row["searched_by"])
+        state = plain(state_called(row["state"], row["searched_by"]))
         click.echo(f"{plain(row['name'])}  {state}, {row['trials']} trials, {row['front_size']} on the front")
 
 
@@ -274,7 +275,7 @@ def statistics(
         from results.statistics_table import statistics_blocks
 
         terminal = console()
-        for block in statistics_blocks(found, terminal.width, interrupted=opened.searched_by is None):
+        for block in statistics_blocks(found, terminal.width, driver=opened.searched_by):
             terminal.print(block, markup=False)
 
 

@@ -68,7 +68,6 @@ def write_study_report(study: Study, path: Path, *, published: bool | None = Non
 
     ``published``: whether published results are laid over the front; by default where the target is ImageNet.
     """
-    from nas.views import state_text
     from results.report import Background, write_report
 
     search = study.record.search
@@ -76,7 +75,7 @@ def write_study_report(study: Study, path: Path, *, published: bool | None = Non
         command=search.get(COMMAND) or "",
         search={key: value for key, value in search.items() if key not in RESOLVED},
         facts=_facts(study),
-        state=state_text(study.record.state, study.searched_by),
+        driver=study.searched_by,
         importances=_importances(study),
         audited_by=audited_by(study),
         published=published,

@@ -29,18 +29,20 @@ def run_dashboard(
     opens: bool,
     tell: Callable[[str], object],
 ) -> None:
-    """Serve until Ctrl-C. On any but the loopback address there is a token: ``token``, or one that is made up.
+    """Serve until Ctrl-C. On any but the loopback address, or under any other name, there is a token.
+
+    It is ``token``, or one that is made up: who can ask under another name, as through a proxy, may be anybody.
 
     Raises OSError where the address cannot be had, and RequestError for an empty token.
     """
     from results.dashboard.app import address, make_dashboard, serve
-    from results.dashboard.guard import LOOPBACK
+    from results.dashboard.guard import LOOPBACK, is_loopback
 
     if token is not None and len(token) < 8:
         raise RequestError(
             "a token of fewer than 8 letters is easily guessed: give a longer one, or none: it is made up then"
         )
-    if token is None and host not in LOOPBACK:
+    if token is None and not all(map(is_loopback, (host, *names))):
         token = secrets.token_urlsafe(24)
     try:
         runs.read().close()

@@ -235,8 +235,7 @@ class Found:
             return ""
         trial = self.trial
         told = f", error {trial.values['error']:.2%}" if trial.values else f", {trial.reason}" if trial.reason else ""
-        interrupted = trial.outcome is Outcome.RUNNING and self.study.searched_by is None
-        stands = "interrupted" if interrupted else trial.outcome
+        stands = trial.outcome.called(self.study.searched_by)
         return plain(f"trial {trial.number} of {self.study.name}: {stands}{told}")
 
 

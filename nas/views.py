@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nas.runs import Runs
 from nas.study import Found, Study, data_sentence, searched_by, trial_data
 from nas.waiting import working
-from results.outcome import NoLedger, Outcome
+from results.outcome import NoLedger, Outcome, state_called
 from results.plain_text import plain
 from search_spaces.architecture import Architecture
 from search_spaces.cost import Cost, cost
@@ -218,27 +218,17 @@ def study_rows(runs: Runs) -> list[dict[str, Any]]:
     ]
 
 
-def state_text(state: str, driver: str | None) -> str:
-    """A study's state for people; ``driver``: who searches it at this moment. Without one nothing is running."""
-    if driver is not None:
-        return f"running ({plain(driver)})"
-    return "interrupted" if state == "running" else plain(state)
-
-
 def status_lines(study: str, runs: Runs) -> Iterator[str]:
     """How a study stands: its state, its data, and its trials by outcome."""
     with runs.read() as ledger:  # counts there: a large study need not be read for that
         record, counts, driver = ledger.study(study), ledger.count_outcomes(study), searched_by(ledger, study)
-    yield f"{plain(study)}: {state_text(record.state, driver)}, {sum(counts.values())} trials"
+    yield f"{plain(study)}: {plain(state_called(record.state, driver))}, {sum(counts.values())} trials"
     if sentence := data_sentence(record.search):
         yield plain(sentence)
     for outcome in Outcome:
         if not (count := counts[str(outcome)]):
             continue
-        if outcome is Outcome.RUNNING and driver is None:
-            yield f"{count:>6}  interrupted: The search ended meanwhile; 'nas search' goes on with the trial."
-        else:
-            yield f"{count:>6}  {outcome}: {outcome.sentence}"
+        yield f"{count:>6}  {outcome.called(driver)}: {outcome.meaning(driver)}"
 
 
 def pareto_data(study: Study) -> dict[str, Any]:
@@ -263,9 +253,7 @@ def front_blocks(study: Study, width: int, encoding: str) -> "list[RenderableTyp
     from results.table import front_plot, front_table
 
     front, seeds, faint = study.front(), study.seeds(), "\N{MIDDLE DOT}" if encoding.lower().startswith("utf") else "."
-    blocks: list[RenderableType] = [
-        front_table(study.record, front, seeds, width=width, interrupted=study.searched_by is None)
-    ]
+    blocks: list[RenderableType] = [front_table(study.record, front, seeds, width=width, driver=study.searched_by)]
     trials = comparable(study.trials, study.record.objectives)
     if plot := front_plot(front, seeds, min(width, PLOT_WIDTH), 16, trials=trials, faint=faint):
         blocks.append(plot)

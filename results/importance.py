@@ -15,7 +15,7 @@ class Importance:
 
     ``shares``: gene -> 0 to 1, the largest first, of equals by name; they sum to 1. {} where nothing can be said, which
     ``missing`` then says in a sentence. ``trials``: that it is made of. ``left_out``: genes that the method cannot
-    judge, as not every trial has them.
+    judge, as not every trial has them. ``damaged``: trials that are left out, as their genes cannot be read.
     """
 
     of: str
@@ -24,6 +24,7 @@ class Importance:
     shares: dict[str, float] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     missing: str = ""
+    damaged: int = 0
 
     @property
     def caution(self) -> str:
@@ -32,9 +33,11 @@ class Importance:
 
     @property
     def reservations(self) -> str:
-        """The same and the genes that are left out, in sentences; "" where there is neither."""
+        """The same, and the genes and trials that are left out, in sentences; "" where there is nothing of it."""
         told = [f"With caution: {self.caution}."] if self.caution else []
         told += [f"Left out, as not every trial has them: {', '.join(self.left_out)}."] if self.left_out else []
+        told += [f"Left out, as their genes cannot be read: {self.damaged:,} trials."] if self.damaged > 1 else []
+        told += ["Left out, as its genes cannot be read: 1 trial."] if self.damaged == 1 else []
         return " ".join(told)
 
     def as_data(self) -> dict[str, Any]:
@@ -46,6 +49,7 @@ class Importance:
             "shares": self.shares,
             "left_out": list(self.left_out),
             "missing": self.missing,
+            "damaged": self.damaged,
             "caution": self.caution,
         }
 

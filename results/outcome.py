@@ -43,6 +43,14 @@ class Outcome(enum.StrEnum):
         """One sentence for the user that says what this outcome means."""
         return _SENTENCES[self]
 
+    def called(self, driver: str | None) -> str:
+        """What people are told; ``driver``: who searches the study at this moment. Without one no trial is running."""
+        return "interrupted" if self is Outcome.RUNNING and driver is None else self.value
+
+    def meaning(self, driver: str | None) -> str:
+        """The sentence that goes with `called`."""
+        return self.sentence if self.called(driver) == self.value else _INTERRUPTED
+
     @property
     def final(self) -> bool:
         """Whether the trial has ended; a running or interrupted trial has not."""
@@ -74,6 +82,7 @@ _TRAINED = frozenset(
         Outcome.TIMED_OUT,
     )
 )
+_INTERRUPTED = "The search ended meanwhile; 'nas search' goes on with the trial."
 _SENTENCES = {
     Outcome.RUNNING: "The trial is training, or was interrupted and goes on from its checkpoint.",
     Outcome.COMPLETE: "The trial was trained to its end and all of its objectives were measured.",
@@ -86,6 +95,13 @@ _SENTENCES = {
     Outcome.TIMED_OUT: "The training took longer than a trial may, so it was ended.",
     Outcome.BROKEN: "The trial ended with an error in the program; the traceback is kept with the trial.",
 }
+
+
+def state_called(state: str, driver: str | None) -> str:
+    """What people are told of a study's state; ``driver``: who searches it at this moment."""
+    if driver is not None:
+        return f"running ({driver})"
+    return "interrupted" if state == "running" else state
 
 
 class LedgerError(RequestError):

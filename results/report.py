@@ -14,7 +14,7 @@ from typing import Any
 from results.figures import script_json, spoken
 from results.importance import Importance
 from results.markup import Markup, asset, element, join
-from results.outcome import Outcome, StudyRecord, TrialRecord, now
+from results.outcome import Outcome, StudyRecord, TrialRecord, now, state_called
 from results.published import comparable_with
 from results.report_audit import OWN, AuditedBy, audit_section
 from results.report_drawings import drawings_section
@@ -41,7 +41,7 @@ class Background:
         command: what repeats the study, as it was typed; "" where that was not recorded.
         search: the search file that goes with it, resolved; what the record has where None.
         facts: what else belongs to repeating it, by name.
-        state: how the study stands, in words; its record's state if "".
+        driver: who searches the study at this moment; without one no trial is running.
         importances: how much each gene matters for objectives and costs.
         audited_by: where violations of the principles begin.
         published: whether published results are laid over the front; None: where the target is ImageNet.
@@ -50,7 +50,7 @@ class Background:
     command: str = ""
     search: Mapping[str, Any] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
-    state: str = ""
+    driver: str | None = None
     importances: Sequence[Importance] = ()
     audited_by: AuditedBy = OWN
     published: bool | None = None
@@ -76,7 +76,7 @@ def report_html(study: StudyRecord, trials: Sequence[TrialRecord], background: B
     target = Target.of(study.search)
     published = comparable_with(study.search, target.classes, asked=background.published)
     ordered = tuple(sorted(trials, key=lambda trial: trial.number))
-    view = StudyView(study, ordered, target, tuple(background.importances))
+    view = StudyView(study, ordered, target, tuple(background.importances), background.driver)
     sections = [
         scatter(view, published),
         front_table(view),
@@ -93,7 +93,7 @@ def report_html(study: StudyRecord, trials: Sequence[TrialRecord], background: B
     ]
     body = join(
         element("a", "Skip to the results", href="#main", class_="skip"),
-        _header(view, background.state or study.state, sections),
+        _header(view, sections),
         element("main", tiles(view), *(section.markup for section in sections), id="main"),
         element("footer", f"Written by inception-nas on {moment(now())}.", class_="muted"),
     )
@@ -101,17 +101,17 @@ def report_html(study: StudyRecord, trials: Sequence[TrialRecord], background: B
     return _page(f"{study.name} - inception-nas report", body, figures)
 
 
-def _header(view: StudyView, state: str, sections: Sequence[Section]) -> Markup:
+def _header(view: StudyView, sections: Sequence[Section]) -> Markup:
     study, trials = view.study, view.trials
     ended = max((trial.finished_at for trial in trials if trial.finished_at), default=None)
     counts = [(outcome, sum(trial.outcome is outcome for trial in trials)) for outcome in Outcome]
-    told = ", ".join(f"{number:,} {outcome.value}" for outcome, number in counts if number)
+    told = ", ".join(f"{number:,} {outcome.called(view.driver)}" for outcome, number in counts if number)
     goals = ", ".join(f"{goal} {spoken(name)}" for name, goal in study.objectives.items())
     when = f"Started {moment(study.created_at)}" + (f"; last trial ended {moment(ended)}" if ended else "")
     links = (element("li", element("a", section.title, href=f"#{section.name}")) for section in sections)
     return element(
         "header",
-        element("h1", study.name, " ", element("span", state, class_="state")),
+        element("h1", study.name, " ", element("span", state_called(study.state, view.driver), class_="state")),
         element("p", f"{when}. Objectives: {goals or 'none'}.", class_="muted"),
         element("p", f"{count(len(trials), 'trial')}: {told}." if trials else "No trials yet."),
         element("nav", element("ul", *links), aria_label="Sections"),

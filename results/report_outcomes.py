@@ -18,9 +18,9 @@ def outcomes_table(view: StudyView) -> Section:
     for outcome in Outcome:
         found = [trial for trial in view.trials if trial.outcome is outcome]
         cells = (
-            element("th", outcome.value, scope="row"),
+            element("th", outcome.called(view.driver), scope="row"),
             element("td", len(found), class_="number"),
-            element("td", outcome.sentence, class_="sentence"),
+            element("td", outcome.meaning(view.driver), class_="sentence"),
             element("td", _reasons(found)),
         )
         rows.append(element("tr", *cells, class_=None if found else "none"))

@@ -87,7 +87,7 @@ def importance_section(view: StudyView) -> Section:
         parts.append(element("h3", f"For {spoken(found.of)}"))
         figure = importances_figure(found)
         if figure is None:
-            parts.append(missing(f"Nothing can be said: {found.missing}."))
+            parts.append(missing(f"Nothing can be said: {found.missing}. {found.reservations}".strip()))
             continue
         figures[f"importance-{place}"] = figure
         label = f"Bars of the importance of genes for {spoken(found.of)}."

@@ -35,13 +35,13 @@ PLOT_WIDTH = 110
 _MARKS = {ALL: ".", "random": "r", "sampler": "s"}  # later ones are drawn over earlier ones
 
 
-def statistics_blocks(found: Statistics, width: int, *, interrupted: bool = False) -> list[RenderableType]:
+def statistics_blocks(found: Statistics, width: int, *, driver: str | None = None) -> list[RenderableType]:
     """What a terminal of ``width`` letters shows, from the hypervolume to the outcomes.
 
-    ``interrupted``: nobody searches the study, so a trial that is recorded as running is not.
+    ``driver``: who searches the study at this moment; without one no trial is running.
     """
     parts = [_growth(found, width), _control(found), _knees(found), _prices(found, width), *_importances(found, width)]
-    parts += [_distributions(found, width), _agreement(found), _outcomes(found, interrupted)]
+    parts += [_distributions(found, width), _agreement(found), _outcomes(found, driver)]
     blocks: list[RenderableType] = []
     for part in parts:
         blocks += [*([Text()] if blocks else []), *part]
@@ -131,6 +131,8 @@ def _importance(found: Importance, width: int) -> list[RenderableType]:
         text.append("#" * round(12 * share / most), "dim")
     if found.left_out:
         text.append(f"\n  left out, as not every trial has them: {', '.join(map(plain, found.left_out))}")
+    if found.damaged:
+        text.append(f"\n  left out, as genes cannot be read: {_trials(found.damaged)}")
     return [text]
 
 
@@ -164,9 +166,8 @@ def _agreement(found: Statistics) -> list[RenderableType]:
     return [Text(said or "Agreement of the rungs: no rungs below the top, or fewer than 5 trials that reached it.")]
 
 
-def _outcomes(found: Statistics, interrupted: bool) -> list[RenderableType]:
-    running = "interrupted" if interrupted else Outcome.RUNNING
-    counts = Counter(running if trial.outcome is Outcome.RUNNING else trial.outcome for trial in found.trials)
+def _outcomes(found: Statistics, driver: str | None) -> list[RenderableType]:
+    counts = Counter(trial.outcome.called(driver) for trial in found.trials)
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
     beyond = sum(bool(trial.values) and not trial.feasible for trial in found.trials)
     limits = f"; {beyond} of the complete ones break a limit and are not on the front" if beyond else ""

@@ -33,7 +33,7 @@ def front_table(
     seeds: Sequence[TrialRecord],
     reference_seed: str = "inception-v3",
     width: int = 80,
-    interrupted: bool = False,
+    driver: str | None = None,
 ) -> Table:
     """The front as a table: best first in the first objective, then the seeds that are not on it.
 
@@ -41,12 +41,12 @@ def front_table(
     to the reference seed. Objectives called error (or ..._error) are fractions, shown in percent with the difference
     from the reference seed in points; ratios and differences stand below where several such columns, or the letters of
     `width`, leave no room for them, and all cells below each other on terminals too narrow even for that. `seeds` are
-    the study's seed trials, in any state; what is not measured yet is "-". `interrupted`: nobody searches the study, so
-    that trials which have not ended are not running either.
+    the study's seed trials, in any state; what is not measured yet is "-". `driver`: who
+    searches the study at this moment; without one no trial is running.
     """
 
     def made(*, stacked: bool) -> Table:
-        return _front_table(study, front, seeds, reference_seed, stacked=stacked, interrupted=interrupted)
+        return _front_table(study, front, seeds, reference_seed, stacked=stacked, driver=driver)
 
     several = len([name for name in front.objectives if name not in _COUNTED]) > 1
     if not several and needed_width(table := made(stacked=False)) <= width:
@@ -63,7 +63,7 @@ def _front_table(
     reference_seed: str,
     *,
     stacked: bool,
-    interrupted: bool,
+    driver: str | None,
 ) -> Table:
     reference = _reference(front, seeds, reference_seed)
     table = Table(
@@ -84,11 +84,10 @@ def _front_table(
     others = sorted((seed for seed in seeds if seed.number not in on_front), key=lambda trial: trial.number)
     for trial in [*front.members, *others]:
         is_reference = reference is not None and trial.number == reference.number
-        standing = "interrupted" if interrupted and trial.outcome is Outcome.RUNNING else trial.outcome.value
         notes = ["reference"] if is_reference else []
         if trial.number not in on_front:
             beaten = "off the front" if trial.feasible else "breaks a limit"
-            notes.append(beaten if trial.outcome is Outcome.COMPLETE else standing)
+            notes.append(beaten if trial.outcome is Outcome.COMPLETE else trial.outcome.called(driver))
         cells = [str(trial.number), _name(trial, notes)]
         cells += [_objective(name, trial, reference) for name in shown]
         cells += [_cost(name, trial, reference) for name in _COUNTED]

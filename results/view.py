@@ -34,13 +34,14 @@ class Target:
 class StudyView:
     """A study, all of its trials by number, and what follows from them.
 
-    ``importances``: of its genes, as whoever computed them handed them over.
+    ``importances``: of its genes, as whoever computed them handed them over. ``driver``: who searches the study.
     """
 
     study: StudyRecord
     trials: tuple[TrialRecord, ...]
     target: Target
     importances: tuple[Importance, ...] = ()
+    driver: str | None = None
 
     @cached_property
     def statistics(self) -> Statistics | None:

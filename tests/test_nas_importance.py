@@ -1,7 +1,9 @@
 """The importance of genes: what the values depend on comes first, whatever the genes look like."""
 
+import math
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -49,6 +51,21 @@ def test_what_the_values_depend_on_comes_first(trials: list[TrialRecord], method
     assert importances(reversed(trials), ERROR, method_named(method)) == [error]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_trial_whose_genes_are_damaged_costs_itself_alone(trials: list[TrialRecord], method: str) -> None:
+    whole = importances(trials, ERROR, method_named(method))
+    values: list[Any] = [[1, 2], None, {"a": 1}, math.inf]  # what a damaged row may hold in the place of a gene
+    copies = [replace(trials[0], number=200 + at, genes={"width": value}) for at, value in enumerate(values)]
+    lost = replace(trials[0], number=300, genes=None)  # as the ledger gives what is no JSON
+    (found,) = importances([*trials, *copies, lost], ERROR, method_named(method))
+    assert replace(found, damaged=0) == whole[0]
+    assert found.damaged == len(values) + 1
+    assert "Left out, as their genes cannot be read: 5 trials." in found.reservations
+    (few,) = importances([*trials[:3], *copies[:1]], ERROR, method_named(method))
+    assert few.missing.startswith("3 complete trials")
+    assert few.reservations == "Left out, as its genes cannot be read: 1 trial."
+
+
 def test_the_direction_says_which_end_counts(trials: list[TrialRecord]) -> None:
     """The lowest tenth is decided by one gene, the highest by another."""
     shaped = []
@@ -75,7 +92,7 @@ def test_genes_that_not_every_trial_has(trials: list[TrialRecord]) -> None:
 def test_only_complete_trials_with_genes_and_values_take_part(trials: list[TrialRecord]) -> None:
     others = [
         replace(trials[0], number=200, outcome=Outcome.STOPPED, values={}),
-        replace(trials[0], number=201, genes=None),
+        replace(trials[0], number=201, genes=None, origin="seed", seed="googlenet"),
         replace(trials[0], number=202, values={"error": float("nan")}),
     ]
     assert importances(trials + others, ERROR) == importances(trials, ERROR)

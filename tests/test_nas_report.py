@@ -201,7 +201,10 @@ def test_a_ledger_that_is_being_written_is_told_as_it_is(tmp_path: Path) -> None
         page = _page(tmp_path)
         assert "s running (" in page.text
         assert "3 trials: 1 running, 2 complete." in page.text
-    assert "s interrupted Started" in _page(tmp_path).text
+    page = _page(tmp_path)
+    assert "s interrupted Started" in page.text
+    assert "3 trials: 1 interrupted, 2 complete." in page.text
+    assert "interrupted 1 The search ended meanwhile" in page.text
 
 
 def test_damaged_weights_of_the_best_leave_the_report(tmp_path: Path) -> None:

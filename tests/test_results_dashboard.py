@@ -12,9 +12,9 @@ from dashboards import COUNT, asked, opened, records, snapshot_of, write
 
 from benchmarks.large_study import STUDY
 from results.dashboard import tabs as tabs_of
-from results.dashboard.controls import offers
+from results.dashboard.controls import offers, options
 from results.dashboard.scene import Choice, figure, scene
-from results.dashboard.sliders import ends, limits, sliders
+from results.dashboard.sliders import ends, sliders
 from results.dashboard.tabs import Tabs
 from results.dashboard.watch import Watch
 from results.importance import Importance
@@ -356,6 +356,19 @@ def test_a_page_that_watches_a_young_study_keeps_what_its_reader_chose(tmp_path:
     ledger.close()
 
 
+def test_what_a_trial_is_compared_with_is_kept_while_the_options_follow() -> None:
+    complete = [trial for trial in records() if trial.values]
+    first, pinned = complete[0], next(trial for trial in complete if not trial.seed)
+    before, after = (options(snapshot_of(trials), str(pinned.number)) for trials in (complete[1:], complete))
+    assert before["offered"] != after["offered"]
+    assert {before["beside_value"], after["beside_value"]} == {str(pinned.number)}
+    assert {"label": f"trial {pinned.number}", "value": str(pinned.number)} in after["beside_options"]
+    for trials, value in ((complete[1:], f"seed:{first.seed}"), (complete, str(first.number))):
+        found = options(snapshot_of(trials), f"seed:{first.seed}")
+        named = [option["value"] for option in found["beside_options"] if str(first.seed) in option["label"].split()]
+        assert (found["beside_value"], named) == (value, [value])
+
+
 def test_sliders_follow_what_there_is_and_keep_what_is_set() -> None:
     complete = [trial for trial in records() if trial.values]
     few, all_of_them = snapshot_of(complete[:2]), snapshot_of(complete)
@@ -367,10 +380,62 @@ def test_sliders_follow_what_there_is_and_keep_what_is_set() -> None:
     made = sliders(all_of_them, {"error": wider}, {"error": high})
     slider = made[0].children[1]  # type: ignore[union-attr]
     assert (slider.value, slider.min, slider.max) == (high, *wider)
-    identity = {"limit": "error", "end": "high"}
-    assert limits([identity], [high], [wider]) == {"error": pytest.approx(high / 100)}
-    assert limits([identity], [wider[1]], [wider]) == {}
+    beyond = sliders(all_of_them, {"error": wider}, {"error": wider[1] + 5})[0].children[1]  # type: ignore[union-attr]
+    assert beyond.value == wider[1]
     assert ends(snapshot_of(complete[:1]), None) == {}
+
+
+def test_a_limit_without_a_slider_is_kept_and_told(place: Path) -> None:
+    one = snapshot_of([next(trial for trial in records() if trial.values)])  # whose values differ from no other's
+    settings = offers(one, {"limit.error": "12.5", "limit.macs": "many"})
+    assert settings["wanted"] == {"error": 12.5}
+    assert "error, at most 12.50 %" in json.dumps(settings["limits"], default=lambda part: part.to_plotly_json())
+    dashboard = opened(place)
+    output = next(name for name in dashboard.app.callback_map if "scene.data" in name)
+    at = dashboard.watch.look(STUDY).at
+    given = {"offered.data": at, "revision.data": at, "x.value": "macs", "y.value": "error", "rung.value": -1}
+    given |= {"shown.value": [], "wanted.data": {"error": 12.5, "params": 2e7, "latency_ms": 3}}
+    told = asked(dashboard, output, given, {})
+    assert told["front-csv"]["href"].endswith("limit.error=12.5&limit.params=20000000")  # it has no latencies
+    dashboard.watch.close()
+
+
+def test_a_trial_that_nobody_trains_is_told_as_interrupted_everywhere(tmp_path: Path) -> None:
+    ledger = Ledger.open(write(tmp_path))
+    fresh = replace(records()[5], number=COUNT, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+    ledger.start_trial(fresh)
+    dashboard = opened(tmp_path / "ledger.sqlite")
+    dashboard.watch._again = 0.0
+    outputs = {part: next(name for name in dashboard.app.callback_map if part in name) for part in _TELLING}
+    tabs, known = Tabs(lambda record: []), dict[str, Any]()
+
+    def told() -> dict[str, str]:
+        first = asked(dashboard, outputs["standing.children"], {"place.search": "", "tick.n_intervals": 0}, {})
+        drawn = first["revision"]["data"] | {"rung": None}
+        rows = asked(dashboard, outputs["rows.data"], {"drawn.data": drawn}, {"rows-at.data": known.get("rows-at")})
+        given = {"selected.data": COUNT, "beside.value": None, "revision.data": first["revision"]["data"]}
+        details = asked(dashboard, outputs["details-title.children"], given, {"told.data": known.get("told")})
+        known.update({"rows-at": rows["rows-at"]["data"], "told": details["told"]["data"]})
+        tab = tabs.of("outcomes", dashboard.watch.look(STUDY), "error")
+        assert tab is not None
+        assert tab.figure is not None
+        return {
+            "page": first["standing"]["children"],
+            "table": rows["rows"]["data"]["texts"]["outcome"][-1],
+            "details": details["values"]["children"][0]["props"]["children"].split(":")[0].lower(),
+            "tab": " ".join(tab.figure["data"][0]["y"]),
+        }
+
+    with ledger.hold(STUDY):
+        while_searched = told()
+    assert [("running" in text, "interrupted" in text) for text in while_searched.values()] == [(True, False)] * 4
+    afterwards = told()  # nothing else has changed since
+    assert [("running" in text, "interrupted" in text) for text in afterwards.values()] == [(False, True)] * 4
+    dashboard.watch.close()
+    ledger.close()
+
+
+_TELLING = ("standing.children", "rows.data", "details-title.children")
 
 
 def test_a_study_that_took_the_place_of_another_is_read_from_its_start(tmp_path: Path) -> None:
@@ -485,7 +550,7 @@ def test_a_damaged_architecture_costs_its_own_trial_alone(tmp_path: Path) -> Non
     output = next(name for name in dashboard.app.callback_map if "details-title.children" in name)
     at = {"study": STUDY, "revision": 1}
     told = asked(dashboard, output, {"selected.data": 5, "beside.value": None, "revision.data": at}, {})
-    written = json.dumps(told["details"]["children"])
+    written = json.dumps([told[part]["children"] for part in ("values", "architecture")])
     assert "cannot be drawn" in written
     assert "Not audited" in written
     assert "error" in written  # its values are there
@@ -514,6 +579,14 @@ def test_a_damaged_study_is_listed_and_tells_of_itself_alone(tmp_path: Path) -> 
     with pytest.raises(LedgerError):
         watch.look(STUDY)
     watch.close()
+
+
+@pytest.mark.parametrize("missing", ["", "3 complete trials have genes and error; 20 are needed"])
+def test_trials_without_readable_genes_are_told_with_importance(missing: str) -> None:
+    found = Importance("error", "ped-anova", 30, {} if missing else {"a": 1.0}, missing=missing, damaged=2)
+    told = Tabs(lambda record: [found]).of("importance", snapshot_of(records()), "error")
+    assert told is not None
+    assert told.sentence.endswith("Left out, as their genes cannot be read: 2 trials.")
 
 
 def test_few_trials_for_many_genes_are_told_with_importance() -> None:

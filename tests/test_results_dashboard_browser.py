@@ -15,7 +15,7 @@ from dashboards import COUNT, records, write
 
 from benchmarks.large_study import STUDY, trials, write_study
 from results.ledger import Ledger
-from results.outcome import Outcome
+from results.outcome import Measurement, Outcome, TrialRecord
 from search_spaces.architecture_file import from_yaml
 
 if TYPE_CHECKING:
@@ -172,6 +172,40 @@ def test_a_limit_recomputes_the_front_and_the_link_carries_the_view(browser: "Br
     assert seen.wrong + seen_again.wrong == []
     page.close()
     again.close()
+
+
+def choose_rung(page: "Page", label: str, at: int | None) -> None:
+    """Choose whose values are shown, and wait until the chart shows them."""
+    page.locator("#rung").click()
+    page.get_by_role("option", name=label).click()
+    page.wait_for_function(f"{LAYOUT}.uirevision.endsWith('/{at}')")
+    settled(page)
+
+
+def test_a_limit_outlasts_a_rung_whose_values_do_not_reach_it(browser: "Browser", address: str) -> None:
+    page, seen = open_page(browser, f"{address}?study={STUDY}&limit.error=25.3&limit.macs=4e9")
+    until_drawn(page)
+    settled(page)
+    error = page.locator("#limits [role=slider]").nth(0)
+    at_first, told, among = query(page), page.locator("#summary").inner_text(), front(page)
+    assert (at_first["limit.error"], at_first["limit.macs"]) == ("25.3", "4000000000")
+    assert all(records()[number].values["error"] <= 0.253 for number in among)
+    choose_rung(page, "rung 0 alone", 0)
+    lowest = float(error.get_attribute("aria-valuemin") or "")
+    assert float(error.get_attribute("aria-valuenow") or "") == lowest > 25.3  # all errors are above it here
+    assert query(page) == at_first | {"rung": "0"}
+    assert "none of them keeps all limits" in page.locator("#summary").inner_text()
+    choose_rung(page, "final values", None)
+    assert (query(page), page.locator("#summary").inner_text(), front(page)) == (at_first, told, among)
+    assert float(error.get_attribute("aria-valuenow") or "") == 25.3
+    error.focus()
+    page.keyboard.press("End")  # where it limits nothing
+    page.wait_for_function("!location.search.includes('limit.error')")
+    choose_rung(page, "rung 0 alone", 0)
+    assert "limit.error" not in query(page)  # the address counted when the page was opened
+    assert "limit.macs" in query(page)
+    assert seen.wrong == []
+    page.close()
 
 
 def test_a_zoom_is_of_the_quantities_at_which_it_was_made(browser: "Browser", address: str) -> None:
@@ -573,6 +607,73 @@ def test_it_follows_a_search_and_keeps_selection_and_zoom(browser: "Browser", tm
         assert query(page)["trial"] == str(number)
         page.mouse.dblclick(box["x"] + 300, box["y"] + 200)
         page.wait_for_function("!location.search.includes('xr=')")  # the whole again
+        assert seen.wrong == []
+        page.close()
+
+
+def test_a_published_network_is_compared_with_as_a_trial_once_it_is_one(browser: "Browser", tmp_path: Path) -> None:
+    small, (trial, other) = "small", [each for each in records() if each.values][:2]
+
+    def add(each: TrialRecord) -> None:
+        ledger.start_trial(
+            replace(each, study=small, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+        )
+        ledger.finish_trial(small, each.number, Outcome.COMPLETE, values=each.values, seconds=1.0)
+
+    with Ledger.open(write(tmp_path)) as ledger, served(tmp_path) as address:
+        ledger.create_study(small, ledger.study(STUDY).search, {"error": "minimize", "macs": "minimize"}, {}, None)
+        add(replace(other, seed=None))
+        page, seen = open_page(browser, f"{address}?study={small}&trial={other.number}&beside=seed:{trial.seed}")
+        until_drawn(page)
+        settled(page)
+        assert f"{trial.seed} (not trained here)" in page.locator("#beside").inner_text()
+        page.locator("#pin").click()
+        page.wait_for_function(f"location.search.includes('beside={other.number}')")
+        page.evaluate(f"window.dash_clientside.set_props('beside', {{ value: 'seed:{trial.seed}' }})")
+        page.wait_for_function("location.search.includes('beside=seed')")
+        add(trial)
+        page.wait_for_function(f"location.search.includes('beside={trial.number}')")
+        page.wait_for_function(
+            f"document.querySelector('#beside').innerText.includes('{trial.seed} (trial {trial.number})')"
+        )
+        settled(page)
+        page.locator("#beside").click()
+        listed = page.get_by_role("option").all_inner_texts()
+        assert [each for each in listed if each.startswith(f"{trial.seed} (")] == [
+            f"{trial.seed} (trial {trial.number})"
+        ]
+        assert seen.wrong == []
+        page.close()
+
+
+def test_an_epoch_of_the_selected_trial_leaves_what_is_read_of_it(browser: "Browser", tmp_path: Path) -> None:
+    trial = replace(records()[5], number=COUNT, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+    genes = "document.querySelector('#details [aria-label=Genes]')"
+    kept = f"""() => [document.querySelector('#details .picture img').once, {genes}.scrollTop,
+                      document.getSelection().toString(), document.querySelector('#details details').open]"""
+    with Ledger.open(write(tmp_path)) as ledger, served(tmp_path) as address, ledger.hold(STUDY):
+        ledger.start_trial(replace(trial, reason="", traceback=None, violations={}))
+        page, seen = open_page(browser, f"{address}?trial={COUNT}&beside=0")
+        until_drawn(page)
+        page.wait_for_function(f"{genes}?.querySelector('td') && document.querySelector('#details details')")
+        settled(page)
+        page.evaluate(
+            f"""() => {{
+              document.querySelector('#details .picture img').once = true;
+              document.querySelector('#details details').open = true;
+              {genes}.scrollTop = 40;
+              document.getSelection().selectAllChildren({genes}.querySelector('td'));
+            }}"""
+        )
+        before = page.evaluate(kept)
+        assert before[0] is True
+        assert before[1] == 40
+        assert before[2]
+        for epoch in (1, 2):
+            ledger.record_measurement(STUDY, COUNT, Measurement(epoch - 1, epoch, {"error": 0.5 / epoch}, 1.0 * epoch))
+            page.wait_for_function(f"document.querySelector('#details').innerText.includes('epoch {epoch})')")
+            settled(page)
+            assert page.evaluate(kept) == before
         assert seen.wrong == []
         page.close()
 

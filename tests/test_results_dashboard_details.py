@@ -4,16 +4,15 @@ from dataclasses import replace
 
 from dashboards import EPOCHS, records, snapshot_of
 
-from results.dashboard.details import of_trial, panel
+from results.dashboard.details import of_trial, values_panel
 from results.dashboard.selected import curve
 from results.figures import shown
 from results.outcome import Measurement, Outcome, TrialRecord
-from results.report_audit import OWN
 
 
 def figures_of(own: TrialRecord, other: TrialRecord, rung: int | None, epochs: tuple[int, ...] = EPOCHS) -> list[str]:
     """What the details tell of the error: of a trial, of another one beside it, and their difference."""
-    told = panel(snapshot_of([]).record, of_trial(own, epochs, rung), of_trial(other, epochs, rung), OWN)
+    told = values_panel(snapshot_of([]).record, of_trial(own, epochs, rung), of_trial(other, epochs, rung))
     body = told[1].children.children[1].children
     row = next(row for row in body if row.children[0].children == "error")
     return [cell.children for cell in row.children[1:]]
@@ -50,7 +49,7 @@ def test_costs_are_compared_whatever_the_rung() -> None:
     fast = replace(stopped, measurements=(Measurement(0, 0, {"latency_ms": 2.0}, 0.0), *stopped.measurements))
     record = snapshot_of([], objectives={"error": "minimize", "latency_ms": "minimize"}).record
     slow = replace(one, measurements=(Measurement(0, 0, {"latency_ms": 8.0}, 0.0), *one.measurements))
-    told = panel(record, of_trial(fast, EPOCHS), of_trial(slow, EPOCHS), OWN)
+    told = values_panel(record, of_trial(fast, EPOCHS), of_trial(slow, EPOCHS))
     body = told[1].children.children[1].children
     written = {row.children[0].children: [cell.children for cell in row.children[1:]] for row in body}
     assert written["latency"] == ["2 ms", "8 ms", "\N{MINUS SIGN}6 ms"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from dashboards import opened
 
-from results.dashboard.details import of_seed, of_trial, panel
+from results.dashboard.details import architecture_panel, of_seed, of_trial
 from results.ledger import Ledger
 from results.outcome import StudyRecord, TrialRecord
 from results.report_audit import OWN
@@ -70,7 +70,8 @@ def test_what_a_drawing_cannot_be_compared_with_is_said(place: Path, beside: str
 def _written(study: StudyRecord, number: int, beside: str) -> str:
     other = of_trial(_trial(int(beside), V3 if beside == "0" else {}), (1,)) if beside.isdecimal() else of_seed(
         beside, Target.of(SEARCH))  # fmt: skip
-    return str([part.to_plotly_json() for part in panel(study, of_trial(_trial(number, OTHER), (1,)), other, OWN)])
+    told = architecture_panel(study, of_trial(_trial(number, OTHER), (1,)), other, OWN)
+    return str([part.to_plotly_json() for part in told])
 
 
 def test_the_panel_tells_the_difference_in_sentences(place: Path) -> None:

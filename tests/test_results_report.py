@@ -139,7 +139,7 @@ def _hostile() -> Background:
         command=HOSTILE,
         search={HOSTILE: HOSTILE},
         facts={HOSTILE: HOSTILE},
-        state=HOSTILE,
+        driver=HOSTILE,
         importances=importance,
         audited_by=AuditedBy(Thresholds(), HOSTILE),
     )

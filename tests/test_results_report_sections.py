@@ -183,7 +183,7 @@ def test_a_constant_objective_still_has_every_section() -> None:
 def test_a_study_that_is_searched_at_this_moment_says_so() -> None:
     study = dataclasses.replace(STUDY, state="running")
     running = trial(9, outcome=Outcome.RUNNING, finished_at=None, seconds=None)
-    page = Page(report_html(study, [*TRIALS, running], Background(state="running (process 7 on here)")))
+    page = Page(report_html(study, [*TRIALS, running], Background(driver="process 7 on here")))
     assert "digits running (process 7 on here) Started" in page.text
     assert "8 trials: 1 running, 4 complete" in page.text
     assert "trial 1 yes 3.50 %" in page.text

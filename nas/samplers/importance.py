@@ -12,6 +12,7 @@ stage of one module): the trials that have it without use make it look less impo
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -57,11 +58,20 @@ def importances(
     published network outside of the space has none) and a finite value: that of an objective, else that of a cost of
     the target. Those of the control arm and those that break a limit are among them. What the genes may be is read from
     the trials: a gene that is the same in all of them has no importance. Where nothing can be said, a sentence stands
-    in the figures' place. fANOVA is grown of 500 trials at most, evenly spread over all.
+    in the figures' place. fANOVA is grown of 500 trials at most, evenly spread over all. Trials whose genes are damaged
+    are left out and counted; a published network may have none.
     """
-    complete = sorted((t for t in trials if t.outcome is Outcome.COMPLETE and t.genes), key=lambda trial: trial.number)
-    genes = _distributions(complete)
-    return [_importance(complete, genes, name, direction, method, random_seed) for name, direction in of.items()]
+    complete = sorted((t for t in trials if t.outcome is Outcome.COMPLETE), key=lambda trial: trial.number)
+    readable = [trial for trial in complete if trial.genes and _readable(trial.genes)]
+    damaged = len(complete) - len(readable) - sum(trial.origin == "seed" and not trial.genes for trial in complete)
+    genes = _distributions(readable)
+    found = [_importance(readable, genes, name, direction, method, random_seed) for name, direction in of.items()]
+    return [replace(each, damaged=damaged) for each in found]
+
+
+def _readable(genes: Mapping[str, object]) -> bool:
+    """Whether all values are texts or finite numbers, as genes are."""
+    return all(isinstance(v, str) or (isinstance(v, int | float) and math.isfinite(v)) for v in genes.values())
 
 
 def _importance(

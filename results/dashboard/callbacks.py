@@ -16,7 +16,7 @@ from results.dashboard.rows import columns, rows, values_told
 from results.dashboard.selected import FindThresholds, register_selected
 from results.dashboard.tabs import Tabs
 from results.dashboard.watch import Snapshot, Watch, or_nothing
-from results.outcome import LedgerError, Outcome
+from results.outcome import LedgerError, Outcome, state_called
 
 
 def register(app: Dash, watch: Watch, tabs: Tabs, audited_by: FindThresholds) -> None:
@@ -53,6 +53,7 @@ def _register_study(app: Dash, watch: Watch) -> None:
             "at": State("revision", "data"),
             "standing": State("standing", "children"),
             "offered": State("offered", "data"),
+            "beside": State("beside", "value"),
         },
     )
     def look(
@@ -64,6 +65,7 @@ def _register_study(app: Dash, watch: Watch) -> None:
         at: dict[str, Any] | None,
         standing: str | None,
         offered: dict[str, Any] | None,
+        beside: str | None,
     ) -> dict[str, Any]:
         """Open the page, another study, or look whether the one that is open has changed."""
         told: dict[str, Any] = {}
@@ -84,7 +86,7 @@ def _register_study(app: Dash, watch: Watch) -> None:
                 if asked.get("study", study) not in names:
                     said = f"There is no study {asked['study'][:60]!r} here, so this is {study!r}. {said}"
                 told |= {"revision": snapshot.at} if snapshot.at != at else {}
-                told |= _offered(snapshot, offered, asked)
+                told |= _offered(snapshot, offered, asked, beside)
         except LedgerError as error:
             said = f"{str(error)[:1].upper()}{str(error)[1:]}."
         told |= {"standing": said} if said != standing else {}
@@ -95,13 +97,15 @@ def _register_study(app: Dash, watch: Watch) -> None:
     study_outputs = tuple(study | OFFERED)
 
 
-def _offered(snapshot: Snapshot, offered: dict[str, Any] | None, asked: dict[str, str]) -> dict[str, Any]:
+def _offered(
+    snapshot: Snapshot, offered: dict[str, Any] | None, asked: dict[str, str], beside: str | None
+) -> dict[str, Any]:
     """What the controls are set to, or may be set to: all of it for another study, only what is new for the same."""
-    now = options(snapshot)
+    now = options(snapshot, beside)
     if offered == now["offered"]:
         return {}
     if offered is not None and (offered["study"], offered["generation"]) == (snapshot.record.name, snapshot.generation):
-        return now
+        return {name: what for name, what in now.items() if (name, what) != ("beside_value", beside)}
     first = offered is None and asked.get("study", snapshot.record.name) == snapshot.record.name
     return offers(snapshot, asked if first else {})
 
@@ -110,10 +114,8 @@ def _standing(snapshot: Snapshot) -> str:
     counts = dict.fromkeys(Outcome, 0)
     for trial in snapshot.trials:
         counts[trial.outcome] += 1
-    told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
-    state = f"running ({snapshot.driver})" if snapshot.driver else snapshot.record.state
-    if snapshot.driver is None and state == "running":
-        state = "interrupted"
+    told = ", ".join(f"{count:,} {outcome.called(snapshot.driver)}" for outcome, count in counts.items() if count)
+    state = state_called(snapshot.record.state, snapshot.driver)
     trials = f"{len(snapshot.trials):,} trial{'' if len(snapshot.trials) == 1 else 's'}"
     return f"{state}: {trials}" + (f" ({told})" if told else "")
 
@@ -143,7 +145,7 @@ def _register_tabs(app: Dash, watch: Watch, tabs: Tabs) -> None:
         if since == snapshot.revision:
             raise PreventUpdate
         fresh = [snapshot.trials[int(place)] for place in np.flatnonzero(snapshot.changed > since)]
-        told = rows(fresh, names, rung, snapshot.epochs) | {"generation": snapshot.generation}
+        told = rows(fresh, names, rung, snapshot.epochs, snapshot.driver) | {"generation": snapshot.generation}
         return told, snapshot.at | {"rung": rung}, table, values_told(rung, snapshot.rungs)
 
     @app.callback(
@@ -181,7 +183,9 @@ def _register_browser(app: Dash) -> None:
     theme, selected, asked = Input("theme", "data"), Input("selected", "data"), State("asked", "data")
     beside = Input("beside", "value")
     slider = {"limit": ALL, "end": ALL}
-    limits = [State(slider, part) for part in ("id", "min", "max")]
+    wanted = Output("wanted", "data", allow_duplicate=True)
+    within = [State(slider, part) for part in ("id", "min", "max")]
+    here("want", wanted, Input(slider, "value"), *within, State("wanted", "data"), **later)
     here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, beside, theme, asked)
     here("at", Output("drawn", "data"), Input("scene", "data"), **later)
     of = [State(*part) for part in (("revision", "data"), ("selected", "data"), ("beside", "value"))]
@@ -199,8 +203,8 @@ def _register_browser(app: Dash) -> None:
     hidden = [Output(part, "hidden") for part in ("tab-trials", "tab-figure", "pin")]
     here("show", *hidden, Input("tab", "value"), selected)
     controls = [Input(name, "value") for name in ("study", "x", "y", "z", "rung", "shown", "beside", "tab")]
-    seen = Input(slider, "value"), selected, *(Input(name, "data") for name in ("moved", "arranged", "painted"))
+    seen = [Input(name, "data") for name in ("wanted", "selected", "moved", "arranged", "painted")]
     one = {"limit": MATCH, "end": MATCH}
     here("limit", Output(one | {"part": "value"}, "children"), Input(one, "value"), State(one, "tooltip"))
     here("moved", Output("moved", "data"), Input("chart", "relayoutData"), **later)
-    here("address", Output("link", "href"), *controls, *seen, *limits, asked)
+    here("address", Output("link", "href"), *controls, *seen, asked)

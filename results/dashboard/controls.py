@@ -10,13 +10,12 @@ from dash.exceptions import PreventUpdate
 from results.dashboard.details import SEED
 from results.dashboard.layout import TABS
 from results.dashboard.scene import KINDS, Choice, Scene, figure, scene
-from results.dashboard.sliders import FINAL, chosen, ends, limits, loose, number, scale, sliders, whole
+from results.dashboard.sliders import FINAL, chosen, ends, number, scale, sliders, whole
 from results.dashboard.watch import Snapshot, Watch, or_nothing
 from results.figures import shown, spoken
 from search_spaces.seeds import seed_names
 
 _SLIDER = {"limit": ALL, "end": ALL}
-_SLIDERS = tuple(State(_SLIDER, part) for part in ("id", "min", "max"))
 
 # What the controls are set to when a study is opened, by the names under which `offers` returns it.
 OFFERED = {
@@ -24,6 +23,7 @@ OFFERED = {
     **{f"{name}_{part}": Output(name, part) for name in ("x", "y", "z", "rung") for part in ("options", "value")},
     "shown": Output("shown", "value"),
     "limits": Output("limits", "children"),
+    "wanted": Output("wanted", "data"),
     "beside_options": Output("beside", "options"),
     "beside_value": Output("beside", "value"),
     "selected": Output("selected", "data"),
@@ -31,25 +31,32 @@ OFFERED = {
 }
 
 
-def options(snapshot: Snapshot) -> dict[str, Any]:
-    """What the controls of a study let one choose from; ``offered`` tells of the rest whether it has changed."""
+def options(snapshot: Snapshot, beside: str | None) -> dict[str, Any]:
+    """What the controls of a study let one choose from; ``offered`` tells of the rest whether it has changed.
+
+    ``beside``: what the selected trial is compared with, which is another one once a published network is a trial.
+    """
     names = [{"label": spoken(name), "value": name} for name in snapshot.quantities]
     rungs = [{"label": "final values", "value": FINAL}]
     rungs += [{"label": f"rung {rung} alone", "value": rung} for rung in range(snapshot.rungs) if snapshot.rungs > 1]
     known = {"study": snapshot.record.name, "generation": snapshot.generation}
+    measured = {trial.seed: str(trial.number) for trial in snapshot.trials if trial.seed and trial.values}
+    others, beside = _others(snapshot, measured, beside)
     return {
-        "offered": known | {"quantities": list(snapshot.quantities), "rungs": snapshot.rungs},
+        "offered": known | {"quantities": list(snapshot.quantities), "rungs": snapshot.rungs, "measured": measured},
         "x_options": names,
         "y_options": names,
         "z_options": names,
         "rung_options": rungs,
+        "beside_options": others,
+        "beside_value": beside,
     }
 
 
 def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
     """Set the controls for a study: as an address asks for, and where it does not by default."""
-    first, found = Choice.first(snapshot), options(snapshot)
-    others, beside = _others(snapshot, asked.get("beside"))
+    first, found = Choice.first(snapshot), options(snapshot, asked.get("beside"))
+    wanted = _asked_limits(asked)
     rung = _one_of(whole(asked.get("rung")), [entry["value"] for entry in found["rung_options"]], FINAL)
     return found | {
         "x_value": _one_of(asked.get("x"), snapshot.quantities, first.x),
@@ -57,9 +64,8 @@ def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
         "z_value": _one_of(asked.get("z"), snapshot.quantities, None),
         "rung_value": rung,
         "shown": [kind for kind in KINDS if kind in asked["shown"].split(",")] if "shown" in asked else list(KINDS),
-        "limits": sliders(snapshot, ends(snapshot, rung), _asked_limits(asked)),
-        "beside_options": others,
-        "beside_value": beside,
+        "limits": sliders(snapshot, ends(snapshot, rung), wanted),
+        "wanted": wanted,
         "selected": _one_of(whole(asked.get("trial")), snapshot.place, None),
         "tab": _one_of(asked.get("tab"), TABS, "trials"),
     }
@@ -82,8 +88,7 @@ def register_controls(app: Dash, watch: Watch) -> None:
         Input("offered", "data"),
         Input("revision", "data"),
         *(Input(name, "value") for name in ("x", "y", "z", "rung", "shown")),
-        Input(_SLIDER, "value"),
-        *_SLIDERS,
+        Input("wanted", "data"),
         prevent_initial_call=True,
     )
     @or_nothing
@@ -95,23 +100,19 @@ def register_controls(app: Dash, watch: Watch) -> None:
         z: str | None,
         rung: int | None,
         kinds: list[str],
-        values: list[float | None],
-        ids: list[dict[str, str]],
-        lowest: list[float],
-        highest: list[float],
+        wanted: dict[str, float] | None,
     ) -> tuple[Any, ...]:
         if not offered or not at or offered["study"] != at["study"]:
             raise PreventUpdate
         snapshot = watch.look(at["study"])
         if not {x, y} <= snapshot.quantities.keys():
             raise PreventUpdate  # those of the study before: the controls follow
-        wanted = limits(ids, values, list(zip(lowest, highest, strict=True)))
         choice = Choice(
             str(x),
             str(y),
             z if z in snapshot.quantities else None,
             chosen(rung),
-            {name: value for name, value in wanted.items() if name in snapshot.quantities},
+            {name: value / scale(name) for name, value in (wanted or {}).items() if name in snapshot.quantities},
             frozenset(kinds),
         )
         found = scene(snapshot, choice)
@@ -125,35 +126,27 @@ def _register_sliders(app: Dash, watch: Watch) -> None:
         Output("limits", "children", allow_duplicate=True),
         Input("revision", "data"),
         Input("rung", "value"),
-        State("asked", "data"),
-        State(_SLIDER, "value"),
-        *_SLIDERS,
+        State("wanted", "data"),
+        *(State(_SLIDER, part) for part in ("id", "min", "max")),
         prevent_initial_call=True,
     )
     @or_nothing
     def follow(
         at: dict[str, Any] | None,
         rung: int | None,
-        asked: dict[str, str] | None,
-        values: list[float | None],
+        wanted: dict[str, float] | None,
         ids: list[dict[str, str]],
         lowest: list[float],
         highest: list[float],
     ) -> Any:
-        """Let the sliders reach from end to end of what there is; what the reader has set stays."""
+        """Let the sliders reach from end to end of what there is; what the reader wants is kept beside them."""
         if at is None:
             raise PreventUpdate
         snapshot = watch.look(at["study"])
         between = ends(snapshot, rung)
-        known = {each["limit"]: (low, high) for each, low, high in zip(ids, lowest, highest, strict=True)}
-        if between == known:
+        if between == {each["limit"]: (low, high) for each, low, high in zip(ids, lowest, highest, strict=True)}:
             raise PreventUpdate
-        mine = asked if asked and asked.get("study", at["study"]) == at["study"] else {}
-        wanted = {name: value for name, value in _asked_limits(mine).items() if name not in known}
-        for each, value in zip(ids, values, strict=True):
-            if value is not None and value != loose(each, *known[each["limit"]]):
-                wanted[each["limit"]] = value
-        return sliders(snapshot, between, wanted)
+        return sliders(snapshot, between, wanted or {})
 
 
 def _query(study: str, choice: Choice) -> str:
@@ -167,9 +160,13 @@ def _one_of(value: Any, allowed: Any, default: Any) -> Any:
     return value if value is not None and value in allowed else default
 
 
-def _others(snapshot: Snapshot, asked: str | None) -> tuple[list[dict[str, str]], str | None]:
-    """What a trial can be compared with, and with what it was: published networks, and a trial that was pinned."""
-    measured = {trial.seed: str(trial.number) for trial in snapshot.trials if trial.seed and trial.values}
+def _others(
+    snapshot: Snapshot, measured: Mapping[str, str], asked: str | None
+) -> tuple[list[dict[str, str]], str | None]:
+    """What a trial can be compared with, and with what it was: published networks, and a trial that was pinned.
+
+    ``measured``: published network -> number of its trial.
+    """
     options = [{"label": f"{name} (trial {place})", "value": place} for name, place in measured.items()]
     rest = [name for name in seed_names() if name not in measured]
     options += [{"label": f"{name} (not trained here)", "value": SEED + name} for name in rest]

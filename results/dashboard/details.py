@@ -82,26 +82,35 @@ def _seed_costs(name: str, target: Target) -> Mapping[str, int]:
     return {key: value for key, value in counted.as_data().items() if value is not None}
 
 
-def panel(record: StudyRecord, subject: Subject, beside: Subject | None, audited_by: AuditedBy) -> list[Component]:
-    """What is told of a trial, from the figures to the picture; what cannot be told is said, and the rest shown."""
-    trial, target = subject.trial, Target.of(record.search)
+def values_panel(
+    record: StudyRecord, subject: Subject, beside: Subject | None, driver: str | None = None
+) -> list[Component]:
+    """What is told of a trial's training: how it stands, and its values. ``driver``: who searches the study."""
+    trial = subject.trial
     assert trial is not None
-    parts: list[Component] = [
-        html.P(_standing(trial)),
-        _figures(record, subject, beside),
-        _links(record, trial, beside),
-    ]
-    parts.append(_picture(record, subject, beside))
-    parts += [html.H3("The four principles, and the rules of factorisation"), _audit(subject, target, audited_by)]
-    parts += [html.H3("Genes"), _genes(trial, beside)]
+    parts: list[Component] = [html.P(_standing(trial, driver)), _figures(record, subject, beside)]
     if trial.traceback:
         trace = html.Pre(trial.traceback[-4000:], tabIndex=0)
         parts.append(html.Details([html.Summary("Traceback"), trace]))
     return parts
 
 
-def _standing(trial: TrialRecord) -> str:
-    told = f"{trial.outcome.capitalize()}: {trial.outcome.sentence}"
+def architecture_panel(
+    record: StudyRecord, subject: Subject, beside: Subject | None, audited_by: AuditedBy
+) -> list[Component]:
+    """What is told of a trial's architecture, which no training changes: files, picture, audit and genes.
+
+    What cannot be told is said, and the rest shown.
+    """
+    trial, target = subject.trial, Target.of(record.search)
+    assert trial is not None
+    parts: list[Component] = [_links(record, trial, beside), _picture(record, subject, beside)]
+    parts += [html.H3("The four principles, and the rules of factorisation"), _audit(subject, target, audited_by)]
+    return [*parts, html.H3("Genes"), _genes(trial, beside)]
+
+
+def _standing(trial: TrialRecord, driver: str | None) -> str:
+    told = f"{trial.outcome.called(driver).capitalize()}: {trial.outcome.meaning(driver)}"
     if trial.reason:
         told += f" Reason: {trial.reason[:400]}."
     if trial.reused:

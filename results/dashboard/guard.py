@@ -42,6 +42,11 @@ _HEADERS = {
 }
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a name, as a user gives it, is one by which a machine knows itself alone."""
+    return _name(host) in LOOPBACK
+
+
 def guard(server: Flask, hosts: Collection[str], token: str | None, hashes: Sequence[str]) -> None:
     """Make a server refuse all that is not meant for it, before it does anything.
 

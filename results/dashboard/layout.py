@@ -10,6 +10,7 @@ from results.dashboard.parts import aria, frame, labelled
 from results.dashboard.scene import KINDS
 
 POLL_MS = 2000
+UNSELECTED = "Click a point of the chart or a row of the table."
 TABS = {
     "trials": "Trials",
     "growth": "Hypervolume by trial",
@@ -23,11 +24,12 @@ _KIND_LABELS = {
     "seed": "published networks",
     "infeasible": "beyond limits",
 }
-# What the page remembers; `asked` is the view that its address carries.
+# What the page remembers; `asked` is the view that its address carries, `wanted` the limits that its reader has set.
 _STORES = (
     "asked",
     "offered",
     "revision",
+    "wanted",
     "scene",
     "selected",
     "told",
@@ -130,7 +132,7 @@ def _details() -> Component:
             html.H2("No trial selected", id="details-title"),
             labelled("Compared with", beside, "beside"),
             html.Button("Compare the next one with this", id="pin", n_clicks=0, hidden=True),
-            html.Div(html.P("Click a point of the chart or a row of the table."), id="details"),
+            html.Div([html.Div(UNSELECTED, id="values"), html.Div(id="architecture")], id="details"),
             html.Div([html.H3("Training curve"), curve], id="curve-part"),
         ],
         className="details",

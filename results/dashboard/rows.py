@@ -61,15 +61,19 @@ def values_told(rung: int | None, rungs: int) -> str:
 
 
 def rows(
-    trials: Sequence[TrialRecord], quantities: Sequence[str], rung: int | None, epochs: Sequence[int | None]
+    trials: Sequence[TrialRecord],
+    quantities: Sequence[str],
+    rung: int | None,
+    epochs: Sequence[int | None],
+    driver: str | None = None,
 ) -> dict[str, Any]:
     """Return trials as ``fields`` and, for each of these, what all trials have there: the page puts rows together.
 
     Values are those at the end of ``rung`` (None: final ones); a trial that has not come there has its costs alone.
-    ``epochs``: the last one of each rung. Texts that many trials share are written once: ``data`` holds their places
-    in ``texts`` then.
+    ``epochs``: the last one of each rung. ``driver``: who searches the study. Texts that many trials share are written
+    once: ``data`` holds their places in ``texts`` then.
     """
-    told = [_row(trial, quantities, values_at(trial, rung, epochs) or costs_of(trial)) for trial in trials]
+    told = [_row(trial, quantities, values_at(trial, rung, epochs) or costs_of(trial), driver) for trial in trials]
     fields = list(told[0]) if told else []
     data: list[Any] = [[row[field] for row in told] for field in fields]
     texts: dict[str, list[str]] = {}
@@ -83,14 +87,16 @@ def rows(
 _SHARED = ("origin", "outcome", "reason")
 
 
-def _row(trial: TrialRecord, quantities: Sequence[str], values: Mapping[str, float]) -> dict[str, Any]:
+def _row(
+    trial: TrialRecord, quantities: Sequence[str], values: Mapping[str, float], driver: str | None
+) -> dict[str, Any]:
     last = trial.measurements[-1] if trial.measurements else None
     seconds = trial.seconds if trial.seconds is not None or last is None else last.seconds
     told: dict[str, Any] = {
         "number": trial.number,
         "name": trial.seed or trial.digest[:12],
         "origin": "random arm" if trial.origin == "random" else trial.origin,
-        "outcome": str(trial.outcome),
+        "outcome": trial.outcome.called(driver),
         "rung": None if last is None else last.rung,
         "seconds": None if seconds is None else round(seconds, 1),
         "reason": trial.reason[:300],

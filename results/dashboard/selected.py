@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from dash import Dash, Input, Output, State, ctx, html
+from dash import Dash, Input, Output, State, ctx, no_update
 from dash.exceptions import PreventUpdate
 
-from results.dashboard.details import SEED, Subject, of_seed, of_trial, panel
+from results.dashboard.details import SEED, Subject, architecture_panel, of_seed, of_trial, values_panel
+from results.dashboard.layout import UNSELECTED
 from results.dashboard.parts import missing
 from results.dashboard.sliders import chosen, whole
 from results.dashboard.watch import Snapshot, Watch, or_nothing
@@ -18,6 +19,7 @@ from search_spaces.errors import RequestError
 
 FindThresholds = Callable[[StudyRecord], AuditedBy]
 _LONGEST = 200  # letters of what is quoted from an address
+_ARCHITECTURE = 3  # of what is asked for, the first that decide what is told of an architecture
 
 
 def register_selected(app: Dash, watch: Watch, audited_by: FindThresholds) -> None:
@@ -25,7 +27,8 @@ def register_selected(app: Dash, watch: Watch, audited_by: FindThresholds) -> No
 
     @app.callback(
         Output("details-title", "children"),
-        Output("details", "children"),
+        Output("values", "children"),
+        Output("architecture", "children"),
         Output("curve-data", "data"),
         Output("told", "data"),
         Input("selected", "data"),
@@ -43,7 +46,7 @@ def register_selected(app: Dash, watch: Watch, audited_by: FindThresholds) -> No
             raise PreventUpdate
         snapshot = watch.look(at["study"])
         if number is None or number not in snapshot.place:
-            return "No trial selected", html.P("Click a point of the chart or a row of the table."), None, None
+            return "No trial selected", UNSELECTED, None, None, None
         asked = [
             snapshot.generation,
             number,
@@ -57,10 +60,13 @@ def register_selected(app: Dash, watch: Watch, audited_by: FindThresholds) -> No
         try:
             subject = of_trial(watch.trial(at["study"], number), snapshot.epochs, chosen(rung))
             other = _other(watch, snapshot, beside, chosen(rung))
-            content = panel(snapshot.record, subject, other, audited_by(snapshot.record))
+            values = values_panel(snapshot.record, subject, other, snapshot.driver)
+            architecture: Any = no_update
+            if told is None or told[:_ARCHITECTURE] != asked[:_ARCHITECTURE]:  # else it stays, as its reader left it
+                architecture = architecture_panel(snapshot.record, subject, other, audited_by(snapshot.record))
         except RequestError as error:
-            return f"Trial {number}", missing(f"This trial cannot be shown: {error}."), None, asked
-        return subject.title.capitalize(), content, curve(subject, other), asked
+            return f"Trial {number}", missing(f"This trial cannot be shown: {error}."), None, None, None
+        return subject.title.capitalize(), values, architecture, curve(subject, other), asked
 
 
 def _changed(snapshot: Snapshot, number: int | None) -> int | None:

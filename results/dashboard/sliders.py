@@ -1,11 +1,12 @@
 """The sliders of the page: a limit for each quantity, within what the trials have of it.
 
-A limit is told as it is shown: fractions in percent, in the page's address as well.
+A limit is told as it is shown: fractions in percent, in the page's address as well. What the reader wants is kept by
+the page (``wanted``, which the page's script sets) and outlasts the sliders, which reach no further than the values.
 """
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from dash import dcc, html
@@ -61,30 +62,16 @@ def _outwards(low: float, high: float) -> tuple[float, float]:
     return round(math.floor(low / step) * step, 10), round(math.ceil(high / step) * step, 10)
 
 
-def loose(identity: Mapping[str, str], low: float, high: float) -> float:
-    """The end of a slider at which it limits nothing."""
-    return high if identity["end"] == "high" else low
-
-
-def limits(
-    identities: Sequence[Mapping[str, str]], values: Sequence[float | None], between: Sequence[tuple[float, float]]
-) -> dict[str, float]:
-    """By quantity what the sliders limit, in the quantity's own unit."""
-    found = {}
-    for identity, value, (low, high) in zip(identities, values, between, strict=True):
-        if value is not None and value != loose(identity, low, high):
-            found[identity["limit"]] = value / scale(identity["limit"])
-    return found
-
-
 def sliders(snapshot: Snapshot, between: Ends, wanted: Mapping[str, float]) -> list[Component]:
-    """One slider for each quantity between its ends. ``wanted``: limits as shown; the others limit nothing."""
+    """One slider for each quantity between its ends. ``wanted``: limits as shown; the others limit nothing.
+
+    A slider stands as near to what is wanted as it can; of a limit without a slider is told that it counts.
+    """
     made: list[Component] = []
     for name, (low, high) in between.items():
-        least = snapshot.quantities[name] == "minimize"
+        label, least = _label(snapshot, name), snapshot.quantities[name] == "minimize"
         identity = {"limit": name, "end": "high" if least else "low"}
-        value = min(high, max(low, wanted.get(name, loose(identity, low, high))))
-        label = f"{spoken(name)}, at {'most' if least else 'least'}"
+        value = min(high, max(low, wanted.get(name, high if least else low)))
         slider = dcc.Slider(
             id=identity,
             min=low,
@@ -100,4 +87,12 @@ def sliders(snapshot: Snapshot, between: Ends, wanted: Mapping[str, float]) -> l
         told = html.Span(id=identity | {"part": "value"}, className="value")
         parts = [html.Span([label, " ", told], className="label"), slider, marks]
         made.append(html.Div(parts, className="control", role="group", **aria(label=label)))
+    for name, value in wanted.items():
+        if name in snapshot.quantities and name not in between:
+            limit = f"{_label(snapshot, name)} {shown(name, value / scale(name))}"
+            made.append(missing(f"Kept as well, where no values differ: {limit}."))
     return made or [missing("No quantity differs among the trials' values yet, so there is nothing to limit.")]
+
+
+def _label(snapshot: Snapshot, name: str) -> str:
+    return f"{spoken(name)}, at {'most' if snapshot.quantities[name] == 'minimize' else 'least'}"

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,8 +13,6 @@ from results.blocks import quantity
 from results.control import NO_CONTROL, Control, compare, startup_of
 from results.dashboard.parts import scroll, table
 from results.dashboard.watch import Snapshot
-from results.data_table import DataTable
-from results.data_tables import of_outcomes
 from results.distribution_figure import distributions_figure
 from results.distributions import Distributions, distributions
 from results.equal_cost import SHARES
@@ -22,9 +21,10 @@ from results.growth import growth
 from results.growth_figure import hypervolume_by_trial
 from results.importance import Importance
 from results.importance_figure import importances_figure
-from results.outcome import StudyRecord
+from results.outcome import Outcome, StudyRecord
 
 FindImportances = Callable[[StudyRecord], Sequence[Importance]]
+_Outcomes = list[tuple[str, int, str]]  # each with its count and meaning
 _Growth = tuple[dict[str, Any] | None, Control | None]
 REST = 10.0  # times as long as a figure took to find is rested before it is found anew, while a search runs
 
@@ -70,7 +70,7 @@ class Tabs:
                 self._distributions,
             ),
             "importance": (lambda snapshot: self._importances(snapshot.record), self._importance),
-            "outcomes": (lambda snapshot: of_outcomes(snapshot.trials), self._outcomes),
+            "outcomes": (_find_outcomes, self._outcomes),
         }
 
     def of(self, tab: str, snapshot: Snapshot, quantity: str) -> Told | None:
@@ -126,24 +126,23 @@ class Tabs:
             told = ", ".join(spoken(each.of) for each in every) or "no objective"
             return Told(None, f"Which genes matter is found out for {told}: choose one of these under 'Upwards'.")
         if found.missing:
-            return Told(None, f"Nothing can be said yet: {found.missing}.")
+            return Told(None, f"Nothing can be said yet: {found.missing}. {found.reservations}".strip())
         rows = [[gene, f"{100 * share:.1f} %"] for gene, share in found.shares.items()]
         told = f"Which genes matter for {spoken(found.of)}, which is drawn upwards above. {found.reservations}".strip()
         return Told(importances_figure(found), told, scroll("Importance", table(["gene", "share"], rows), "tall"))
 
     @staticmethod
-    def _outcomes(written: DataTable, snapshot: Snapshot, quantity: str) -> Told:
-        found = [row for row in written.rows if row[1]]
+    def _outcomes(found: _Outcomes, snapshot: Snapshot, quantity: str) -> Told:
         bars = {"type": "bar", "orientation": "h", "meta": "trials", "name": "trials", "showlegend": False}
         bars |= {"x": [row[1] for row in found], "y": [row[0] for row in found]}
         layout = framed({"title": {"text": "trials"}}, {"autorange": "reversed", "type": "category"})
         if not found:
             return Told(None, "There are no trials yet.")
-        rows = [[_cell(cell) for cell in row] for row in found]
+        rows = [[outcome, f"{count:,}", meaning] for outcome, count, meaning in found]
         return Told(
             {"data": [bars], "layout": layout},
             "How the trials ended.",
-            scroll("Outcomes", table(written.columns, rows)),
+            scroll("Outcomes", table(["outcome", "trials", "meaning"], rows)),
         )
 
 
@@ -151,6 +150,11 @@ def _find_growth(snapshot: Snapshot) -> _Growth:
     trials, objectives = snapshot.trials, snapshot.record.objectives
     startup = startup_of(snapshot.record.search)
     return hypervolume_by_trial(growth(trials, objectives)), compare(trials, objectives, startup=startup)
+
+
+def _find_outcomes(snapshot: Snapshot) -> _Outcomes:
+    counts, driver = Counter(trial.outcome for trial in snapshot.trials), snapshot.driver
+    return [(each.called(driver), counts[each], each.meaning(driver)) for each in Outcome if counts[each]]
 
 
 def _rests(known: _Found, snapshot: Snapshot, now: float) -> bool:
@@ -165,9 +169,3 @@ def _quantiles(found: Distributions) -> Component:
             marks = [shown(found.objective, value) for value in band.quantiles(arm).values()]
             rows.append([f"{quantity(band.low)} to {quantity(band.high)}", arm, f"{len(values):,}", *marks])
     return table(heads, rows)
-
-
-def _cell(cell: object) -> str:
-    if isinstance(cell, bool) or not isinstance(cell, int | float):
-        return str(cell)
-    return f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}"

@@ -192,8 +192,10 @@ def _read(ledger: "Ledger", study: str, known: _Known) -> Snapshot:
     kept: dict[int, tuple[TrialRecord, int]] = {}
     if before is not None:
         kept = {t.number: (t, int(at)) for t, at in zip(before.trials, before.changed, strict=True)}
+    turned = before is not None and (before.driver is None) != (driver is None)  # running trials are called otherwise
     for trial in ledger.summaries(study, None if before is None else stale):
-        if trial.number not in kept or kept[trial.number][0] != trial:
+        known_of = kept.get(trial.number)
+        if known_of is None or known_of[0] != trial or (turned and not trial.outcome.final):
             kept[trial.number] = trial, revision
     ordered = [kept[number] for number in sorted(kept)]
     known.pulse, known.standings = pulse, standings

@@ -228,6 +228,20 @@
 
   // ------------------------------------------------------------------------------------------------------- selection
 
+  // A slider that was not moved stands where what is wanted puts it (`sliders` in Python); at its loose end it limits nothing.
+  function want(values, ids, low, high, wanted) {
+    const found = { ...wanted };
+    ids.forEach(({ limit: name, end }, place) => {
+      const [value, loose] = [values[place], (end === "high" ? high : low)[place]];
+      const put = Math.min(high[place], Math.max(low[place], found[name] ?? loose));
+      if (value === null || value === put) return;
+      if (value === loose) delete found[name];
+      else found[name] = value;
+    });
+    const same = JSON.stringify(found) === JSON.stringify(wanted ?? {});
+    return same ? unchanged() : found;
+  }
+
   const limit = (value, tooltip) => (tooltip?.transform === "percent" ? percent(value) : amount(value));
   const moved = (data) => (data ? { ...data } : unchanged());
   const whole = (number) => (Number.isInteger(number) ? number : unchanged());
@@ -352,17 +366,13 @@
     }
   }
 
-  function address(study, x, y, z, rung, shown, beside, tab, limits, selected, moved, arranged, painted, ids, low, high, asked) {
+  function address(study, x, y, z, rung, shown, beside, tab, wanted, selected, moved, arranged, painted, asked) {
     if (!study || !x) return unchanged();
     const query = new URLSearchParams({ study, x, y });
     if (z) query.set("z", z);
     if (rung !== null && rung !== -1) query.set("rung", rung);
     if (shown && shown.length < 4) query.set("shown", shown.join(","));
-    ids.forEach((id, place) => {
-      const value = limits[place];
-      const loose = (id.end === "high" ? high : low)[place];
-      if (value !== null && value !== loose) query.set(`limit.${id.limit}`, value);
-    });
+    for (const [name, value] of Object.entries(wanted ?? {})) query.set(`limit.${name}`, value);
     if (selected !== null && selected !== undefined) query.set("trial", selected);
     if (beside) query.set("beside", beside);
     if (tab && tab !== "trials") query.set("tab", tab);
@@ -384,7 +394,7 @@
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    nas: { paint, course, statistic, at, clicked, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
+    nas: { paint, course, statistic, at, clicked, want, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
   });
 
   // -------------------------------------------------------------------------------------- the keyboard, pictures, theme
