@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.export_content import content_of
 from nas.study import Found
-from results.export.card_background import CardBackground
+from results.export.card_background import CardBackground, CardFile
 from results.export.content import Content
 from results.export.deployment import FORMS, PLAIN, Deployment
 from results.process import Process
@@ -35,7 +35,7 @@ FOLDED = 1e-4  # the most by which logits may differ after folding, relatively: 
 DRAWN = "there are no trained weights: those in .onnx and .pt2 files are random, for shapes and speed; train before use"
 _PARTIAL = (".export-", ".partial")  # how names of folders begin and end in which files wait for their proof
 _OWNER = "process.json"  # in them: whose they are
-CardOf = Callable[[Sequence[str], "Sequence[Comparison]"], CardBackground]
+CardOf = Callable[[Sequence[CardFile], "Sequence[Comparison]"], CardBackground]
 _AS_TORCHVISION = ("inception-v3", "googlenet-torchvision")  # seeds that compute what torchvision's networks compute
 
 
@@ -76,9 +76,8 @@ def export(
 ) -> Exported:
     """Write forms into a folder, all or none, and prove those that run; ``tell`` gets a sentence for each proof.
 
-    ``card``: what a card tells besides, given the names of the files that lie beside it, and what was found of what
-    is compared. ``beside``: the plain export, with which what leaves is compared; ``tell`` gets a sentence of that,
-    too.
+    ``card``: what a card tells besides, given the files that lie beside it, and what was found of what is compared.
+    ``beside``: the plain export, with which what leaves is compared; ``tell`` gets a sentence of that, too.
     RequestError where a form cannot be had of this content or be written; ExportFailed where a file does not compute
     what its network computes. Nothing stays behind then.
     """
@@ -253,7 +252,9 @@ def _made(
         found = tuple(compared(form, piece, files, network, beside, tell) for form, piece in runs)
     for form, piece in pieces:
         if form == "card":  # the last, as it tells of all the others
-            background = card(sorted({*files, *_names_in(folder)}), found)
+            from results.export.card_files import card_files
+
+            background = card(card_files(piece, files, folder), found)
             files |= written(piece, form, background=background)
     return _Made(files, proofs, found)
 
@@ -268,13 +269,6 @@ def _check_card(folder: Path) -> None:
         return
     if "pipeline_tag: image-classification" not in there.partition("\n---")[0]:
         raise RequestError(f"{str(folder / CARD)!r} is there and is no model card of an export: name another folder")
-
-
-def _names_in(folder: Path) -> list[str]:
-    try:
-        return [path.name for path in folder.iterdir()]
-    except OSError:  # there is none yet: whoever writes there says what is wrong with it
-        return []
 
 
 def _proof(

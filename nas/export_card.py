@@ -1,8 +1,8 @@
 """What a model card tells beside what is exported: from the trial, or from the training whose weights leave."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,8 @@ from nas.rungs import rungs_of
 from nas.study import Found, Study, data_sentence
 from nas.training import ABOUT, read_metrics
 from nas.trial_weights import settings
-from results.export.card_background import CardBackground, Place, Result, Training
+from results.export.card_background import CardBackground, CardFile, Place, Result, Training
 from results.export.content import Content
-from results.export.deployment import PLAIN
-from results.export.names import file_stem
 from results.export.to_python import network_class
 from results.outcome import TrialRecord
 from results.view import Target
@@ -29,7 +27,7 @@ Curve = Mapping[str, tuple[tuple[int, float], ...]]
 def card_background(
     found: Found,
     content: Content,
-    files: Collection[str],
+    files: Sequence[CardFile],
     compared: "Sequence[Comparison]" = (),
     *,
     weights: Path | None = None,
@@ -37,9 +35,9 @@ def card_background(
 ) -> CardBackground:
     """Return what a card tells of a content.
 
-    ``files``: names of what lies beside the card, of which only those of this export count. ``compared``: what was
-    found of what leaves with options. ``weights``: the file that they were read from, if any, and ``about`` what it
-    says of itself; where it lies in the folder of a training, its recipe and course are told.
+    ``files``: what lies beside the card. ``compared``: what was found of what leaves with options. ``weights``: the
+    file that they were read from, if any, and ``about`` what it says of itself; where it lies in the folder of a
+    training, its recipe and course are told.
     """
     told: dict[str, Any] = {}
     study, trial = found.study, found.trial
@@ -49,13 +47,7 @@ def card_background(
             told |= _of_trial(study, trial)
     if weights is not None and about is not None:
         told |= _of_training(found, weights, about)
-    plain = replace(content, deployment=PLAIN).name
-    own = {f"{name}{ending}" for name in (plain, content.name) for ending in (".py", ".onnx", ".pt2")}
-    own |= {f"{plain}.safetensors"} if content.state is not None else set()
-    own.add(f"{file_stem(content.architecture.name)}.yaml")
-    beside = own & set(files)
-    told |= {"files": tuple(sorted(beside)), "network_class": network_class(content)}
-    return CardBackground(deployment=content.deployment, compared=tuple(compared), **told)
+    return CardBackground(files=tuple(files), compared=tuple(compared), network_class=network_class(content), **told)
 
 
 def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:

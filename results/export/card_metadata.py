@@ -45,10 +45,11 @@ def metadata(content: Content, background: CardBackground) -> dict[str, Any]:
 def measured_results(content: Content, background: CardBackground) -> list[dict[str, Any]]:
     """Return the entries of ``model-index``: one for each part of the data, with its accuracies.
 
-    None for a network without weights, and for data without a name, which the schema asks for.
+    None for a network without weights, and for data without a name, which the schema asks for; and where other weights
+    lie beside the card, as the Hub takes results for those of every file there.
     """
     name = one_line(background.data_name or background.data_on_hub)
-    if content.state is None or not name:
+    if content.state is None or not name or not all(file.own for file in background.files):
         return []
     found = []
     for part in ("validation", "test"):
