@@ -269,15 +269,20 @@ def _made(
 
 
 def _check_card(folder: Path) -> None:
-    """Raise RequestError where a card would replace a file that is none."""
-    from results.export.to_card import CARD
+    """Raise RequestError where a card would replace what somebody else wrote, or wrote into it."""
+    from results.export.to_card import CARD, is_as_written
 
     try:
-        there = (folder / CARD).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        there = (folder / CARD).read_bytes().decode(errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
         return
-    if "pipeline_tag: image-classification" not in there.partition("\n---")[0]:
-        raise RequestError(f"{str(folder / CARD)!r} is there and is no model card of an export: name another folder")
+    except OSError:  # whatever it is, it is there
+        there = ""
+    if not is_as_written(there):
+        raise RequestError(
+            f"{str(folder / CARD)!r} is there and is no model card as an export wrote it: name another folder, or move "
+            "it away"
+        )
 
 
 def _proof(

@@ -256,13 +256,20 @@ def test_weights_of_another_architecture_are_refused() -> None:
 def test_a_card_replaces_no_other_file(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# mine\n", encoding="utf-8")
     (tmp_path / "docker-compose.yaml").write_text("services: {}\n", encoding="utf-8")
-    with pytest.raises(RequestError, match=r"README\.md' is there and is no model card of an export"):
-        write(KNOWN, tmp_path, "card")
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "# mine\n"
+    theirs = "---\npipeline_tag: image-classification\ntags: [inception, neural-architecture-search]\n---\n# theirs\n"
+    for text in ("", "# mine\n", theirs):
+        (tmp_path / "README.md").write_text(text, encoding="utf-8")
+        with pytest.raises(RequestError, match=r"README\.md' is there and is no model card as an export wrote it"):
+            write(KNOWN, tmp_path, "card")
+        assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
     (tmp_path / "README.md").unlink()
     for _ in range(2):  # its own may be written anew
         export(KNOWN, ["card"], tmp_path, lambda sentence: None, partial(card_background, Found(SMALL), KNOWN))
-    assert "docker-compose" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+    own = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "docker-compose" not in own
+    (tmp_path / "README.md").write_text(own.replace("---\n", "---\nlicense: mit\n", 1), encoding="utf-8")
+    with pytest.raises(RequestError, match=r"no model card as an export wrote it: name another folder, or move it"):
+        write(KNOWN, tmp_path, "card")  # somebody has worked on it
 
 
 def test_files_wait_within_a_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
