@@ -17,6 +17,7 @@ from results.outcome import TrialRecord
 from results.view import Target
 from search_spaces.seeds import seed, seed_names
 from trainers.about import About
+from trainers.source import HUGGING_FACE, DataSource
 
 if TYPE_CHECKING:
     from results.export.comparison import Comparison
@@ -65,17 +66,26 @@ def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
     return {
         "results": tuple(results),
         "recipe": asdict(config.recipe),
-        "data_name": Path(config.data.source).name,
+        **_of_data(config.data),
         "split": data_sentence(study.record.search).removeprefix(f"data {config.data.source}: "),
         "curve": {"validation error": course} if len(course) > 1 else {},
     }
+
+
+def _of_data(source: DataSource) -> dict[str, Any]:
+    """What the data are called; of a data set of Hugging Face also where it lies there."""
+    identifier, configuration = source.on_hub
+    if not identifier:
+        return {"data_name": Path(source.source.removeprefix(HUGGING_FACE)).name}
+    facts = {"configuration": configuration} if configuration else {}
+    return {"data_name": Path(identifier).name, "data_on_hub": identifier, "data": facts}
 
 
 def _of_training(found: Found, weights: Path, about: About) -> dict[str, Any]:
     """The training that left the weights: what they say of it, and what its folder says where they still lie there."""
     told: dict[str, Any] = {}
     if about.trained.on is not None:
-        told["data_name"] = Path(about.trained.on.source).name
+        told |= _of_data(about.trained.on)
     try:
         known = json.loads((weights.parent / ABOUT).read_text(encoding="utf-8"))
         if known["architecture"] == about.digest:

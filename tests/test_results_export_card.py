@@ -78,7 +78,7 @@ def parts(content: Content = CONTENT, background: CardBackground = BACKGROUND) -
 
 
 def test_the_metadata_are_the_hubs() -> None:
-    data, _ = parts()
+    data, _ = parts(background=replace(BACKGROUND, data_on_hub="someone/flowers"))
     assert data == {
         "library_name": "pytorch",
         "pipeline_tag": "image-classification",
@@ -90,6 +90,7 @@ def test_the_metadata_are_the_hubs() -> None:
             "onnx",
             "safetensors",
         ],
+        "datasets": ["someone/flowers"],
         "metrics": ["accuracy"],
         "model-index": [
             {
@@ -97,7 +98,7 @@ def test_the_metadata_are_the_hubs() -> None:
                 "results": [
                     {
                         "task": {"type": "image-classification", "name": "Image Classification"},
-                        "dataset": {"type": "not-on-the-hub", "name": "flowers", "split": part},
+                        "dataset": {"type": "someone/flowers", "name": "flowers", "split": part},
                         "metrics": metrics,
                     }
                     for part, metrics in {
@@ -122,6 +123,10 @@ def test_what_is_known_of_hub_and_licence_is_told() -> None:
     [index] = data["model-index"]  # type: ignore[misc]
     assert index["results"][0]["dataset"]["type"] == "someone/flowers"
     assert "someone/flowers" in text
+    data, text = parts()
+    assert not data.keys() & {"license", "datasets", "model-index", "metrics"}  # the schema wants an identifier there
+    assert "not-on-the-hub" not in str(data)
+    assert "error | 12.50 %" in text
 
 
 def test_what_options_cost_and_bring_is_told() -> None:
