@@ -138,18 +138,25 @@ def export(
     metavar="FILE.safetensors",
     help="What to write.",
 )
+@click.option(
+    "--scaling",
+    type=click.Choice(("inception", "imagenet")),
+    help="How pictures were scaled for weights that do not say it: -1 to 1 (assumed of torchvision's and timm's), or "
+    "by mean and deviation of ImageNet.",
+)
 @RUNS
-def import_weights(arch: str, source: Path, output: Path, runs: Runs) -> None:
+def import_weights(arch: str, source: Path, output: Path, scaling: str | None, runs: Runs) -> None:
     """Take over weights of torchvision's or timm's networks, or of an exported file.
 
     They are checked whole and renamed; nothing in the file is executed. What an exported or fine-tuned file says of
-    pictures, classes and data goes along. torchvision's released weights were trained on pictures scaled to -1 to 1
-    (its transform_input): scale pictures so for the network that loads them.
+    pictures, classes and data goes along. Others do not say how pictures were scaled for them: -1 to 1 is assumed, as
+    torchvision's released weights have it (its transform_input), and said so; --scaling states another.
 
     \b
     Examples:
       nas import-weights inception-v3 --from inception_v3.pth -o inception-v3.safetensors
       nas import-weights out/digits-7-proxy.yaml --from tuned.safetensors -o proxy.safetensors
+      nas import-weights inception-v3 --from gluon.safetensors --scaling imagenet -o inception-v3.safetensors
       nas export inception-v3 --to python --weights inception-v3.safetensors -o out
     """
     from nas.import_weights import import_weights as take
@@ -157,7 +164,7 @@ def import_weights(arch: str, source: Path, output: Path, runs: Runs) -> None:
 
     before = files_in(output.parent)
     with working(console(error=True), f"reading and checking {source}"):
-        imported = take(arch, source, output, runs)
+        imported = take(arch, source, output, runs, scaling)
     click.echo(imported.sentence, err=True)
     tell_replaced([output], before)
     click.echo(str(output))

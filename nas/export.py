@@ -1,22 +1,25 @@
 """Export: every form that is asked for is written aside, proved where it runs, and put in its place with the rest."""
 
+import hashlib
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.export_content import content_of
 from nas.study import Found
-from results.export.card_background import CardBackground
+from results.export.card_background import CardBackground, CardFile
 from results.export.content import Content
 from results.export.deployment import FORMS, PLAIN, Deployment
 from results.process import Process
 from search_spaces.errors import ExportFailed, NotWritten, RequestError
-from search_spaces.files import write_files
+from search_spaces.files import DRAFT, make_folder, remove_drafts, write_files
 from search_spaces.seeds import seed
 from trainers.about import About
 
@@ -35,7 +38,8 @@ FOLDED = 1e-4  # the most by which logits may differ after folding, relatively: 
 DRAWN = "there are no trained weights: those in .onnx and .pt2 files are random, for shapes and speed; train before use"
 _PARTIAL = (".export-", ".partial")  # how names of folders begin and end in which files wait for their proof
 _OWNER = "process.json"  # in them: whose they are
-CardOf = Callable[[Sequence[str], "Sequence[Comparison]"], CardBackground]
+_BEGINNING = 60.0  # seconds within which every export has written that
+CardOf = Callable[[Sequence[CardFile], "Sequence[Comparison]"], CardBackground]
 _AS_TORCHVISION = ("inception-v3", "googlenet-torchvision")  # seeds that compute what torchvision's networks compute
 
 
@@ -76,14 +80,15 @@ def export(
 ) -> Exported:
     """Write forms into a folder, all or none, and prove those that run; ``tell`` gets a sentence for each proof.
 
-    ``card``: what a card tells besides, given the names of the files that lie beside it, and what was found of what
-    is compared. ``beside``: the plain export, with which what leaves is compared; ``tell`` gets a sentence of that,
-    too.
+    ``card``: what a card tells besides, given the files that lie beside it, and what was found of what is compared.
+    ``beside``: the plain export, with which what leaves is compared; ``tell`` gets a sentence of that, too.
     RequestError where a form cannot be had of this content or be written; ExportFailed where a file does not compute
     what its network computes. Nothing stays behind then.
     """
-    made = _made([(form, content) for form in forms], folder, tell, card, beside)
-    return Exported(tuple(write_files(folder, made.files)), made.proofs, made.compared)
+    check_forms(forms, content.deployment)
+    with _aside(folder) as staged:
+        made = _made([(form, content) for form in forms], folder, staged, tell, card, beside)
+        return Exported(tuple(write_files(folder, made.files)), made.proofs, made.compared)
 
 
 def export_bundle(
@@ -99,14 +104,18 @@ def export_bundle(
     """
     from results.export.manifest import MANIFEST, manifest
 
+    _remove_left(folder)
     if files_lie_in(folder):
         raise RequestError(f"{str(folder)!r} is not empty: a bundle is all that lies in its folder, so name a new one")
     plain = replace(content, deployment=PLAIN)
     pieces = [(form, plain) for form in FORMS if form != "safetensors" or content.state is not None]
     pieces += [] if content.deployment.plain else [(form, content) for form in content.deployment.forms]
-    made = _made(pieces, folder, tell, card, beside)
-    made.files[MANIFEST] = manifest(plain, made.files, made.proofs, made.compared)
-    return Exported(tuple(write_files(folder, made.files)), made.proofs, made.compared)
+    for form, piece in pieces:
+        check_forms([form], piece.deployment)
+    with _aside(folder) as staged:
+        made = _made(pieces, folder, staged, tell, card, beside)
+        made.files[MANIFEST] = manifest(plain, made.files, made.proofs, made.compared)
+        return Exported(tuple(write_files(folder, made.files)), made.proofs, made.compared)
 
 
 def fold_norms(content: Content, tell: Callable[[str], None]) -> Content:
@@ -127,9 +136,9 @@ def fold_norms(content: Content, tell: Callable[[str], None]) -> Content:
 
 
 def files_lie_in(folder: Path) -> bool:
-    """Whether a folder holds anything; RequestError where that cannot be seen."""
+    """Whether a folder holds anything but what has no owner; RequestError where that cannot be seen."""
     try:
-        return folder.exists() and any(folder.iterdir())
+        return folder.exists() and any(not _is_ownerless(path) for path in folder.iterdir())
     except OSError as error:
         raise RequestError(f"{str(folder)!r} cannot be read: {error.strerror}; name a folder of your own") from None
 
@@ -215,17 +224,16 @@ class _Made:
 def _made(
     pieces: Sequence[tuple[str, Content]],
     folder: Path,
+    staged: Path,
     tell: Callable[[str], None],
     card: CardOf,
     beside: "Beside | None",
 ) -> _Made:
-    """Make all files, forms of one content that differ in their deployment, and prove them beside where they will lie.
+    """Make all files, forms of one content that differ in their deployment, and prove them where they are ``staged``.
 
     What is not the plain export is compared with it: a form that runs in it, weights and source by their network.
     """
     forms, content = [form for form, _ in pieces], pieces[0][1]
-    for form, piece in pieces:
-        check_forms([form], piece.deployment)
     if "card" in forms:
         _check_card(folder)
     network, pictures = None, None if beside is None else beside.pictures
@@ -241,8 +249,8 @@ def _made(
             files |= written(piece, form, network, pictures=pictures)
     proofs: tuple[Proof, ...] = ()
     if running := [(form, piece) for form, piece in pieces if form in PROVED]:
-        with _aside(folder, files) as staged:
-            proofs = tuple(_proof(form, piece, staged, network, tell, pictures) for form, piece in running)
+        _stage(files, staged, folder)
+        proofs = tuple(_proof(form, piece, staged, network, tell, pictures) for form, piece in running)
     found: tuple[Comparison, ...] = ()
     if beside is not None:
         from nas.export_comparison import compared
@@ -253,28 +261,28 @@ def _made(
         found = tuple(compared(form, piece, files, network, beside, tell) for form, piece in runs)
     for form, piece in pieces:
         if form == "card":  # the last, as it tells of all the others
-            background = card(sorted({*files, *_names_in(folder)}), found)
+            from results.export.card_files import card_files
+
+            background = card(card_files(piece, files, folder), found)
             files |= written(piece, form, background=background)
     return _Made(files, proofs, found)
 
 
 def _check_card(folder: Path) -> None:
-    """Raise RequestError where a card would replace a file that is none."""
-    from results.export.to_card import CARD
+    """Raise RequestError where a card would replace what somebody else wrote, or wrote into it."""
+    from results.export.to_card import CARD, is_as_written
 
     try:
-        there = (folder / CARD).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        there = (folder / CARD).read_bytes().decode(errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
         return
-    if "pipeline_tag: image-classification" not in there.partition("\n---")[0]:
-        raise RequestError(f"{str(folder / CARD)!r} is there and is no model card of an export: name another folder")
-
-
-def _names_in(folder: Path) -> list[str]:
-    try:
-        return [path.name for path in folder.iterdir()]
-    except OSError:  # there is none yet: whoever writes there says what is wrong with it
-        return []
+    except OSError:  # whatever it is, it is there
+        there = ""
+    if not is_as_written(there):
+        raise RequestError(
+            f"{str(folder / CARD)!r} is there and is no model card as an export wrote it: name another folder, or move "
+            "it away"
+        )
 
 
 def _proof(
@@ -309,12 +317,37 @@ def _proof(
 def _remove_left(folder: Path) -> None:
     """Remove what exports left that were killed, as far as can be told that they are gone."""
     for left in folder.glob("*".join(_PARTIAL)):
-        try:
-            owner = Process.from_text((left / _OWNER).read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError):  # it has only just begun, say
-            continue
-        if owner.is_alive(Process.this()) is False:
+        owner = _owner(left)
+        if owner is not None and owner.is_alive(Process.this()) is False:
+            _take_back(folder)
             shutil.rmtree(left, ignore_errors=True)
+        elif _is_ownerless(left) and time.time() - left.stat().st_mtime > _BEGINNING:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _owner(left: Path) -> Process | None:
+    """Whose a folder is in which files wait; None where that is not written yet."""
+    try:
+        return Process.from_text((left / _OWNER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _is_ownerless(path: Path) -> bool:
+    """Whether an export has only just begun there, or was killed as it did: nothing of it lies anywhere else."""
+    return fnmatch(path.name, "*".join(_PARTIAL)) and _owner(path) is None
+
+
+def _take_back(folder: Path) -> None:
+    """Remove what lies there of a bundle that did not come to its end, and drafts: its manifest is one until then."""
+    from results.export.manifest import listed
+
+    for draft in folder.glob(DRAFT):
+        for name, digest in listed(draft.read_bytes()).items():
+            path = folder / name
+            if path.parent == folder and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+                path.unlink()
+    remove_drafts(folder, below=False)
 
 
 def _standard(form: str, content: Content, network: "Network") -> "nn.Module":
@@ -328,23 +361,39 @@ def _standard(form: str, content: Content, network: "Network") -> "nn.Module":
 
 
 @contextmanager
-def _aside(folder: Path, files: Mapping[str, bytes]) -> Iterator[Path]:
-    """Write files into a folder within or beside the one where they will lie, which is gone afterwards."""
-    beside = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+def _aside(folder: Path) -> Iterator[Path]:
+    """Make a folder within the one where files will lie, in which they wait; it is gone when they lie there.
+
+    It says who is at work until then. A folder that is made for it goes again where nothing comes to lie in it.
+    """
+    made: list[Path] = []
     staged: Path | None = None
-    _remove_left(beside)
+    _remove_left(folder)
     try:
         try:
-            staged = Path(tempfile.mkdtemp(prefix=_PARTIAL[0], suffix=_PARTIAL[1], dir=beside))
+            made = make_folder(folder)
+            staged = Path(tempfile.mkdtemp(prefix=_PARTIAL[0], suffix=_PARTIAL[1], dir=folder))
             (staged / _OWNER).write_text(Process.this().to_text(), encoding="utf-8")
-            for name, content in files.items():
-                (staged / name).write_bytes(content)
         except OSError as error:
             raise NotWritten(
-                f"{', '.join(files)} cannot be written beside {str(folder)!r}: {error.strerror}; name a folder where "
-                "you may write, with enough space"
+                f"an export cannot be written to {str(folder)!r}: {error.strerror}; name a folder that you may write "
+                "to, with enough space"
             ) from None
         yield staged
     finally:
         if staged is not None:
             shutil.rmtree(staged, ignore_errors=True)
+        for path in made:
+            with suppress(OSError):  # it is not empty: an export lies there
+                path.rmdir()
+
+
+def _stage(files: Mapping[str, bytes], staged: Path, folder: Path) -> None:
+    try:
+        for name, content in files.items():
+            (staged / name).write_bytes(content)
+    except OSError as error:
+        raise NotWritten(
+            f"{', '.join(files)} cannot be written beside {str(folder)!r}: {error.strerror}; name a folder where "
+            "you may write, with enough space"
+        ) from None

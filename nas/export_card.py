@@ -1,8 +1,8 @@
 """What a model card tells beside what is exported: from the trial, or from the training whose weights leave."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +10,14 @@ from nas.rungs import rungs_of
 from nas.study import Found, Study, data_sentence
 from nas.training import ABOUT, read_metrics
 from nas.trial_weights import settings
-from results.export.card_background import CardBackground, Place, Result, Training
+from results.export.card_background import CardBackground, CardFile, Place, Result, Training
 from results.export.content import Content
-from results.export.deployment import PLAIN
-from results.export.names import file_stem
 from results.export.to_python import network_class
 from results.outcome import TrialRecord
 from results.view import Target
 from search_spaces.seeds import seed, seed_names
 from trainers.about import About
+from trainers.source import HUGGING_FACE, DataSource
 
 if TYPE_CHECKING:
     from results.export.comparison import Comparison
@@ -29,7 +28,7 @@ Curve = Mapping[str, tuple[tuple[int, float], ...]]
 def card_background(
     found: Found,
     content: Content,
-    files: Collection[str],
+    files: Sequence[CardFile],
     compared: "Sequence[Comparison]" = (),
     *,
     weights: Path | None = None,
@@ -37,9 +36,9 @@ def card_background(
 ) -> CardBackground:
     """Return what a card tells of a content.
 
-    ``files``: names of what lies beside the card, of which only those of this export count. ``compared``: what was
-    found of what leaves with options. ``weights``: the file that they were read from, if any, and ``about`` what it
-    says of itself; where it lies in the folder of a training, its recipe and course are told.
+    ``files``: what lies beside the card. ``compared``: what was found of what leaves with options. ``weights``: the
+    file that they were read from, if any, and ``about`` what it says of itself; where it lies in the folder of a
+    training, its recipe and course are told.
     """
     told: dict[str, Any] = {}
     study, trial = found.study, found.trial
@@ -49,13 +48,7 @@ def card_background(
             told |= _of_trial(study, trial)
     if weights is not None and about is not None:
         told |= _of_training(found, weights, about)
-    plain = replace(content, deployment=PLAIN).name
-    own = {f"{name}{ending}" for name in (plain, content.name) for ending in (".py", ".onnx", ".pt2")}
-    own |= {f"{plain}.safetensors"} if content.state is not None else set()
-    own.add(f"{file_stem(content.architecture.name)}.yaml")
-    beside = own & set(files)
-    told |= {"files": tuple(sorted(beside)), "network_class": network_class(content)}
-    return CardBackground(deployment=content.deployment, compared=tuple(compared), **told)
+    return CardBackground(files=tuple(files), compared=tuple(compared), network_class=network_class(content), **told)
 
 
 def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
@@ -73,17 +66,26 @@ def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
     return {
         "results": tuple(results),
         "recipe": asdict(config.recipe),
-        "data_name": Path(config.data.source).name,
+        **_of_data(config.data),
         "split": data_sentence(study.record.search).removeprefix(f"data {config.data.source}: "),
         "curve": {"validation error": course} if len(course) > 1 else {},
     }
+
+
+def _of_data(source: DataSource) -> dict[str, Any]:
+    """What the data are called; of a data set of Hugging Face also where it lies there."""
+    identifier, configuration = source.on_hub
+    if not identifier:
+        return {"data_name": Path(source.source.removeprefix(HUGGING_FACE)).name}
+    facts = {"configuration": configuration} if configuration else {}
+    return {"data_name": Path(identifier).name, "data_on_hub": identifier, "data": facts}
 
 
 def _of_training(found: Found, weights: Path, about: About) -> dict[str, Any]:
     """The training that left the weights: what they say of it, and what its folder says where they still lie there."""
     told: dict[str, Any] = {}
     if about.trained.on is not None:
-        told["data_name"] = Path(about.trained.on.source).name
+        told |= _of_data(about.trained.on)
     try:
         known = json.loads((weights.parent / ABOUT).read_text(encoding="utf-8"))
         if known["architecture"] == about.digest:

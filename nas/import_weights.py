@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,26 @@ if TYPE_CHECKING:
     from trainers.foreign_weights import Imported
 
 
+class KnownScaling(NamedTuple):
+    """How pictures with pixels from 0 to 255 are scaled, by channel or for all alike, and in words."""
+
+    mean: list[float]
+    deviation: list[float]
+    said: str
+
+
+SCALINGS = {
+    # torchvision's transform_input, and timm for most of its weights
+    "inception": KnownScaling([127.5], [127.5], "-1 for black and 1 for white"),
+    # what torchvision's transforms do, and timm for weights such as inception_v3.gluon_in1k
+    "imagenet": KnownScaling(
+        [123.675, 116.28, 103.53], [58.395, 57.12, 57.375], "by mean and deviation of each channel in ImageNet"
+    ),
+}
+ASSUMED = "inception"
+_STATE = "'nas import-weights --scaling'"
+
+
 class WeightFile(NamedTuple):
     """Weights under our names, and what their file says about them."""
 
@@ -24,12 +45,14 @@ class WeightFile(NamedTuple):
     about: About
 
 
-def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs) -> "Imported":
+def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs, scaling: str | None = None) -> "Imported":
     """Write the weights of ``source``, a state dict of torchvision or timm or of an exported file, into ``output``.
 
     The file is one that ``nas export ARCH --weights`` takes and whose tensors a network of ``nas.build`` loads. It
     carries the digest of the architecture, classes, channels and resolution, whether the auxiliary heads are in it, the
-    name and SHA-256 of ``source``, and what that says of itself (``about_of``). An existing file is replaced. Raises
+    name and SHA-256 of ``source``, and what that says of itself (``about_of``). ``scaling``: a name in ``SCALINGS``, of
+    weights that do not say how pictures were scaled for them; None: torchvision's and timm's are taken for
+    ``inception``, and what comes back and the file say that this is assumed. An existing file is replaced. Raises
     RequestError, and writes nothing, where ``source`` is no state dict, does not fit, or says what cannot be.
     """
     if output.suffix != ".safetensors":
@@ -48,9 +71,15 @@ def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs) -> 
         about.check_digest(architecture.digest, architecture.name)
     about.check_sizes(imported.classes, imported.channels)
     told = about.model_dump(mode="json", exclude_none=True)
-    if about == About() and imported.names != foreign_weights.OURS:
-        # As torchvision's transform_input and timm have it: -1 for black, 1 for white.
-        told["trained"] = {"mean": [127.5] * imported.channels, "deviation": [127.5] * imported.channels, "white": 255}
+    if scaling is not None and about.trained.mean is not None:
+        raise RequestError(f"{named} says itself how pictures were scaled for its weights: leave --scaling out")
+    assumed = scaling is None and about == About() and imported.names != foreign_weights.OURS
+    if scaling is not None or assumed:
+        name = scaling or ASSUMED
+        told["trained"] = {**told.get("trained", {}), **_scaling(name, imported.channels)}
+        said = f"{name}, {SCALINGS[name].said}{f' (assumed; {_STATE} states another)' if assumed else ''}"
+        told["provenance"] = {**told.get("provenance", {}), "scaling": said}
+        imported = replace(imported, scaling=said)
     data = {
         "resolution": architecture.resolution,
         **told,
@@ -62,6 +91,17 @@ def import_weights(arch: str, source: Path, output: Path, runs: Path | Runs) -> 
     }
     checkpoint.write(output, imported.tensors, data)
     return imported
+
+
+def _scaling(name: str, channels: int) -> dict[str, Any]:
+    mean, deviation = SCALINGS[name].mean, SCALINGS[name].deviation
+    if len(mean) not in (1, channels):
+        raise RequestError(
+            f"--scaling {name} is of pictures with {len(mean)} channels, and these weights take {channels}: name "
+            "another"
+        )
+    times = channels // len(mean)
+    return {"mean": mean * times, "deviation": deviation * times, "white": 255}
 
 
 def read_weights(arch: str, architecture: Architecture, path: Path) -> WeightFile:

@@ -19,7 +19,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     staged: list[tuple[Path, Path]] = []
     placed: list[Path] = []
     try:
-        _make_folder(folder)
+        make_folder(folder)
         for name, content in contents.items():
             if (folder / name).is_dir():
                 raise IsADirectoryError(0, f"{name} is a folder")
@@ -53,12 +53,16 @@ def remove_drafts(folder: Path, *, below: bool = True) -> None:
         path.unlink(missing_ok=True)
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, if need be: durably, or what is written into it may be lost with it."""
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder, and those above it, if need be: durably, or what is written into it may be lost with it.
+
+    Return what was made, the innermost first.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
         _flush_folder(path.parent)
+    return missing
 
 
 def _stage(folder: Path, content: bytes) -> Path:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ from nas.export_content import content_of
 from nas.export_networks import reference
 from nas.study import Found, find
 from results.export.content import Content, Scaling
+from results.export.manifest import manifest
 from results.export.to_pt2 import ARCHITECTURE, FACTS
 from results.export.weights import key_map
 from results.process import Process
@@ -253,13 +256,20 @@ def test_weights_of_another_architecture_are_refused() -> None:
 def test_a_card_replaces_no_other_file(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# mine\n", encoding="utf-8")
     (tmp_path / "docker-compose.yaml").write_text("services: {}\n", encoding="utf-8")
-    with pytest.raises(RequestError, match=r"README\.md' is there and is no model card of an export"):
-        write(KNOWN, tmp_path, "card")
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "# mine\n"
+    theirs = "---\npipeline_tag: image-classification\ntags: [inception, neural-architecture-search]\n---\n# theirs\n"
+    for text in ("", "# mine\n", theirs):
+        (tmp_path / "README.md").write_text(text, encoding="utf-8")
+        with pytest.raises(RequestError, match=r"README\.md' is there and is no model card as an export wrote it"):
+            write(KNOWN, tmp_path, "card")
+        assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
     (tmp_path / "README.md").unlink()
     for _ in range(2):  # its own may be written anew
         export(KNOWN, ["card"], tmp_path, lambda sentence: None, partial(card_background, Found(SMALL), KNOWN))
-    assert "docker-compose" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+    own = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "docker-compose" not in own
+    (tmp_path / "README.md").write_text(own.replace("---\n", "---\nlicense: mit\n", 1), encoding="utf-8")
+    with pytest.raises(RequestError, match=r"no model card as an export wrote it: name another folder, or move it"):
+        write(KNOWN, tmp_path, "card")  # somebody has worked on it
 
 
 def test_files_wait_within_a_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,3 +412,83 @@ def test_what_a_killed_export_left_goes_with_the_next_and_that_of_a_living_one_s
     write(KNOWN, tmp_path, "pt2")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"small.pt2", ".export-living.partial", ".export-begun.partial"}
+
+
+KILLED = """
+import os, signal, sys, tempfile
+from pathlib import Path
+from nas import export as exporting
+from nas.export_content import content_of
+from nas.study import Found
+from search_spaces.seeds import seed
+
+point, number = sys.argv[1], int(sys.argv[2])
+exporting.FORMS, exporting.PROVED = ("python", "yaml"), ()
+make, replace, write_text, done = tempfile.mkdtemp, os.replace, Path.write_text, [0]
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def making(*given, **named):
+    made = make(*given, **named)
+    if point == "making":
+        killed()
+    return made
+
+def writing(path, text, **named):
+    if point == "owning":
+        write_text(path, text[:9], **named)
+        killed()
+    return write_text(path, text, **named)
+
+def placing(*given):
+    if point == "placing" and done[0] == number:
+        killed()
+    done[0] += 1
+    replace(*given)
+
+tempfile.mkdtemp, os.replace, Path.write_text = making, placing, writing
+exporting.export_bundle(content_of(Found(seed("googlenet"))), Path(sys.argv[3]), print)
+"""
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["new", "empty"])
+@pytest.mark.parametrize(
+    ("point", "number"), [("making", 0), ("owning", 0), ("placing", 0), ("placing", 1), ("placing", 2)]
+)
+def test_a_bundle_that_was_killed_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, number: int, exists: bool
+) -> None:
+    folder = tmp_path / "b"
+    if exists:
+        folder.mkdir()
+    code = [sys.executable, "-c", KILLED, point, str(number), str(folder)]
+    done = subprocess.run(code, check=False, cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [*folder.iterdir()]
+    monkeypatch.setattr(exporting, "FORMS", ("python", "yaml"))
+    monkeypatch.setattr(exporting, "PROVED", ())
+    again = export_bundle(content_of(Found(seed("googlenet"))), folder, lambda sentence: None)
+    left = {path.name for path in folder.iterdir()} - {path.name for path in again.files}
+    assert len(again.files) == 3
+    # One without an owner may have begun this moment: it stays for a minute.
+    assert all(name.startswith(".export-") for name in left)
+    assert len(left) == (point != "placing")
+    for name in left:
+        os.utime(folder / name, (0, 0))
+    with pytest.raises(RequestError, match="is not empty"):
+        export_bundle(content_of(Found(seed("googlenet"))), folder, lambda sentence: None)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in again.files}
+
+
+def test_files_of_others_beside_a_killed_bundle_stay(tmp_path: Path) -> None:
+    """Only what is byte for byte what the killed one had placed is taken back."""
+    (tmp_path / ".export-dead.partial").mkdir()
+    dead = replace(Process.this(), started="0").to_text()
+    (tmp_path / ".export-dead.partial" / "process.json").write_text(dead, encoding="utf-8")
+    (tmp_path / "small.yaml").write_text("mine", encoding="utf-8")
+    listed = {"small.yaml": b"its own", "../outside": b"mine"}
+    (tmp_path / ".draft-0.partial").write_bytes(manifest(KNOWN, listed, ()))
+    with pytest.raises(RequestError, match="is not empty"):
+        export_bundle(KNOWN, tmp_path, lambda sentence: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]

@@ -142,3 +142,35 @@ def test_a_training_is_a_full_one_where_that_is_known(
     assert elsewhere.results[0].conditions == f"after epoch 2, {resolution} px"
     card = to_card(content, background)["README.md"].decode()
     assert f"| {'full training' if training == 'full' else 'training'} | after epoch 2 of 3, {resolution} px |" in card
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("hf:someone/flowers:small", ("flowers", "someone/flowers", {"configuration": "small"})),
+        ("hf:cifar10", ("cifar10", "cifar10", {})),
+        ("hf:kept", ("kept", "", {})),  # in a folder of this machine
+        ("hf:/data/flowers", ("flowers", "", {})),
+        ("flowers", ("flowers", "", {})),
+    ],
+)
+def test_data_of_the_hub_are_called_as_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: tuple[str, str, dict[str, str]]
+) -> None:
+    (tmp_path / "kept").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = Found(seed("inception-v3"))
+    about = About(trained=Trained(on=DataSource(source)), validation_error=0.25)
+    content = replace(content_of(found, full=True), state={"x": torch.zeros(1)})
+    background = card_background(found, content, (), weights=tmp_path / "best.safetensors", about=about)
+    assert (background.data_name, background.data_on_hub, background.data) == said
+    assert background.license == ""
+    card = to_card(content, background)["README.md"].decode()
+    assert ("datasets:" in card, "model-index:" in card) == (bool(said[1]),) * 2
+
+
+def test_a_trial_that_was_trained_on_data_of_the_hub_names_them(trial: Found) -> None:
+    content = content_of(trial)
+    assert card_background(trial, content, ()).data_on_hub == ""
+    background = card_background(changed(trial, {"data": "hf:someone/flowers"}), content, ())
+    assert (background.data_name, background.data_on_hub) == ("flowers", "someone/flowers")

@@ -13,11 +13,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nas.cli import main
+from nas.cli_export import import_weights as command
+from nas.export_card import card_background
 from nas.export_content import content_of
-from nas.import_weights import import_weights, read_weights
+from nas.import_weights import SCALINGS, import_weights, read_weights
 from nas.study import Found
 from results.export.content import Content, Scaling
 from results.export.facts import metadata
+from results.export.to_card import to_card
 from results.export.to_safetensors import to_safetensors
 from search_spaces.errors import RequestError
 from search_spaces.seeds import seed
@@ -162,6 +165,50 @@ def test_our_weights_under_the_names_of_torchvision_keep_their_scaling(tmp_path:
         assert read_weights(whole.name, whole, tmp_path / "in.safetensors").about.trained.mean == mean
     for file in tmp_path.iterdir():
         file.unlink()
+
+
+def test_a_scaling_that_is_not_known_is_assumed_aloud_or_stated(tmp_path: Path) -> None:
+    whole, file, output = seed("googlenet-torchvision"), tmp_path / "theirs.safetensors", tmp_path / "in.safetensors"
+    state = build(whole.graph(classes=3), initialise=0).state_dict()
+    content = replace(KNOWN, architecture=whole, state=state, sides=whole.sides(None))
+    ((_, keys),) = foreign_lineages(whole)
+    told = to_safetensors(content, keys)["googlenet_torchvision_torchvision.safetensors"]
+    save_file(parse(told), file)
+    for scaling, mean, said in (
+        (None, (127.5,) * 3, "inception, -1 for black and 1 for white (assumed; 'nas import-weights --scaling' states"),
+        ("inception", (127.5,) * 3, "inception, -1 for black and 1 for white"),
+        ("imagenet", (123.675, 116.28, 103.53), "imagenet, by mean and deviation of each channel in ImageNet"),
+    ):
+        assert f"; scaling of pictures: {said}" in import_weights(whole.name, file, output, tmp_path, scaling).sentence
+        tensors, about = read_weights(whole.name, whole, output)
+        assert about.trained.mean == mean
+        found = Found(whole)
+        taken = content_of(found, tensors, about=about)
+        card = to_card(taken, card_background(found, taken, ()))["README.md"].decode()
+        assert f"| scaling | {said}" in card
+        assert ("assumed" in card) == (scaling is None)
+    file.write_bytes(told)
+    assert "scaling of pictures" not in import_weights(whole.name, file, output, tmp_path).sentence
+    output.unlink()
+    with pytest.raises(RequestError, match="says itself how pictures were scaled for its weights: leave --scaling out"):
+        import_weights(whole.name, file, output, tmp_path, "imagenet")
+    assert not output.exists()
+
+
+def test_a_scaling_by_channel_is_for_as_many(tmp_path: Path) -> None:
+    state = build(TINY.graph(SIDE, classes=3, channels=1), initialise=0).state_dict()
+    save_file(dict(state), tmp_path / "bare.safetensors")
+    (tmp_path / "tiny.yaml").write_text(TINY.to_yaml(), encoding="utf-8")
+    given = str(tmp_path / "tiny.yaml"), tmp_path / "bare.safetensors", tmp_path / "in.safetensors", tmp_path
+    with pytest.raises(RequestError, match="--scaling imagenet is of pictures with 3 channels, and these weights take"):
+        import_weights(*given, "imagenet")
+    import_weights(*given, "inception")
+    assert read_weights("tiny", TINY, tmp_path / "in.safetensors").about.trained.mean == (127.5,)
+
+
+def test_the_command_knows_every_scaling() -> None:
+    [option] = [option for option in command.params if option.name == "scaling"]
+    assert tuple(option.type.to_info_dict()["choices"]) == tuple(SCALINGS)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -371,6 +372,7 @@ def test_weights_carry_what_they_are_for(tmp_path: Path) -> None:
     with safe_open(tmp_path / "small.safetensors", "pt") as file:
         found = file.metadata()
     assert from_yaml(found.pop("architecture")) == SMALL
+    assert re.fullmatch("[0-9a-f]{64}", found.pop("weights"))
     assert found == {
         "format": "pt", "name": "small", "digest": SMALL.digest, "classes": "7", "channels": "3",
         "resolution": "32x32", "provenance": "{}",

@@ -17,11 +17,10 @@ from pictures import COLOURS, noise
 from PIL import ExifTags, Image
 from small_studies import OBJECTIVES, study_of_eight
 
-from results.export.card_background import CardBackground, Place, Result
+from results.export.card_background import CardBackground, CardFile, Place, Result
 from results.export.card_metadata import metadata
 from results.export.comparison import Compared, Comparison
 from results.export.content import Content, Scaling
-from results.export.deployment import Deployment
 from results.export.to_card import to_card
 from search_spaces.principles import Thresholds
 from search_spaces.seeds import seed
@@ -45,6 +44,13 @@ CURVE = {"validation error": tuple((epoch, 0.5 / epoch) for epoch in range(1, 9)
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False})
 
 
+FILES = (
+    CardFile("tiny.py", "python"),
+    CardFile("tiny.safetensors", "safetensors", "ab"),
+    CardFile("tiny.onnx", "onnx", "ab"),
+    CardFile("tiny.pt2", "pt2", "ab"),
+    CardFile("tiny.yaml", "yaml"),
+)
 BACKGROUND = CardBackground(
     results=(
         Result("error", 0.125, "validation", "proxy", "epoch 6"),
@@ -58,7 +64,7 @@ BACKGROUND = CardBackground(
     data={"pictures": "300"},
     place=Place("flowers", 3, study_of_eight(), OBJECTIVES),  # type: ignore[arg-type]
     curve=CURVE,
-    files=("tiny.py", "tiny.safetensors", "tiny.onnx", "tiny.pt2", "tiny.yaml"),
+    files=FILES,
     network_class="Tiny",
 )
 
@@ -72,7 +78,7 @@ def parts(content: Content = CONTENT, background: CardBackground = BACKGROUND) -
 
 
 def test_the_metadata_are_the_hubs() -> None:
-    data, _ = parts()
+    data, _ = parts(background=replace(BACKGROUND, data_on_hub="someone/flowers"))
     assert data == {
         "library_name": "pytorch",
         "pipeline_tag": "image-classification",
@@ -84,6 +90,7 @@ def test_the_metadata_are_the_hubs() -> None:
             "onnx",
             "safetensors",
         ],
+        "datasets": ["someone/flowers"],
         "metrics": ["accuracy"],
         "model-index": [
             {
@@ -91,7 +98,7 @@ def test_the_metadata_are_the_hubs() -> None:
                 "results": [
                     {
                         "task": {"type": "image-classification", "name": "Image Classification"},
-                        "dataset": {"type": "not-on-the-hub", "name": "flowers", "split": part},
+                        "dataset": {"type": "someone/flowers", "name": "flowers", "split": part},
                         "metrics": metrics,
                     }
                     for part, metrics in {
@@ -116,14 +123,17 @@ def test_what_is_known_of_hub_and_licence_is_told() -> None:
     [index] = data["model-index"]  # type: ignore[misc]
     assert index["results"][0]["dataset"]["type"] == "someone/flowers"
     assert "someone/flowers" in text
+    data, text = parts()
+    assert not data.keys() & {"license", "datasets", "model-index", "metrics"}  # the schema wants an identifier there
+    assert "not-on-the-hub" not in str(data)
+    assert "error | 12.50 %" in text
 
 
 def test_what_options_cost_and_bring_is_told() -> None:
     found = Compared(2.0, 5.0, 2.5, 0.0123, 0.995, 0.12, 0.11)
     files = Comparison("tiny_int8_static_pixels.onnx", "the plain onnx file's", found, "flowers", 60, 2, 250_000, 10**6)
     network = Comparison("tiny in torch", "those of the network as it was", replace(found, error=None), "noise", 60, 2)
-    options = Deployment("int8-static", pixels=True)
-    _, card = parts(background=replace(BACKGROUND, deployment=options, compared=(files, network)))
+    _, card = parts(background=replace(BACKGROUND, compared=(files, network)))
     told = card.partition("## Options")[2].partition("## Costs")[0]
     assert "on 60 pictures of flowers; times are of one picture on 2 threads" in told
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in told.splitlines() if line[:6] == "| tiny"]
@@ -132,9 +142,6 @@ def test_what_options_cost_and_bring_is_told() -> None:
         [files.file, "1.2e-02", "99.5%", "12.00% (plain 11.00%)", *speed, "0.2 MB (plain 1.0 MB)"],
         [network.file, "1.2e-02", "99.5%", "-", *speed, "-"],
     ]
-    assert "Files whose names end in `_pixels` take pixels" in told  # others stand beside them
-    _, without = parts(background=replace(BACKGROUND, compared=(files,)))
-    assert "pixels, from black" not in without
     assert "## Options" not in parts()[1]
 
 
@@ -231,7 +238,7 @@ def test_the_drawings_are_whole_and_look_right_without_their_sheet(name: str) ->
 
 @pytest.mark.parametrize("form", ["python", "safetensors", "onnx", "pt2", "yaml"])
 def test_only_files_that_are_there_are_loaded(form: str) -> None:
-    without = tuple(name for name in BACKGROUND.files if name != BACKGROUND.file(form))
+    without = tuple(file for file in FILES if file.form != form)
     _, all_of_it = parts()
     _, text = parts(background=replace(BACKGROUND, files=without))
     assert BACKGROUND.file(form) in all_of_it
@@ -240,7 +247,7 @@ def test_only_files_that_are_there_are_loaded(form: str) -> None:
 
 def test_the_class_of_a_source_must_be_known() -> None:
     with pytest.raises(ValueError, match=r"network_class is '': name the class in tiny\.py"):
-        CardBackground(files=("tiny.py",))
+        CardBackground(files=FILES[:1])
 
 
 def test_hostile_texts_stay_texts() -> None:

@@ -162,7 +162,8 @@ class Imported:
 
     ``names`` says whose names they had, ``aux`` whether the auxiliary heads are among them, ``aux_left_out`` for how
     many classes the file's heads were where that kept them out, and ``uncounted`` whether the architecture's average
-    pools leave out the padding, which torchvision and timm count.
+    pools leave out the padding, which torchvision and timm count. ``scaling``: of pictures, in words, where the file
+    does not say it.
     """
 
     tensors: dict[str, Tensor]
@@ -172,6 +173,7 @@ class Imported:
     aux: bool
     aux_left_out: int | None
     uncounted: bool
+    scaling: str = ""
 
     @property
     def sentence(self) -> str:
@@ -182,6 +184,7 @@ class Imported:
             f"weights as {self.names} names them: {self.classes} classes, {self.channels} channels, "
             f"{heads} auxiliary heads{why}"
         )
+        whole += f"; scaling of pictures: {self.scaling}" if self.scaling else ""
         if not self.uncounted or self.names == OURS:
             return whole
         return (

@@ -1,6 +1,7 @@
 """Where the pictures of a search come from: what a user writes under ``data`` in a search file. Imports no torch."""
 
 import os
+import re
 from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from math import isfinite
@@ -79,6 +80,14 @@ class DataSource:
     def shares(self) -> tuple[float, float]:
         """Of validation and test, where the source has no test part of its own."""
         return self.validation, SHARES[1] if self.test is None else self.test
+
+    @property
+    def on_hub(self) -> tuple[str, str]:
+        """Its identifier on the Hugging Face Hub and its configuration there; "" and "" for data of this machine."""
+        name, _, config = self.source.removeprefix(HUGGING_FACE).partition(":")
+        if self.kind != "huggingface" or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII) or Path(name).exists():
+            return "", ""
+        return name, config
 
     def check_there(self) -> None:
         """Raise RequestError where there is no such source on this machine; what is in it is not looked at."""

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from results.export.deployment import PLAIN, Deployment
+from results.export.facts import RANDOM
 from results.outcome import Direction, TrialRecord
 
 if TYPE_CHECKING:
     from results.export.comparison import Comparison
-
-FORMS = {".py": "python", ".safetensors": "safetensors", ".onnx": "onnx", ".pt2": "pt2", ".yaml": "yaml"}
 
 Part = Literal["validation", "test"]
 Training = Literal["proxy", "full", "unknown"]
@@ -49,6 +47,34 @@ class Place:
 
 
 @dataclass(frozen=True)
+class CardFile:
+    """A file that lies beside a card.
+
+    Attributes:
+        name: its own.
+        form: ``python``, ``safetensors``, ``onnx``, ``pt2`` or ``yaml``.
+        weights: what it holds: their SHA-256, ``random``, or "" where the form holds none.
+        own: whether it is what the card tells of: the same weights, sizes and scaling of pictures.
+        pixels: whether it takes pixels, and scales them by itself.
+        precision: of weights and arithmetic.
+        names: whose names its weights have; "" for our own.
+    """
+
+    name: str
+    form: str
+    weights: str = ""
+    own: bool = True
+    pixels: bool = False
+    precision: str = "float32"
+    names: str = ""
+
+    @property
+    def trained(self) -> bool:
+        """Whether it holds weights that are not random."""
+        return self.weights not in ("", RANDOM)
+
+
+@dataclass(frozen=True)
 class CardBackground:
     """What a card tells beside the content of an export; what is not known is left out of the card.
 
@@ -61,8 +87,7 @@ class CardBackground:
         data: further facts of the data by name: pictures, licence, damage.
         place: in its study.
         curve: errors by name, as pairs of epoch and fraction, for the drawing of the training: three at most.
-        files: names of the files that lie beside the card.
-        deployment: options that some of them have.
+        files: what lies beside the card.
         compared: what was found of what has options, each beside the plain export.
         network_class: of the .py file among them, which needs it.
         license: an identifier of the Hub's list; "" where the owner has not chosen one.
@@ -76,8 +101,7 @@ class CardBackground:
     data: Mapping[str, str] = field(default_factory=dict)
     place: Place | None = None
     curve: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
-    files: tuple[str, ...] = ()
-    deployment: Deployment = PLAIN
+    files: tuple[CardFile, ...] = ()
     compared: "tuple[Comparison, ...]" = ()
     network_class: str = ""
     license: str = ""
@@ -87,5 +111,11 @@ class CardBackground:
             raise ValueError(f"network_class is {self.network_class!r}: name the class in {self.file('python')}")
 
     def file(self, form: str) -> str:
-        """Return the name of the first file of a form, ``python``, ``onnx``, the plain one if it is there; else ""."""
-        return next((name for name in self.files if FORMS.get(name[name.rfind(".") :]) == form), "")
+        """Return the name of a form's file, ``python``, ``onnx``, the plain one if it is there; else ""."""
+        found = self.loadable(form)
+        return "" if found is None else found.name
+
+    def loadable(self, form: str) -> CardFile | None:
+        """Return the file of a form with which its user begins; None where there is none that the card tells of."""
+        mine = [file for file in self.files if file.form == form and file.own and not file.names]
+        return min(mine, key=lambda file: (file.pixels, file.precision != "float32", file.name), default=None)

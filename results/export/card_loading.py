@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from results.export.card_background import CardBackground
+from results.export.card_background import CardBackground, CardFile
 from results.export.content import Content
-from results.export.markdown import fenced
+from results.export.markdown import code, fenced
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # what Pillow calls pictures of so many channels
 _FULL = 255.0  # white, as Pillow has it
@@ -14,6 +14,7 @@ _NOT_SCALED = "# How pictures were scaled in the training is not known: here 0 (
 def loading_passage(content: Content, background: CardBackground) -> list[str]:
     """Code that runs in the folder of the files."""
     shown = [block for block in (_python(content, background), _pt2(background), _onnx(background)) if block]
+    pixels = [code(file.name) for file in background.files if file.pixels and file.own]
     lines = ["## How to load it", ""]
     yaml = background.file("yaml")
     if yaml:
@@ -22,6 +23,11 @@ def loading_passage(content: Content, background: CardBackground) -> list[str]:
     if not shown:
         return lines if yaml else [*lines, "No file with the network lies beside this card."]
     lines += ["A picture as input, `x` (float32):", "", *fenced("python", "\n".join(_picture(content))), ""]
+    if pixels:
+        take = (
+            "takes pixels and scales them by itself" if len(pixels) == 1 else "take pixels and scale them by themselves"
+        )
+        lines += [f"{', '.join(pixels)} {take}: `pixels` goes in instead of `x`, from 0 (black) to white.", ""]
     for said, source in shown:
         lines += [said, "", *fenced("python", source), ""]
     return lines[:-1]
@@ -75,19 +81,24 @@ def _python(content: Content, background: CardBackground) -> tuple[str, str] | N
 
 
 def _pt2(background: CardBackground) -> tuple[str, str] | None:
-    file = background.file("pt2")
-    if not file:
+    file = background.loadable("pt2")
+    if file is None:
         return None
-    lines = ["import torch", "", f'network = torch.export.load("{file}").module()', "with torch.inference_mode():"]
+    lines = ["import torch", "", f'network = torch.export.load("{file.name}").module()', "with torch.inference_mode():"]
     return "As an exported program, without its source (needs torch):", "\n".join(
-        [*lines, "    logits = network(torch.from_numpy(x))"]
+        [*lines, f"    logits = network(torch.from_numpy({_input(file)}))"]
     )
 
 
 def _onnx(background: CardBackground) -> tuple[str, str] | None:
-    file = background.file("onnx")
-    if not file:
+    file = background.loadable("onnx")
+    if file is None:
         return None
-    lines = ["import onnxruntime", "", f'session = onnxruntime.InferenceSession("{file}")']
-    lines.append("logits = session.run(None, {session.get_inputs()[0].name: x})[0]")
+    lines = ["import onnxruntime", "", f'session = onnxruntime.InferenceSession("{file.name}")']
+    lines.append(f"logits = session.run(None, {{session.get_inputs()[0].name: {_input(file)}}})[0]")
     return "With ONNX Runtime (needs onnxruntime):", "\n".join(lines)
+
+
+def _input(file: CardFile) -> str:
+    """The name in the code of what a file takes."""
+    return "pixels" if file.pixels else "x"

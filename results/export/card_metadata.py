@@ -17,7 +17,6 @@ from search_spaces.yaml_files import write_text
 TASK = "image-classification"
 _TAGS = (TASK, "inception", "neural-architecture-search")
 _LIBRARIES = {"python": "pytorch", "pt2": "pytorch", "safetensors": "pytorch", "onnx": "onnx"}
-_OFF_HUB = "not-on-the-hub"  # a name alone could be that of somebody else's data there
 _METRIC = "accuracy"  # the Hub's list of metrics has no error
 
 
@@ -45,16 +44,17 @@ def metadata(content: Content, background: CardBackground) -> dict[str, Any]:
 def measured_results(content: Content, background: CardBackground) -> list[dict[str, Any]]:
     """Return the entries of ``model-index``: one for each part of the data, with its accuracies.
 
-    None for a network without weights, and for data without a name, which the schema asks for.
+    None for a network without weights; for data that are not on the Hub, as the schema asks for their identifier there;
+    and where other weights lie beside the card, as the Hub takes results for those of every file there.
     """
-    name = one_line(background.data_name or background.data_on_hub)
-    if content.state is None or not name:
+    identifier = one_line(background.data_on_hub)
+    if content.state is None or not identifier or not all(file.own for file in background.files):
         return []
     found = []
     for part in ("validation", "test"):
         metrics = [metric for result in background.results if result.part == part for metric in _metrics(result)]
         if metrics:
-            dataset = {"type": one_line(background.data_on_hub) or _OFF_HUB, "name": name, "split": part}
+            dataset = {"type": identifier, "name": one_line(background.data_name) or identifier, "split": part}
             task = {"type": TASK, "name": "Image Classification"}
             found.append({"task": task, "dataset": dataset, "metrics": metrics})
     return found

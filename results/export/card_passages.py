@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from results.export.card_background import CardBackground, Result
+from results.export.card_background import CardBackground, CardFile, Result
 from results.export.content import Content
-from results.export.facts import MOST_CLASSES, scaling_text
+from results.export.facts import MOST_CLASSES, RANDOM, scaling_text
 from results.export.markdown import code, fenced, table, text
 from results.figures import shown, spoken
 from search_spaces.cost import Cost, cost
@@ -44,15 +44,34 @@ def opening(content: Content, background: CardBackground) -> list[str]:
     """The title, what must be known before anything else, and what it is."""
     place = background.place
     found = f", found as trial {place.number} of the study {text(place.name)}" if place is not None else ""
-    weights = "Weights are included." if content.state is not None else "It comes without weights: train it before use."
-    caution = [f"> **Caution:** {text(content.caution)}", ""] if content.caution else []
+    cautions = [text(content.caution)] if content.caution else []
+    cautions += [f"{code(file.name)} {_otherwise(file)}" for file in background.files if not file.own]
     return [
         f"# {text(content.architecture.name)}",
         "",
-        *caution,
+        *[line for caution in cautions for line in (f"> **Caution:** {caution}", "")],
         f"A convolutional network of the Inception family{found}. It classifies pictures of {picture_text(content)} "
-        f"(channels, height, width) into {content.classes:,} classes. {weights}",
+        f"(channels, height, width) into {content.classes:,} classes. {_weights_sentence(content, background)}",
     ]
+
+
+def _weights_sentence(content: Content, background: CardBackground) -> str:
+    own = [file for file in background.files if file.own]
+    if content.state is not None:
+        included = any(file.trained for file in own)
+        return "Weights are included." if included else "Its weights do not lie beside this card."
+    drawn = [code(file.name) for file in own if file.weights]
+    random = f" Those in {', '.join(drawn)} are random." if drawn else ""
+    return f"It comes without weights: train it before use.{random}"
+
+
+def _otherwise(file: CardFile) -> str:
+    """What a file is of which the card does not tell."""
+    if file.weights == RANDOM:
+        return "holds random weights: what this card tells of weights is not of it."
+    return (
+        "was exported otherwise, with other weights, sizes or scaling of pictures: what this card tells is not of it."
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ results
@@ -98,7 +117,7 @@ def options_passage(background: CardBackground) -> list[str]:
     if not background.compared:
         return []
     first = background.compared[0]
-    lines = [
+    return [
         "## Options",
         "",
         f"Each beside the plain export of its form, on {first.count} pictures of {text(first.pictures)}; times are of "
@@ -111,12 +130,6 @@ def options_passage(background: CardBackground) -> list[str]:
             numbers=range(1, 7),
         ),
     ]
-    if background.deployment.pixels:
-        lines += [
-            "",
-            "Files whose names end in `_pixels` take pixels, from black to white, and scale them by themselves.",
-        ]
-    return lines
 
 
 def _option_row(comparison: "Comparison") -> tuple[str, ...]:
@@ -287,7 +300,7 @@ def provenance_passage(content: Content, background: CardBackground) -> list[str
     facts = {"digest of the architecture": code(content.architecture.digest)}
     facts |= {text(name): text(value) for name, value in content.provenance.items()}
     if background.files:
-        facts["files"] = ", ".join(code(name) for name in background.files)
+        facts["files"] = ", ".join(code(file.name) for file in background.files)
     return ["## Provenance", "", *table(("fact", "value"), facts.items())]
 
 

@@ -4,8 +4,10 @@ import json
 
 from results.export.compact_yaml import compact_yaml
 from results.export.content import Content, Scaling
+from results.export.weights import weights_digest
 
 MOST_CLASSES = 100  # named in words
+RANDOM = "random"  # instead of a hash of weights, where there are none
 
 
 def told(content: Content) -> dict[str, str]:
@@ -38,7 +40,8 @@ def metadata(content: Content) -> dict[str, str]:
 
     ``architecture`` is the text of an architecture file; ``resolution`` is height x width in pixels; ``mean`` and
     ``deviation`` have numbers by channel with commas between them, in the unit in which ``white`` is white;
-    ``class_names`` and ``provenance`` are JSON; ``data_digest`` is the SHA-256 of the data; ``stands_for`` is, of a
+    ``weights`` is the SHA-256 of the weights without auxiliary heads, or "random"; ``class_names`` and ``provenance``
+    are JSON; ``data_digest`` is the SHA-256 of the data; ``stands_for`` is, of a
     proxy, the digest of the architecture that was found. nas/exported_about.py reads them back.
     """
     height, width = content.sides
@@ -48,6 +51,7 @@ def metadata(content: Content) -> dict[str, str]:
         "classes": str(content.classes),
         "channels": str(content.channels),
         "resolution": f"{height}x{width}",
+        "weights": RANDOM if content.state is None else weights_digest(content.state),
         "architecture": compact_yaml(content.architecture),
         "provenance": json.dumps(dict(content.provenance)),
     }

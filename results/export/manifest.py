@@ -48,6 +48,15 @@ def manifest(
     return f"{json.dumps(data, indent=1)}\n".encode()
 
 
+def listed(file: bytes) -> dict[str, str]:
+    """Return the SHA-256 of each file that a manifest lists, by name; none of what is no manifest."""
+    try:
+        found = json.loads(file)
+        return {entry["name"]: entry["sha256"] for entry in found["files"]} if found["format"] == FORMAT else {}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
 def _versions() -> dict[str, str | None]:
     """Versions of what has a part in an export; null for what is not installed."""
     found: dict[str, str | None] = {}

@@ -4,6 +4,8 @@ The drawings are SVG files beside it, referenced relatively. The Hub serves such
 that takes no style sheets, so their shapes carry their looks as attributes too (results/inked.py).
 """
 
+import hashlib
+
 from results.curve_drawing import draw_curve_svg
 from results.drawing import draw_svg
 from results.export.card_background import CardBackground
@@ -43,6 +45,7 @@ _ALTS = {
 def to_card(content: Content, background: CardBackground) -> dict[str, bytes]:
     """Return README.md and the drawings that it shows: ``architecture.svg``, ``profile.svg``, ``front.svg``, ...
 
+    The card's last line, which is not shown, says that it is ours (``is_as_written``).
     Raises ResolutionError where the pictures are too small for the architecture.
     """
     drawings = _drawings(content, background)
@@ -68,8 +71,19 @@ def to_card(content: Content, background: CardBackground) -> dict[str, bytes]:
         provenance_passage(content, background),
         citation_passage(),
     ]
-    card = "\n\n".join("\n".join(passage) for passage in passages if passage) + "\n"
-    return {CARD: card.encode(), **{name: inked(svg).encode() for name, svg in drawings.items()}}
+    card = "\n\n".join("\n".join(passage) for passage in passages if passage) + "\n\n"
+    return {CARD: f"{card}{_seal(card)}".encode(), **{name: inked(svg).encode() for name, svg in drawings.items()}}
+
+
+def is_as_written(card: str) -> bool:
+    """Whether a text is a card of ours that nobody has changed since: it ends with the hash of what is above."""
+    above, _, last = card.rstrip("\n").rpartition("\n")
+    return f"{last}\n" == _seal(f"{above}\n")
+
+
+def _seal(card: str) -> str:
+    """The last line of a card, which is not shown."""
+    return f"<!-- Written by nas export; SHA-256 of what is above: {hashlib.sha256(card.encode()).hexdigest()} -->\n"
 
 
 def _drawings(content: Content, background: CardBackground) -> dict[str, str]:

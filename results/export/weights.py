@@ -1,5 +1,6 @@
 """The names of the weights in an exported file, and the check that a state fits an architecture."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,18 @@ def exported_state(plain: Graph, full: Graph, state: Mapping[str, "Tensor"]) -> 
     """Rename the state of a built network for the exported file; RequestError where it does not fit."""
     names = key_map(fitting_graph(plain, full, state))
     return {name: state[key].detach().cpu().contiguous() for key, name in names.items()}
+
+
+def weights_digest(state: Mapping[str, "Tensor"]) -> str:
+    """Return the SHA-256 of a built network's weights without auxiliary heads: names, types, shapes and numbers."""
+    import torch
+
+    digest = hashlib.sha256()
+    for key in sorted(key for key in state if not key.startswith("aux")):
+        tensor = state[key].detach().cpu().contiguous()
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _sides(shape: tuple[int, ...]) -> str:
