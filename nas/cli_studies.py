@@ -51,6 +51,7 @@ def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
 
         typed = shlex.join(["nas", "search", str(file), *(word for each in settings for word in ("--set", each))])
         study = run(config, runs, progress=Shown(terminal, started), command=typed)
+    gc.freeze()  # at its end Python looks through all that torch and Ray left: a second of computing, for nothing
     for block in views.after_search(study, terminal):
         console().print(block, soft_wrap=isinstance(block, str), markup=False)
     if study.record.state != "complete":

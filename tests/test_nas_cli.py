@@ -167,6 +167,17 @@ def test_a_complete_study_says_so_and_trains_nothing(home: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (home / "runs" / "tiny" / "trials").rglob("*")} == before
 
 
+def test_a_search_ends_without_a_look_through_all_that_it_made(home: Path) -> None:
+    """Python would look for garbage among all that torch and Ray made, when the process is to end."""
+    told = (
+        "import atexit, gc, sys; atexit.register(lambda: print('at the end', gc.get_freeze_count(), file=sys.stderr))"
+    )
+    code = f"{told}; from nas.cli import main; sys.argv = ['nas', 'search', 'tiny.yaml']; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False)
+    assert "at the end 0" not in done.stderr
+    assert "at the end " in done.stderr
+
+
 def test_what_a_search_leaves_can_be_taken_away(home: Path, tmp_path: Path) -> None:
     best = home / "runs" / "tiny" / "best"
     (source,), (weights,) = best.glob("*.py"), best.glob("*.safetensors")
