@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,16 +101,19 @@ def export_bundle(
 ) -> Exported:
     """Write every form that this content has, plain, and a manifest into a folder, which must be new or empty.
 
-    Where the content is to be deployed with options, what can be had with them lies there besides.
+    Where the content has options, folded norms among them, what can be had with them lies there besides.
     """
     from results.export.manifest import MANIFEST, manifest
 
     _remove_left(folder)
     if files_lie_in(folder):
         raise RequestError(f"{str(folder)!r} is not empty: a bundle is all that lies in its folder, so name a new one")
-    plain = replace(content, deployment=PLAIN)
-    pieces = [(form, plain) for form in FORMS if form != "safetensors" or content.state is not None]
-    pieces += [] if content.deployment.plain else [(form, content) for form in content.deployment.forms]
+    plain = replace(content, deployment=PLAIN) if beside is None else beside.plain
+    pieces = [(form, plain) for form in FORMS if form != "safetensors" or plain.state is not None]
+    if not content.deployment.plain:
+        pieces += [(form, content) for form in content.deployment.forms]
+    elif content.architecture != plain.architecture:
+        pieces += [(form, content) for form in FORMS if form != "card"]  # which tells of all
     for form, piece in pieces:
         check_forms([form], piece.deployment)
     with _aside(folder) as staged:
@@ -229,36 +233,37 @@ def _made(
     card: CardOf,
     beside: "Beside | None",
 ) -> _Made:
-    """Make all files, forms of one content that differ in their deployment, and prove them where they are ``staged``.
+    """Make all files, forms of one content with and without its options, and prove them where they are ``staged``.
 
     What is not the plain export is compared with it: a form that runs in it, weights and source by their network.
     """
-    forms, content = [form for form, _ in pieces], pieces[0][1]
-    if "card" in forms:
+    if any(form == "card" for form, _ in pieces):
         _check_card(folder)
-    network, pictures = None, None if beside is None else beside.pictures
-    if beside is not None or any(form in _TRACED for form in forms):
+    pictures = None if beside is None else beside.pictures
+
+    @cache
+    def network_of(piece: Content) -> "Network":
+        """The same as the plain one unless norms are folded: each is built once."""
         from nas.export_networks import reference
 
-        # The same network as the plain one unless norms are folded: it is built once.
-        same = beside is not None and beside.plain.architecture == content.architecture
-        network = beside.network if beside is not None and same else reference(content)
+        same = beside is not None and beside.plain.architecture == piece.architecture
+        return beside.network if beside is not None and same else reference(piece)
+
     files: dict[str, bytes] = {}
     for form, piece in pieces:
         if form != "card":
-            files |= written(piece, form, network, pictures=pictures)
+            files |= written(piece, form, network_of(piece) if form in _TRACED else None, pictures=pictures)
     proofs: tuple[Proof, ...] = ()
     if running := [(form, piece) for form, piece in pieces if form in PROVED]:
         _stage(files, staged, folder)
-        proofs = tuple(_proof(form, piece, staged, network, tell, pictures) for form, piece in running)
+        proofs = tuple(_proof(form, piece, staged, network_of, tell, pictures) for form, piece in running)
     found: tuple[Comparison, ...] = ()
     if beside is not None:
         from nas.export_comparison import compared
 
-        assert network is not None
         changed = [each for each in pieces if not beside.is_plain(each[1])]
         runs = [each for each in changed if each[0] in _TRACED] or changed[:1]
-        found = tuple(compared(form, piece, files, network, beside, tell) for form, piece in runs)
+        found = tuple(compared(form, piece, files, network_of(piece), beside, tell) for form, piece in runs)
     for form, piece in pieces:
         if form == "card":  # the last, as it tells of all the others
             from results.export.card_files import card_files
@@ -289,7 +294,7 @@ def _proof(
     form: str,
     content: Content,
     staged: Path,
-    network: "Network | None",
+    network_of: "Callable[[Content], Network]",
     tell: Callable[[str], None],
     pictures: "Pictures | None",
 ) -> "Proof":
@@ -300,11 +305,10 @@ def _proof(
         training = to_train(content)
         proof = prove(form, content, staged, trunk_of(training, content), training)
     else:
-        assert network is not None
         # What rounds is made for pictures; what does not computes the same of noise, which shows more.
         rounds = content.deployment.precision != "float32"
         shown = pictures.first(sum(BATCHES)) if pictures is not None and rounds else None
-        proof = prove(form, content, staged, _standard(form, content, network), pictures=shown)
+        proof = prove(form, content, staged, _standard(form, content, network_of(content)), pictures=shown)
         if form == "onnx" and content.deployment.precision != "int8-dynamic":  # which has operations of its own
             from results.export.onnx_graph import check_counts
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nas.study import Found
 from nas.trial_weights import settings, trained_architecture, trained_weights
 from results.export.content import Content, Scaling
+from results.export.facts import ERROR
 from results.view import Target
 from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
@@ -89,7 +90,7 @@ def _of_trial(study: "Study", trial: "TrialRecord", found: Found, classes: int |
         provenance={
             "architecture": found.architecture.digest,
             **_place(study, trial),
-            "validation error": f"{trial.values['error']:.4f}",
+            ERROR: f"{trial.values['error']:.4f}",
         },
         caution=f"{PROXY_NOTE}{IN_FULL.format(name=name)}",
         stands_for=(found.architecture, found.architecture.sides(config.target.resolution)),
@@ -118,7 +119,7 @@ def _with_facts(content: Content, about: About) -> Content:
     if trained.on is not None:
         facts["data"] = f"{Path(trained.on.source).name}, {(trained.data_digest or 'digest not known')[:16]}"
     if about.validation_error is not None:
-        facts["validation error"] = f"{about.validation_error:.4f}"
+        facts[ERROR] = f"{about.validation_error:.4f}"
     if trained.mean is not None and trained.deviation is not None and trained.white is not None:
         scaling = Scaling(trained.mean, trained.deviation, trained.white)
     return replace(

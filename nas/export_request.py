@@ -79,7 +79,8 @@ def export_asked(
         from nas.import_weights import read_weights
 
         state, about = read_weights(arch, found.architecture, asked.weights)
-    content, beside = requested(found, asked.forms, state, asked.classes, full=asked.full, about=about), None
+    plain, beside = requested(found, asked.forms, state, asked.classes, full=asked.full, about=about), None
+    content = plain
     if content.state is None and (asked.fold_bn or asked.data is not None):
         what = "--fold-bn folds weights" if asked.fold_bn else "pictures mean nothing to random weights (--data)"
         raise RequestError(f"{what}, and {content.architecture.name} has none: name weights, or leave it out")
@@ -96,7 +97,8 @@ def export_asked(
     if asked.fold_bn:
         content = fold_norms(content, tell)
     content = replace(content, deployment=asked.deployment)
-    card = partial(card_background, found, content, weights=asked.weights, about=about)
-    if asked.form is None:
-        return content, export_bundle(content, folder, tell, card, beside)
-    return content, export(content, asked.forms, folder, tell, card, beside)
+    card = partial(card_background, found, weights=asked.weights, about=about)
+    if asked.form is None:  # its card is that of the plain forms
+        whose = replace(plain, deployment=asked.deployment)
+        return content, export_bundle(content, folder, tell, partial(card, whose), beside)
+    return content, export(content, asked.forms, folder, tell, partial(card, content), beside)

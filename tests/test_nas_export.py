@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from nas import export as exporting
 from nas.export import FORMS, Exported, check_forms, export, export_bundle, fold_norms, requested, written
 from nas.export_card import card_background
+from nas.export_comparison import Beside
 from nas.export_content import content_of
 from nas.export_networks import reference
 from nas.study import Found, find
@@ -238,6 +239,33 @@ def test_folded_norms_are_proved_and_leave_in_every_form(tmp_path: Path, monkeyp
     monkeypatch.setattr(exporting, "FOLDED", 1e-12)
     with pytest.raises(ExportFailed, match="with batch norms folded small computes something else"):
         fold_norms(KNOWN, told.append)
+
+
+def test_a_bundle_with_folded_norms_keeps_the_plain_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, str]] = []
+    whole = exporting.written
+
+    def noted(content: Content, form: str, *given: Any, **named: Any) -> dict[str, bytes]:
+        made.append((content.name, form))
+        return whole(content, form, *given, **named)
+
+    monkeypatch.setattr(exporting, "written", noted)
+    told: list[str] = []
+    folded = fold_norms(KNOWN, told.append)
+    done = export_bundle(folded, tmp_path, told.append, beside=Beside(KNOWN, None))
+    names = {path.name for path in done.files}
+    assert {f"small.{ending}" for ending in ("py", "safetensors", "onnx", "pt2", "yaml")} <= names
+    assert {f"small_folded.{ending}" for ending in ("py", "safetensors", "onnx", "pt2")} <= names
+    assert {"small-folded.yaml", "README.md", "manifest.json"} <= names
+    assert len(made) == len(set(made)) == 11  # six forms, and five of them folded: none of them twice
+    for name, has_norms in (("small", True), ("small_folded", False)):
+        nodes = {node.op_type for node in onnx.load(tmp_path / f"{name}.onnx").graph.node}
+        assert ("BatchNormalization" in nodes) is has_norms
+        assert ("BatchNorm" in (tmp_path / f"{name}.py").read_text(encoding="utf-8")) is has_norms
+    assert [each.file for each in done.compared] == ["small_folded.onnx", "small_folded.pt2"]
+    assert [proof.form for proof in done.proofs] == 2 * PROVED
+    assert json.loads((tmp_path / "manifest.json").read_text())["digest"] == SMALL.digest
+    assert "\n# small\n" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_random_weights_are_warned_of(tmp_path: Path) -> None:

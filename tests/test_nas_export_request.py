@@ -59,6 +59,24 @@ def test_weights_of_a_trial_know_how_pictures_were_scaled(trial: Found, tmp_path
     assert len(told) == 1  # the proof: a plain export is compared with nothing
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, True),
+        ({"deployment": Deployment("float16")}, False),
+        ({"fold_bn": True}, False),
+        ({"fold_bn": True, "deployment": Deployment("int8-dynamic")}, False),
+    ],
+)
+def test_the_error_of_the_plain_weights_is_told_of_them_alone(
+    trial: Found, tmp_path: Path, options: dict[str, Any], told: bool
+) -> None:
+    _, path, _ = exported(trial, tmp_path, "onnx", **options)
+    provenance = json.loads(metadata(path)["provenance"])
+    assert provenance["study"] == "tiny, trial 0"
+    assert ("validation error" in provenance) is told
+
+
 def test_static_int8_on_pixels(trial: Found, tmp_path: Path) -> None:
     deployment = Deployment("int8-static", pixels=True)
     content, path, told = exported(trial, tmp_path, "onnx", fold_bn=True, deployment=deployment)

@@ -14,10 +14,12 @@ from architectures import architectures
 from exports import SMALL, content_of, logits_of, pictures, run_onnx
 from hypothesis import HealthCheck, given, settings
 
+from nas.export_networks import reference
 from results.export import to_onnx as module
 from results.export.comparison import deviation
 from results.export.content import Content, Scaling
-from results.export.deployment import Deployment
+from results.export.deployment import Deployment, Precision
+from results.export.folding import folded
 from results.export.to_onnx import INPUT, OUTPUT, to_onnx
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_yaml
@@ -84,6 +86,20 @@ def test_it_is_one_file_that_says_what_it_is(small: tuple[Content, Network], fil
     assert json.loads(told["provenance"]) == {"study": 'di"gits', "trial": "12"}
     assert (told["data_digest"], told["caution"]) == ("d" * 64, "proxy weights")
     assert (told["input"], told["precision"]) == ("scaled", "float32")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8-dynamic", "int8-static"])
+def test_runtimes_since_2023_read_it(small: tuple[Content, Network], precision: Precision) -> None:
+    folds = precision.startswith("int8")
+    content = folded(small[0]) if folds else small[0]
+    network = reference(content) if folds else small[1]
+    [file] = to_onnx(deployed(content, precision=precision), network, [pictures(8, 24)]).values()
+    model = onnx.load_model_from_string(file)
+    assert model.ir_version == 8
+    opsets = {each.domain or "ai.onnx": each.version for each in model.opset_import}
+    assert opsets["ai.onnx"] == 18
+    onnx.checker.check_model(model, full_check=True)
+    assert np.isfinite(run_onnx({"": file}, pictures(2, 24))).all()
 
 
 def test_the_architecture_inside_has_the_same_digest(files: dict[str, bytes]) -> None:

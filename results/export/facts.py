@@ -1,6 +1,7 @@
 """What the user of an exported network must know, in words for a docstring and as texts for a file's metadata."""
 
 import json
+from dataclasses import replace
 
 from results.export.compact_yaml import compact_yaml
 from results.export.content import Content, Scaling
@@ -8,6 +9,7 @@ from results.export.weights import weights_digest
 
 MOST_CLASSES = 100  # named in words
 RANDOM = "random"  # instead of a hash of weights, where there are none
+ERROR = "validation error"  # in the provenance: of the weights in float32, with their norms
 
 
 def told(content: Content) -> dict[str, str]:
@@ -72,10 +74,16 @@ def metadata(content: Content) -> dict[str, str]:
 def metadata_of_program(content: Content) -> dict[str, str]:
     """Return the same of a file that runs: ``input`` is "scaled" pictures, or "pixels" from 0 to white that the graph
     scales itself; ``precision`` is that of weights and arithmetic, and pictures and logits are float32 whatever it is.
+    Of a file with options no error is told, as that of the plain one was not measured of it.
     """
     deployment = content.deployment
     return {
-        **metadata(content),
+        **metadata(content if deployment.plain else without_error(content)),
         "input": "pixels" if deployment.pixels else "scaled",
         "precision": deployment.precision,
     }
+
+
+def without_error(content: Content) -> Content:
+    """Return a content whose provenance does not say how good its weights are."""
+    return replace(content, provenance={key: value for key, value in content.provenance.items() if key != ERROR})

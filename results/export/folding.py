@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from results.export.content import Content
+from results.export.facts import without_error
 from results.export.names import MAX_NAME
 from results.export.weights import fitting_graph, graphs_of
 from search_spaces.architecture import Architecture, Aux, Module, Split, Stage, Step
@@ -28,7 +29,8 @@ def folded(content: Content) -> Content:
     """Return the same function in evaluation mode, up to rounding, without batch norms: an architecture and weights.
 
     Auxiliary heads in the weights are folded too. The name gets ``-folded``, and the provenance says of which digest it
-    was made. RequestError where there are no weights, no norm, or weights that do not fit.
+    was made, and no more how good the weights are: that was measured with the norms. RequestError where there are no
+    weights, no norm, or weights that do not fit.
     """
     if content.state is None:
         raise RequestError(
@@ -43,7 +45,10 @@ def folded(content: Content) -> Content:
         content,
         architecture=result,
         state=folded_state(graph, content.state),
-        provenance={**content.provenance, "batch norms": f"folded into the convolutions of {architecture.digest}"},
+        provenance={
+            **without_error(content).provenance,
+            "batch norms": f"folded into the convolutions of {architecture.digest}",
+        },
     )
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from results.export.int8 import Batches
 
 INPUT, OUTPUT, BATCH = "pictures", "logits", "batch"
-OPSET = 18  # the oldest that the exporter has forms for: runtimes since 2023 read it
+# The oldest opset that the exporter has forms for, and the format of files of its time: runtimes since 2023 read both.
+OPSET, IR_VERSION = 18, 8
 MOST_BYTES = 2**31 - 2**20  # of weights: protobuf's files end at 2 GiB, and the graph needs room too
 
 
@@ -85,6 +86,7 @@ def _exported(module: "nn.Module", shape: tuple[int, ...], name: str) -> "ModelP
             )
             assert program is not None
             model = tidied(program.model, name)
+            model.ir_version = IR_VERSION
             onnx.checker.check_model(model, full_check=True)
     except (torch.onnx.OnnxExporterError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
