@@ -192,11 +192,11 @@ def _read(ledger: "Ledger", study: str, known: _Known) -> Snapshot:
     kept: dict[int, tuple[TrialRecord, int]] = {}
     if before is not None:
         kept = {t.number: (t, int(at)) for t, at in zip(before.trials, before.changed, strict=True)}
-    turned = before is not None and (before.driver is None) != (driver is None)  # running trials are called otherwise
     for trial in ledger.summaries(study, None if before is None else stale):
-        known_of = kept.get(trial.number)
-        if known_of is None or known_of[0] != trial or (turned and not trial.outcome.final):
+        if trial.number not in kept or kept[trial.number][0] != trial:
             kept[trial.number] = trial, revision
+    if before is not None and (before.driver is None) != (driver is None):  # what is running is called otherwise now
+        kept |= {number: (trial, revision) for number, (trial, _) in kept.items() if not trial.outcome.final}
     ordered = [kept[number] for number in sorted(kept)]
     known.pulse, known.standings = pulse, standings
     return Snapshot(
