@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -261,6 +261,10 @@ def loader(pictures: Pictures, batch_size: int, workers: int) -> DataLoader[tupl
 
 def metadata(weights: Path) -> dict[str, str]:
     """Return what stands beside the weights."""
+    if not weights.is_file():
+        raise stop(
+            f"there is no file {weights}: an export without weights writes none; export with them, or name --weights"
+        )
     try:
         with safe_open(weights, framework="pt") as file:
             return file.metadata() or {}
@@ -384,7 +388,7 @@ def write(network: nn.Module, output: Path, facts: dict[str, str]) -> None:
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     draft = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
-        save_file(state, draft, facts)
+        draft.write_bytes(save(state, facts))
         draft.replace(output)
     except (OSError, SafetensorError) as error:
         raise stop(f"{output} cannot be written: {error}") from None

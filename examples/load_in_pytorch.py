@@ -78,6 +78,10 @@ def stop(sentence: str) -> SystemExit:
 
 def metadata(weights: Path) -> dict[str, str]:
     """Return what stands beside the weights."""
+    if not weights.is_file():
+        raise stop(
+            f"there is no file {weights}: an export without weights writes none; export with them, or name --weights"
+        )
     try:
         with safe_open(weights, framework="pt") as file:
             return file.metadata() or {}

@@ -16,7 +16,7 @@ from search_spaces.operations import MAX_WIDTH
 @click.command()
 @ARCH
 @click.option("--to", type=click.Choice(FORMS), help="The form to write.")
-@click.option("--bundle", is_flag=True, help="All forms in one new folder, with a manifest of hashes and proofs.")
+@click.option("--bundle", is_flag=True, help="All forms, ONNX too, in one new folder, with a manifest.")
 @click.option("-o", "--output", type=NewFolder(), required=True, metavar="DIR", help="Folder for the files.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights of a trial or a training to take along.")
 @click.option(
@@ -85,7 +85,9 @@ def export(
       nas export inception-v3 --to pt2 --weights best.safetensors -o out
     """
     from nas.config import parse_data
+    from nas.export_content import in_full
     from nas.export_request import Asked, export_asked
+    from nas.interrupt import Interrupt, give_up
     from nas.study import find
     from nas.waiting import show_bar, working
 
@@ -103,21 +105,20 @@ def export(
         data=parse_data(data) if data is not None else None,
     )
     asked.check()
-    found, before, told = find(arch, runs), files_in(output), list[str]()
-    terminal = console(error=True)
-    with working(terminal, f"exporting {found.architecture.name}", slow=to not in ("yaml", "card")) as started:
+    found, before, terminal = find(arch, runs), files_in(output), console(error=True)
+    tell = partial(terminal.print, markup=False, highlight=False, soft_wrap=True)
+    slow = to not in ("yaml", "card")
+    with Interrupt(give_up), working(terminal, f"exporting {found.architecture.name}", slow=slow) as started:
         decoding = partial(show_bar, terminal, done="pictures decoded", before=started)
-        content, done = export_asked(arch, found, asked, output, told.append, decoding)
+        content, done = export_asked(arch, found, asked, output, tell, decoding)
     if as_json:
         print_json({**done.as_data(), "caution": content.caution or None})
     else:
         for path in done.files:
             click.echo(str(path))
     tell_replaced(done.files, before)
-    for sentence in told:
-        click.echo(sentence, err=True)
     if content.caution:
-        click.echo(f"note: {content.caution}", err=True)
+        tell(f"note: {content.caution}{in_full(found, content)}")
 
 
 @click.command("import-weights")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("nas.conclude")
 
+RESULT = "result.json"
+
 # Counted costs whose genes are those that matter for MACs, nearly: the report goes without, as each takes a second.
 _LIKE_MACS = ("params", "activation_bytes", "peak_memory_bytes")
 
@@ -43,9 +45,9 @@ def conclude(study: Study) -> Conclusion:
     folder = study.folder / "best"
     best = study.best()
     found = Found(from_data(best.architecture).named(best.seed or f"{study.name}-{best.number}"), study, best)
-    result = folder / "result.json"
+    result = folder / RESULT
     known = _read_result(result)
-    if known is not None and known["trial"] == best.number and known["finished_at"] == best.finished_at:
+    if known is not None and _is_of(known, best):
         error, files = known["test_error"], [folder / name for name in known["files"]]
     else:
         for name in known["files"] if known else ():
@@ -61,6 +63,12 @@ def conclude(study: Study) -> Conclusion:
         }
         write_files(folder, {result.name: json.dumps(content, indent=1).encode()})
     return Conclusion(best, error, (report, *files))
+
+
+def known_test_error(study: Study, trial: TrialRecord) -> float | None:
+    """Return what `conclude` has found for this very trial on the test part, as a fraction; None where it has not."""
+    known = _read_result(study.folder / "best" / RESULT)
+    return float(known["test_error"]) if known is not None and _is_of(known, trial) else None
 
 
 def write_study_report(study: Study, path: Path, *, published: bool | None = None) -> None:
@@ -122,6 +130,10 @@ def _read_result(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return dict(content) if whole and there else None
+
+
+def _is_of(known: dict[str, Any], trial: TrialRecord) -> bool:
+    return bool((known["trial"], known["finished_at"]) == (trial.number, trial.finished_at))
 
 
 def _data(study: Study) -> Any:

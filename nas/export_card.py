@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.conclude import known_test_error
 from nas.rungs import rungs_of
 from nas.study import Found, Study, data_sentence
 from nas.training import ABOUT, read_metrics
 from nas.trial_weights import settings
-from results.export.card_background import CardBackground, CardFile, Place, Result, Training
+from results.export.card_background import CardBackground, CardFile, Part, Place, Result, Training
 from results.export.content import Content
 from results.export.to_python import network_class
 from results.outcome import TrialRecord
@@ -57,15 +57,14 @@ def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
     rung = len(rungs_of(config)) - 1
     small = f"width {config.proxy.width:g}, {config.proxy.resolution} px, {config.recipe.epochs} epochs"
     taken = f", taken over from trial {trial.reused}" if trial.reused else ""
+    errors: dict[Part, float | None] = {"validation": trial.values.get("error"), "test": known_test_error(study, trial)}
     results = [
-        Result(name, value, "validation", "proxy", f"{small}{taken}")
-        for name, value in trial.values.items()
-        if name == "error"
+        Result("error", value, part, "proxy", f"{small}{taken}") for part, value in errors.items() if value is not None
     ]
     course = tuple((m.epoch, m.values["error"]) for m in trial.measurements if m.rung == rung and "error" in m.values)
     return {
         "results": tuple(results),
-        "recipe": asdict(config.recipe),
+        "recipe": config.recipe.in_effect(),
         **_of_data(config.data),
         "split": data_sentence(study.record.search).removeprefix(f"data {config.data.source}: "),
         "curve": {"validation error": course} if len(course) > 1 else {},

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from results.outcome import TrialRecord
 
 PROXY_NOTE = "these are proxy weights, trained briefly on small pictures with narrow filters: train in full before use"
-IN_FULL = " ('nas train {name} FILE.yaml', then 'nas export {name} --weights' with the best.safetensors that it leaves)"
 
 
 def content_of(
@@ -67,6 +66,17 @@ def content_of(
     return _with_facts(content, about)
 
 
+def in_full(found: Found, content: Content) -> str:
+    """Return which commands train what a trial's proxy stands for, as the rest of a sentence; "" of anything else."""
+    if found.study is None or found.trial is None or content.stands_for is None:
+        return ""
+    name = f"{found.study.name}:{found.trial.number}"
+    return (
+        f": 'nas train {name} FILE.yaml', and then 'nas export {name} --to python --weights BEST -o DIR', BEST being "
+        "the best.safetensors that it leaves"
+    )
+
+
 def _of_trial(study: "Study", trial: "TrialRecord", found: Found, classes: int | None) -> Content:
     if trial.artifact is None:
         raise RequestError(
@@ -92,7 +102,7 @@ def _of_trial(study: "Study", trial: "TrialRecord", found: Found, classes: int |
             **_place(study, trial),
             ERROR: f"{trial.values['error']:.4f}",
         },
-        caution=f"{PROXY_NOTE}{IN_FULL.format(name=name)}",
+        caution=PROXY_NOTE,
         stands_for=(found.architecture, found.architecture.sides(config.target.resolution)),
         thresholds=_thresholds(study),
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CALIBRATION = 256  # pictures of the training part, for the ranges of activations
 COMPARED = 256  # pictures of the validation part
 BATCH = 32
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue
 Progress = Callable[[int, int], None]  # pictures done, of how many
 
 
@@ -129,7 +130,8 @@ def _drawn(
             f"{data.name!r} has other pictures by now, or another split than that of the training, so that its "
             "validation part may hold what the weights were trained on: name it as the training did, or other pictures"
         )
-    if data.channels != content.channels:
+    to_grey = (data.channels, content.channels) == (3, 1)
+    if data.channels != content.channels and not to_grey:
         raise RequestError(
             f"pictures of {data.name!r} have {data.channels} channels, and the network takes {content.channels}: "
             "name other pictures with --data"
@@ -141,14 +143,24 @@ def _drawn(
             "name pictures of its classes with --data"
         )
     unit = data.white / scaling.white
+    each = 3 if to_grey else 1  # scaled before they become grey, which comes to the same
     data = replace(
         data,
-        mean=tuple(value * unit for value in scaling.mean),
-        deviation=tuple(value * unit for value in scaling.deviation),
+        mean=tuple(value * unit for value in scaling.mean) * each,
+        deviation=tuple(value * unit for value in scaling.deviation) * each,
     )
     calibration, _ = _batches(data, data.train, CALIBRATION)
     batches, labels = _batches(data, data.validation, COMPARED)
+    if to_grey:
+        calibration, batches = [_grey(batch) for batch in calibration], [_grey(batch) for batch in batches]
     return Pictures(data.name, calibration, batches, labels)
+
+
+def _grey(pictures: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """Return the luma of colours (N, 3, H, W) as (N, 1, H, W), by the weights of ITU-R 601, as Pillow's mode L."""
+    import numpy as np
+
+    return np.tensordot(pictures, np.array(LUMA, np.float32), axes=(1, 0))[:, None]
 
 
 def _batches(data: "DataSet", part: "Part", count: int) -> "tuple[list[NDArray[np.float32]], list[NDArray[np.int64]]]":

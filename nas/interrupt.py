@@ -11,6 +11,11 @@ from nas.terminal import leave, terminals
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def give_up() -> None:
+    """What a command does that cannot go on later: it ends as by Ctrl-C, and its files are removed on the way."""
+    raise KeyboardInterrupt
+
+
 class Interrupt:
     """While active, the first SIGINT, SIGTERM or SIGHUP calls ``stop``; a second one raises KeyboardInterrupt.
 

@@ -349,7 +349,8 @@ def parse(text: str) -> Plain:
     marks, width = match["rest"].split(), 0
     if kind == "conv":
         if not marks or not re.fullmatch(r"-?\d+", marks[0]):
-            raise RequestError(f"{text!r} has no width: write the number of filters after the kernel, as 'conv 3x3 64'")
+            wrong = f"{marks[0]!r} in {text!r} is no number of filters" if marks else f"{text!r} has no width"
+            raise RequestError(f"{wrong}: write the number of filters after the kernel, as 'conv 3x3 64'")
         width = _checked_width(text, int(marks.pop(0)))
     for mark in marks:
         if mark not in _MARKS[kind]:

@@ -115,6 +115,7 @@ def test_a_wrong_request_costs_a_sentence(tmp_path: Path) -> None:
         (("tiny.py", "none.png"), "none.png is not a picture that can be read"),
         (("tiny.py", "notes.txt"), "notes.txt is not a picture that can be read"),
         (("tiny.py", "red/000.png", "--weights", "notes.txt"), "notes.txt is not a .safetensors file"),
+        (("tiny.py", "red/000.png", "--weights", "none.safetensors"), "an export without weights writes none"),
         (("none.py", "red/000.png", *weights), "none.py is not a Python file"),
         (("empty.py", "red/000.png", *weights), "empty.py has no network"),
     ]

@@ -1,8 +1,11 @@
 """The command line as a user meets it: answers on standard output, one sentence and the right status for a mistake."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +199,29 @@ def test_what_a_search_leaves_can_be_taken_away(home: Path, tmp_path: Path) -> N
     (yaml,) = best.glob("*.yaml")
     assert _json("cost", str(yaml), cwd=tmp_path)["params"] > 1_000_000
     assert (home / "runs" / "tiny" / "report.html").read_text(encoding="utf-8").startswith("<!")
+
+
+def test_the_card_of_the_best_trial_tells_its_error_on_the_test_part(home: Path, tmp_path: Path) -> None:
+    known = json.loads((home / "runs" / "tiny" / "best" / "result.json").read_text(encoding="utf-8"))
+    assert _nas("export", f"tiny:{known['trial']}", "--to", "card", "-o", str(tmp_path), cwd=home).returncode == 0
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\| +{100 * known['test_error']:.2f} % +\| +test +\| +proxy training", card)
+    assert "No result on a test part is known" not in card
+
+
+def test_an_export_that_is_terminated_ends_as_by_ctrl_c(home: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "nas", "export", "tiny:0", "--bundle", "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(words, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "exporting" in process.stderr.readline()
+    while not list(tmp_path.rglob(".export-*")) and process.poll() is None:
+        time.sleep(0.01)
+    process.terminate()
+    assert process.communicate(timeout=60)[1].splitlines()[-1] == "nas: stopped"
+    # Where it came within an exec of text, as in imports, Python itself ends by the signal: 130 to shells.
+    assert process.returncode in (130, -signal.SIGINT)
+    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob("*.*"))
 
 
 def test_export_and_report_by_hand(home: Path, tmp_path: Path) -> None:

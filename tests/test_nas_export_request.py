@@ -9,8 +9,10 @@ import numpy as np
 import onnx
 import pytest
 from exports import logits_of
+from PIL import Image
 from trained_trial import trained_trial
 
+from nas.export_content import content_of
 from nas.export_networks import reference
 from nas.export_pictures import pictures_for
 from nas.export_request import Asked, export_asked
@@ -91,7 +93,7 @@ def test_static_int8_on_pixels(trial: Found, tmp_path: Path) -> None:
     assert proved.endswith("; as many convolutions, parameters and multiply-adds")
     assert "of the plain onnx file's on 256 pictures of digits, the same first answer for" in compared
     assert " MB against " in compared
-    assert "times as fast on" in compared
+    assert "times as fast, on" in compared
     # The file itself, on pixels, beside the network on pictures that were scaled for it.
     pictures = pictures_for(trial, content, None, None, needed=True)
     assert pictures is not None
@@ -114,6 +116,24 @@ def test_pictures_are_those_of_the_validation_part_as_the_network_saw_them(trial
     assert 0.8 < np.concatenate(pictures.calibration).std() < 1  # drawn larger they vary less
     assert len(whole.validation) > 256
     assert pictures.first(300).shape == (300, 1, 32, 32)
+
+
+def test_colours_become_grey_for_a_network_that_takes_grey(trial: Found, tmp_path: Path) -> None:
+    draw, names = np.random.default_rng(0), [str(name) for name in range(10)]
+    for place, name in enumerate(names * 4):
+        (tmp_path / name).mkdir(exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / name / f"{place}.png")
+    content = content_of(trial)
+    assert content.scaling is not None
+    source = DataSource(str(tmp_path), validation=0.5, test=0.25)
+    pictures = pictures_for(trial, content, None, source, needed=True)
+    assert pictures is not None
+    shown = np.concatenate(pictures.batches)
+    assert shown.shape[1:] == (1, 32, 32)
+    pixels = content.scaling.to_pixels(shown)[:, 0] * (255 / content.scaling.white)
+    files = [np.asarray(Image.open(path).convert("L"), np.float32) for path in sorted(tmp_path.glob("*/*.png"))]
+    for picture in pixels:
+        assert min(float(np.abs(picture - file).max()) for file in files) < 1.5  # Pillow rounds
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_equal_operations_have_one_form() -> None:
     [
         ("cnv 3x3 8", "allowed are conv, max, avg, lrn, adaptive, linear and dropout; did you mean 'conv'?"),
         ("conv 3x3", "has no width"),
+        ("conv 1x1 6x4", "'6x4' in 'conv 1x1 6x4' is no number of filters"),
         ("conv 3x3 0", "has width 0: allowed are 1 to 65536"),
         ("conv 3x3 99999999", "allowed are 1 to 65536"),
         ("conv 3x3 8 vald", "did you mean 'valid'?"),

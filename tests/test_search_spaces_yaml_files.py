@@ -169,7 +169,7 @@ BAD: dict[str, tuple[str | bytes, int, str]] = {
     "stage without modules": (HEAD + f"- reduction: [{TOWER}]\n", AT["stages"] + 1, "stages.0 has no 'modules'"),
     "negative width": (stem("conv 3x3 -5"), STEP, "'conv 3x3 -5' has width -5: allowed are 1 to 65536"),
     "two widths": (stem("conv 3x3 64 64"), STEP, "'64' in 'conv 3x3 64 64' is unknown"),
-    "no width": (stem("conv 3x3 valid"), STEP, "has no width"),
+    "no width": (stem("conv 3x3 valid"), STEP, "is no number of filters"),
     "width zero": (stem("conv 3x3 0"), STEP, "has width 0: allowed are 1 to 65536"),
     "large width": (stem("conv 3x3 65537"), STEP, "has width 65537: allowed are 1 to 65536"),
     "absurd width": (stem("conv 3x3 " + "9" * 5000), STEP, "9999 is not an operation"),

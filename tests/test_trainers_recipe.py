@@ -40,6 +40,15 @@ def test_values_out_of_range_are_refused_with_a_sentence(fields: dict[str, Any],
         Recipe(**fields)
 
 
+def test_what_nothing_reads_is_not_in_effect() -> None:
+    cosine = Recipe(optimizer="sgd", schedule="cosine", dropout=0.0, shift=2).in_effect()
+    assert not {"decay_factor", "decay_every", "rmsprop_decay", "rmsprop_epsilon", "warmup_epochs"} & cosine.keys()
+    assert (cosine["nesterov"], cosine["dropout"], cosine["shift"]) == (True, 0.0, 2)
+    paper = Recipe().in_effect()
+    assert {"decay_factor", "decay_every", "rmsprop_decay", "rmsprop_epsilon"} <= paper.keys()
+    assert not {"nesterov", "dropout", "shift", "colour", "resized_crop"} & paper.keys()
+
+
 class File(BaseModel):
     recipe: Recipe
 

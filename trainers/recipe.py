@@ -1,6 +1,6 @@
 """The recipe of a training: what a user writes under ``recipe`` in a search file. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, ClassVar, Literal
 
@@ -107,6 +107,14 @@ class Recipe:
     def depends_on_epochs(self) -> bool:
         """Whether a training of other ``epochs`` differs from the first one on: else it only ends sooner or later."""
         return self.schedule == "cosine"
+
+    def in_effect(self) -> dict[str, Any]:
+        """Return the fields without those that nothing reads: of another optimizer, another schedule, or no change."""
+        idle = {"rmsprop_decay", "rmsprop_epsilon"} if self.optimizer != "rmsprop" else {"nesterov"}
+        idle |= {"decay_factor", "decay_every"} if self.schedule != "exponential" else set()
+        idle |= {name for name in ("warmup_epochs", "shift", "colour") if not getattr(self, name)}
+        idle |= {name for name in ("dropout", "resized_crop") if getattr(self, name) is None}
+        return {name: value for name, value in asdict(self).items() if name not in idle}
 
     @property
     def classifier_deviation(self) -> float:

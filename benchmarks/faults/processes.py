@@ -96,7 +96,8 @@ class Driver:
             self.send(signal.SIGKILL)
             raise TimeoutError(f"a driver had not ended after {seconds:g} s: {self.output[-2000:]}")
         self.close()
-        return int(self.status.read_text()) if self.status.exists() else None
+        told = self.status.read_text() if self.status.exists() else ""  # "" also where it was killed as it wrote that
+        return int(told) if told else None
 
     def ends_within(self, seconds: float) -> bool:
         return self.handle < 0 or bool(select.select([self.handle], [], [], seconds)[0])

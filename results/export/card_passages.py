@@ -233,7 +233,10 @@ def training_passage(content: Content, background: CardBackground) -> list[str]:
     if not background.recipe:
         return [*lines, "How these weights were trained is not known."]
     rows = [(text(name), text(_plain(value))) for name, value in _flat(background.recipe)]
-    return [*lines, *table(("setting", "value"), rows)]
+    lines += table(("setting", "value"), rows)
+    if background.recipe.get("dropout") is not None:
+        lines += ["", "Its dropout was in force in place of the network's own, which the exported files have."]
+    return lines
 
 
 def _flat(recipe: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

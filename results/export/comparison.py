@@ -75,8 +75,8 @@ class Comparison:
         return (
             f"{self.file}{size}: logits within {found.deviation:.1e} of {self.plain} on {self.count} pictures of "
             f"{self.pictures}, the same first answer for {found.same_top1:.1%} of them{error}; {found.latency_ms:.3g} "
-            f"ms a picture against {found.plain_latency_ms:.3g} ms, {found.speed:.2f} times as fast on {self.threads} "
-            "threads of this CPU"
+            f"ms a picture against {found.plain_latency_ms:.3g} ms (medians), turn by turn {found.speed:.2f} times as "
+            f"fast, on {self.threads} threads of this CPU"
         )
 
     def as_data(self) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from results.export.source import LINE
 from search_spaces.cost import Cost, cost
 from search_spaces.principles import Finding, audit
 
+MOST_CHANNELS = 4  # of which the example tells how they are scaled
+
 
 def docstring_lines(plan: Plan, content: Content, weights: str | None) -> list[str]:
     """Write the docstring; ``weights``: the file that its example loads."""
@@ -25,7 +27,7 @@ def docstring_lines(plan: Plan, content: Content, weights: str | None) -> list[s
         "",
         f"    network = {plan.name}()",
         *([f'    load_weights(network, "{weights}")'] if weights else []),
-        f"    logits = network.eval()(torch.rand(1, {plan.channels}, {height}, {width}))",
+        *_call_lines(content, f"1, {plan.channels}, {height}, {width}"),
         "",
         "Weights are named by the attributes that lead to them:",
         f"    {plan.key}",
@@ -35,6 +37,20 @@ def docstring_lines(plan: Plan, content: Content, weights: str | None) -> list[s
         "Provenance:",
         *(line for key, value in told(content).items() for line in docstring_entry(key, value, LINE)),
         '"""',
+    ]
+
+
+def _call_lines(content: Content, shape: str) -> list[str]:
+    """How pixels become logits, where it is known how they are scaled."""
+    scaling = content.scaling
+    if content.state is None or scaling is None or len(scaling.mean) > MOST_CHANNELS:
+        return [f"    logits = network.eval()(torch.rand({shape}))"]
+    mean, deviation = (", ".join(f"{value:.6g}" for value in each) for each in (scaling.mean, scaling.deviation))
+    return [
+        f"    pixels = {scaling.white:g} * torch.rand({shape})  # from black to white",
+        f"    mean = torch.tensor([{mean}])[:, None, None]",
+        f"    deviation = torch.tensor([{deviation}])[:, None, None]",
+        "    logits = network.eval()((pixels - mean) / deviation)",
     ]
 
 
