@@ -23,6 +23,37 @@ def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
     Ctrl-C once ends it after the running epochs, twice at once; the same command goes on (exit status 130 meanwhile).
 
     \b
+    Keys of the file, with [defaults]; study, data and trials must be there:
+      study        its name
+      data         digits, a folder of pictures, file.npz or hf:NAME; or
+                   {source, side, damaged, validation, test, label}
+      trials       how many are trained to the end
+      space        one that ships, or a YAML file [inception]
+      seeds        published networks, trained first [inception-v3]
+      sampler      see below [nsga2]
+      random_seed  [0]
+      objectives   error and others of macs, params, activation_bytes,
+                   peak_memory_bytes, latency_ms, measured_memory_bytes
+                   [error, macs]
+      limits       {QUANTITY: the most that is allowed, ...} [none]
+      target       where costs are counted: resolution [299], classes [the
+                   data's], channels [3]
+      proxy        what is trained: resolution [32], width [0.125], share [1]
+      rungs        cheaper fidelities: a list of {epochs, resolution, width,
+                   share}, or {lower: the list, reduction [3]} [none]
+      screen       by a score: {score, of [4], keep [1]} [none]
+      control      share of random points to compare with [0.25]
+      measure      batch [1], device [worker], threads [1], precision [auto]
+      recipe       epochs [6], batch_size [32], learning_rate [0.045], ...
+                   (all in trainers/recipe.py)
+      executor     ray_tune or inline; name [ray_tune], workers [auto],
+                   cpus_per_trial [1], gpus_per_trial [auto],
+                   trial_limit_s [none]
+      ray          address [none: Ray is started on this machine]
+      storage      where checkpoints lie, a folder or URL [under --runs]
+      quota_gb     room for the files of trials off the front [50]
+
+    \b
     Samplers (sampler: NAME, or {name: NAME, OPTION: ...}, in the file):
       nsga2      genetic, by non-dominated rank and crowding; the default
       nsga3      the same by reference points: for three objectives and more

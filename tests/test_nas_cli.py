@@ -6,16 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from nas.config import ScreenConfig, SearchConfig
 from nas.export import export_found
 from nas.samplers.options import DEFAULT, SAMPLERS
 from nas.study import Study, find
 from search_spaces.architecture_file import from_file
 from search_spaces.seeds import seed
+from trainers.source import DataSource
 
 SEEDS = [
     "bn-inception",
@@ -199,6 +204,26 @@ def test_what_a_search_leaves_can_be_taken_away(home: Path, tmp_path: Path) -> N
     (yaml,) = best.glob("*.yaml")
     assert _json("cost", str(yaml), cwd=tmp_path)["params"] > 1_000_000
     assert (home / "runs" / "tiny" / "report.html").read_text(encoding="utf-8").startswith("<!")
+
+
+def _leaves(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
+    """The keys of a search file with their defaults, those of mappings after that of the mapping."""
+    for key, field in model.model_fields.items():
+        yield key, field.get_default()
+        if isinstance(field.get_default(), BaseModel) and key != "sampler":
+            yield from _leaves(type(field.get_default()))
+
+
+def test_help_of_the_search_names_every_key_of_its_file_with_its_default(tmp_path: Path) -> None:
+    told = _nas("search", "--help", cwd=tmp_path).stdout
+    assert max(map(len, told.splitlines())) <= 80
+    keys = " ".join(told.partition("Keys of the file")[2].partition("Samplers (")[0].split())
+    for key, default in [*_leaves(SearchConfig), *_leaves(ScreenConfig)]:
+        assert re.search(rf"\b{key}\b", keys), key
+        if isinstance(default, int | float | str):
+            assert f"[{default:g}]" in keys if not isinstance(default, str) else f"[{default}]" in keys, key
+    for field in fields(DataSource):
+        assert re.search(rf"\b{field.name}\b", keys), field.name
 
 
 def test_the_card_of_the_best_trial_tells_its_error_on_the_test_part(home: Path, tmp_path: Path) -> None:
