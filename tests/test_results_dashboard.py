@@ -387,10 +387,9 @@ def test_sliders_follow_what_there_is_and_keep_what_is_set() -> None:
 
 def test_a_limit_without_a_slider_is_kept_and_told(place: Path) -> None:
     one = snapshot_of([next(trial for trial in records() if trial.values)])  # whose values differ from no other's
-    wanted = offers(one, {"limit.error": "12.5", "limit.macs": "many"})["wanted"]
-    assert wanted == {"error": 12.5}
-    made = sliders(one, ends(one, None), wanted)
-    assert "error, at most 12.50 %" in json.dumps(made, default=lambda part: part.to_plotly_json())
+    settings = offers(one, {"limit.error": "12.5", "limit.macs": "many"})
+    assert settings["wanted"] == {"error": 12.5}
+    assert "error, at most 12.50 %" in json.dumps(settings["limits"], default=lambda part: part.to_plotly_json())
     dashboard = opened(place)
     output = next(name for name in dashboard.app.callback_map if "scene.data" in name)
     at = dashboard.watch.look(STUDY).at

@@ -28,9 +28,7 @@ SHARED = {"charts.js": "text/javascript", "palette.css": "text/css"}
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}
-<script id="script-plotly" async src="/_dash-component-suites/plotly/package_data/plotly.min.js"></script>
-<link rel="preload" as="script" href="/_dash-component-suites/dash/dcc/async-dropdown.js">
-<link rel="preload" as="script" href="/_dash-component-suites/dash/dcc/async-graph.js"></head>
+<script id="script-plotly" async src="/_dash-component-suites/plotly/package_data/plotly.min.js"></script></head>
 <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
 </html>"""
 _METAS = [

@@ -56,6 +56,7 @@ def options(snapshot: Snapshot, beside: str | None) -> dict[str, Any]:
 def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
     """Set the controls for a study: as an address asks for, and where it does not by default."""
     first, found = Choice.first(snapshot), options(snapshot, asked.get("beside"))
+    wanted = _asked_limits(asked)
     rung = _one_of(whole(asked.get("rung")), [entry["value"] for entry in found["rung_options"]], FINAL)
     return found | {
         "x_value": _one_of(asked.get("x"), snapshot.quantities, first.x),
@@ -63,8 +64,8 @@ def offers(snapshot: Snapshot, asked: Mapping[str, str]) -> dict[str, Any]:
         "z_value": _one_of(asked.get("z"), snapshot.quantities, None),
         "rung_value": rung,
         "shown": [kind for kind in KINDS if kind in asked["shown"].split(",")] if "shown" in asked else list(KINDS),
-        "limits": [],  # sliders come after the chart, as the table does
-        "wanted": _asked_limits(asked),
+        "limits": sliders(snapshot, ends(snapshot, rung), wanted),
+        "wanted": wanted,
         "selected": _one_of(whole(asked.get("trial")), snapshot.place, None),
         "tab": _one_of(asked.get("tab"), TABS, "trials"),
     }
@@ -123,7 +124,8 @@ def register_controls(app: Dash, watch: Watch) -> None:
 def _register_sliders(app: Dash, watch: Watch) -> None:
     @app.callback(
         Output("limits", "children", allow_duplicate=True),
-        Input("drawn", "data"),
+        Input("revision", "data"),
+        Input("rung", "value"),
         State("wanted", "data"),
         *(State(_SLIDER, part) for part in ("id", "min", "max")),
         prevent_initial_call=True,
@@ -131,6 +133,7 @@ def _register_sliders(app: Dash, watch: Watch) -> None:
     @or_nothing
     def follow(
         at: dict[str, Any] | None,
+        rung: int | None,
         wanted: dict[str, float] | None,
         ids: list[dict[str, str]],
         lowest: list[float],
@@ -140,9 +143,8 @@ def _register_sliders(app: Dash, watch: Watch) -> None:
         if at is None:
             raise PreventUpdate
         snapshot = watch.look(at["study"])
-        between = ends(snapshot, at["rung"])
-        known = {each["limit"]: (low, high) for each, low, high in zip(ids, lowest, highest, strict=True)}
-        if between and between == known:
+        between = ends(snapshot, rung)
+        if between == {each["limit"]: (low, high) for each, low, high in zip(ids, lowest, highest, strict=True)}:
             raise PreventUpdate
         return sliders(snapshot, between, wanted or {})
 
