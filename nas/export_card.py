@@ -17,7 +17,7 @@ from results.outcome import TrialRecord
 from results.view import Target
 from search_spaces.seeds import seed, seed_names
 from trainers.about import About
-from trainers.source import HUGGING_FACE, DataSource
+from trainers.source import DataSource
 
 if TYPE_CHECKING:
     from results.export.comparison import Comparison
@@ -75,9 +75,9 @@ def _of_data(source: DataSource) -> dict[str, Any]:
     """What the data are called; of a data set of Hugging Face also where it lies there."""
     identifier, configuration = source.on_hub
     if not identifier:
-        return {"data_name": Path(source.source.removeprefix(HUGGING_FACE)).name}
+        return {"data_name": source.called}
     facts = {"configuration": configuration} if configuration else {}
-    return {"data_name": Path(identifier).name, "data_on_hub": identifier, "data": facts}
+    return {"data_name": source.called, "data_on_hub": identifier, "data": facts}
 
 
 def _of_training(found: Found, weights: Path, about: About) -> dict[str, Any]:

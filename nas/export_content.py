@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.study import Found
@@ -127,7 +126,7 @@ def _with_facts(content: Content, about: About) -> Content:
     about.check_sizes(content.classes, content.channels)
     trained, facts, scaling = about.trained, dict(content.provenance), None
     if trained.on is not None:
-        facts["data"] = f"{Path(trained.on.source).name}, {(trained.data_digest or 'digest not known')[:16]}"
+        facts["data"] = f"{trained.on.called}, {(trained.data_digest or 'digest not known')[:16]}"
     if about.validation_error is not None:
         facts[ERROR] = f"{about.validation_error:.4f}"
     if trained.mean is not None and trained.deviation is not None and trained.white is not None:

@@ -161,6 +161,7 @@ def test_data_of_the_hub_are_called_as_there(
     monkeypatch.chdir(tmp_path)
     found = Found(seed("inception-v3"))
     about = About(trained=Trained(on=DataSource(source)), validation_error=0.25)
+    assert content_of(found, full=True, about=about).provenance["data"] == f"{said[0]}, digest not known"
     content = replace(content_of(found, full=True), state={"x": torch.zeros(1)})
     background = card_background(found, content, (), weights=tmp_path / "best.safetensors", about=about)
     assert (background.data_name, background.data_on_hub, background.data) == said

@@ -89,6 +89,11 @@ class DataSource:
             return "", ""
         return name, config
 
+    @property
+    def called(self) -> str:
+        """What people call it: the last part of its name or path."""
+        return Path(self.on_hub[0] or self.source.removeprefix(HUGGING_FACE)).name
+
     def check_there(self) -> None:
         """Raise RequestError where there is no such source on this machine; what is in it is not looked at."""
         path = Path(self.source)
