@@ -27,7 +27,7 @@ def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
       study        its name
       data         digits, a folder of pictures, file.npz or hf:NAME; or
                    {source, side, damaged, validation, test, label}
-      trials       how many are trained to the end
+      trials       how many are begun; screened and known ones do not count
       space        one that ships, or a YAML file [inception]
       seeds        published networks, trained first [inception-v3]
       sampler      see below [nsga2]

@@ -99,6 +99,5 @@ def export_asked(
     content = replace(content, deployment=asked.deployment)
     card = partial(card_background, found, weights=asked.weights, about=about)
     if asked.form is None:  # its card is that of the plain forms
-        whose = replace(plain, deployment=asked.deployment)
-        return content, export_bundle(content, folder, tell, partial(card, whose), beside)
+        return content, export_bundle(content, folder, tell, partial(card, plain), beside)
     return content, export(content, asked.forms, folder, tell, partial(card, content), beside)

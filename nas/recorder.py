@@ -128,8 +128,9 @@ class Recorder:
         """
         measurements = self.known.trials[report.number].measurements
         before = seconds_before(self.rungs, report.rung, measurements)
-        history = tuple((values, before + seconds) for values, seconds in report.history)
-        return replace(report, seconds=max(before + report.seconds, seconds_of(measurements)), history=history)
+        seen = seconds_of(measurements)  # also of a training that began anew, as its checkpoint was damaged
+        history = tuple((values, max(before + seconds, seen)) for values, seconds in report.history)
+        return replace(report, seconds=max(before + report.seconds, seen), history=history)
 
     def as_last_seen(self, report: Report) -> Report:
         """Return the report of a lost worker with how far its trial was seen to come: no worker is left to tell it."""
@@ -240,8 +241,8 @@ class Recorder:
         else:
             self._mistakes, self._lost = [], 0
         do = "the traceback is kept with the trials; mend the cause"
-        if self._lost >= LOST_IN_A_ROW:
-            count, how = LOST_IN_A_ROW, "lost their workers, and of the last one "
+        if self._lost >= max(LOST_IN_A_ROW, len(self.known.running) + 1):  # others may be well under way
+            count, how = self._lost, "lost their workers, and of the last one "
             do = "mend the machines, or leave trials more memory by fewer executor.workers,"
         elif len(self._mistakes) >= BROKEN_IN_A_ROW and len(set(self._mistakes[-BROKEN_IN_A_ROW:])) == 1:
             count, how = BROKEN_IN_A_ROW, "broke in one way, "

@@ -20,7 +20,7 @@ from results import ledger_lease
 from results.ledger_database import Database
 from results.ledger_place import open_database
 from results.ledger_reading import Reading
-from results.ledger_records import outcome_of, study_from_columns
+from results.ledger_records import measurements_of, outcome_of, study_from_columns
 from results.ledger_rows import find_study, here, study_id, study_row, trial_row
 from results.ledger_tables import SCHEMA_VERSION, TABLES, migrate, schema_version, version_table
 from results.ledger_tables import measurements as _measurements
@@ -205,7 +205,8 @@ class Ledger(Reading):
         """Record what was measured after an epoch of a running trial.
 
         Repeating an identical call changes nothing, even after the trial has finished. Raises LedgerError if the epoch
-        is already recorded otherwise, or the trial is finished.
+        is already recorded otherwise, or the trial is finished. A row that cannot be read any more is written anew:
+        nobody knows of it, so that its epoch is told again.
         """
         what = f"trial {number} of study {study!r}"
         new = measurement_columns(measurement, f"a measurement of {what}")
@@ -219,12 +220,13 @@ class Ledger(Reading):
                 return
             if outcome_of(trial.outcome).final:
                 raise LedgerError(f"{what} is already {trial.outcome}: measurements are recorded before it is finished")
-            if known is not None:
+            if known is not None and measurements_of([[known[column.name] for column in _measurements.columns]]):
                 raise LedgerError(
                     f"epoch {measurement.epoch} at rung {measurement.rung} of {what} is already recorded with other "
                     "values: record each epoch once"
                 )
-            connection.execute(_measurements.insert().values(new))
+            row = _measurements.insert() if known is None else _measurements.update().where(this)
+            connection.execute(row.values(new))
 
     def finish_trial(
         self,

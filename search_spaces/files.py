@@ -30,9 +30,11 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
             if is_new:
                 placed.append(target)
         _flush_folder(folder)
-    except OSError as error:
+    except BaseException as error:
         for path in placed:
             path.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         reason = error.strerror or type(error).__name__
         raise NotWritten(
             f"{', '.join(contents)} cannot be written to {str(folder)!r}: {reason}; "

@@ -155,6 +155,8 @@ def test_the_cause_of_a_lost_worker_is_told(
     assert report.outcome is Outcome.LOST_WORKER
     told = r"because its process ended with exit status 4 \(machine [\w.:]+\)"
     assert re.fullmatch(f"the worker was lost 2 times, at last {told}", report.reason)
+    assert report.traceback is not None
+    assert "Worker exit type: SYSTEM_ERROR" in report.traceback  # all that Ray says is kept
     warned = [record.getMessage() for record in caplog.records if record.name == "nas.executors.ray_tune"]
     assert len(warned) == 2
     assert all(re.fullmatch(f"trial 0 lost its worker {told}", each) for each in warned)
@@ -183,9 +185,10 @@ def test_the_cause_of_a_lost_worker_is_told(
             "its machine has gone, or does not answer",
         ),
         ("Traceback\n  File 'a'\nModuleNotFoundError: No module named 'x'\n", "No module named 'x'"),
+        ("BlockingIOError: [Errno 11] Resource temporarily unavailable", "of 'BlockingIOError: [Errno 11] Resource"),
         ("", "of something that Ray does not say"),
     ],
-    ids=["memory", "killed", "machine", "no answer", "exception", "nothing"],
+    ids=["memory", "killed", "machine", "no answer", "exception", "limit", "nothing"],
 )
 def test_what_ray_says_of_a_lost_worker_is_a_clause(said: str, told: str) -> None:
     from nas.executors.lost_worker import cause

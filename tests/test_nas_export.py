@@ -252,7 +252,8 @@ def test_a_bundle_with_folded_norms_keeps_the_plain_forms(tmp_path: Path, monkey
     monkeypatch.setattr(exporting, "written", noted)
     told: list[str] = []
     folded = fold_norms(KNOWN, told.append)
-    done = export_bundle(folded, tmp_path, told.append, beside=Beside(KNOWN, None))
+    card = partial(card_background, Found(SMALL), KNOWN)
+    done = export_bundle(folded, tmp_path, told.append, card, beside=Beside(KNOWN, None))
     names = {path.name for path in done.files}
     assert {f"small.{ending}" for ending in ("py", "safetensors", "onnx", "pt2", "yaml")} <= names
     assert {f"small_folded.{ending}" for ending in ("py", "safetensors", "onnx", "pt2")} <= names
@@ -265,7 +266,12 @@ def test_a_bundle_with_folded_norms_keeps_the_plain_forms(tmp_path: Path, monkey
     assert [each.file for each in done.compared] == ["small_folded.onnx", "small_folded.pt2"]
     assert [proof.form for proof in done.proofs] == 2 * PROVED
     assert json.loads((tmp_path / "manifest.json").read_text())["digest"] == SMALL.digest
-    assert "\n# small\n" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "\n# small\n" in text
+    assert "was exported otherwise" not in text
+    listed = text.partition("## Provenance")[2]
+    assert all(f"`{name}`" in listed for name in names - {"README.md", "manifest.json"} if Path(name).suffix != ".svg")
+    assert 'InferenceSession("small.onnx")' in text  # the plain one is what a user begins with
 
 
 def test_random_weights_are_warned_of(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from nas.config import SearchConfig
 from nas.driver import run
+from nas.executors.contract import Work
 from nas.executors.inline import InlineExecutor
 from nas.job import Job, Report
 from nas.recorder import BROKEN_AT_ALL_IN_A_ROW, BROKEN_IN_A_ROW, LOST_IN_A_ROW
@@ -141,6 +142,22 @@ def test_lost_workers_in_a_row_end_a_search_which_goes_on(tmp_path: Path) -> Non
     study = run(long, tmp_path, executor=InlineExecutor(), make=worker)
     assert study.record.state == "complete"
     assert (study.outcomes()["complete"], study.outcomes()["lost-worker"]) == (3, 5)
+
+
+def test_a_few_lost_workers_beside_many_trials_that_are_under_way_end_nothing(tmp_path: Path) -> None:
+    class Losing:
+        """Begins eight trials at once, and loses the workers of one after the other."""
+
+        def run(self, work: Work, make: object) -> None:
+            jobs = [work.next_job() for _ in range(8)]
+            for job in jobs:
+                assert job is not None
+                work.report(Report(job.number, 0, 1, outcome=Outcome.LOST_WORKER, reason="gone"))
+
+    with pytest.raises(SearchFailed, match="the last 5 trials of study 's' lost their workers"):  # three go on
+        run(config(trials=8), tmp_path, executor=Losing())
+    study = Study.open("s", tmp_path)
+    assert (study.outcomes()["lost-worker"], study.outcomes()["running"]) == (5, 3)
 
 
 def test_a_lost_worker_says_nothing_of_mistakes_nor_a_mistake_of_lost_workers(tmp_path: Path) -> None:

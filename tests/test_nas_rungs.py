@@ -100,7 +100,7 @@ def test_a_fidelity_holds_the_length_of_the_training_where_the_schedule_depends_
     assert low != top
 
 
-def test_fidelities_that_ledgers_hold_stay_what_they_are() -> None:
+def test_fidelities_under_a_cosine_are_the_digest_of_all_that_they_hold() -> None:
     config = _config([{"epochs": 3}], recipe={"epochs": 9, "schedule": "cosine"})
     rung = {"resolution": 8, "width": 0.125, "share": 1.0, "epochs": 3, "horizon": 9}
     facts = {"rung": rung, "recipe": asdict(config.recipe), "data": "data", "random_seed": config.random_seed}

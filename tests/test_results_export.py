@@ -541,16 +541,23 @@ def test_a_failure_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pyte
     assert not list(tmp_path.iterdir())
 
 
-def test_a_rename_that_fails_takes_the_first_file_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(PermissionError(13, "Permission denied"), RequestError), (KeyboardInterrupt(), KeyboardInterrupt)],
+    ids=["fails", "is interrupted"],
+)
+def test_a_rename_that_fails_takes_the_first_file_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, raised: type[BaseException]
+) -> None:
     rename = os.replace
 
     def second_fails(source: Any, target: Path) -> None:
         if target.name == "b":
-            raise PermissionError(13, "Permission denied")
+            raise error
         rename(source, target)
 
     monkeypatch.setattr("os.replace", second_fails)
-    with pytest.raises(RequestError, match="Permission denied"):
+    with pytest.raises(raised):
         write_files(tmp_path, {"a": b"1", "b": b"2"})
     assert not list(tmp_path.iterdir())
 

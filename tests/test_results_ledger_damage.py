@@ -41,6 +41,17 @@ def read(place):
         return ledger.trials("digits"), ledger.summaries("digits")
 
 
+def test_a_measurement_that_cannot_be_read_is_recorded_anew(place):
+    """The trial goes on from its checkpoint, and its worker tells every epoch again."""
+    change(place, "UPDATE measurements SET \"values\" = '{bro' WHERE number = ? AND epoch = 1", TRIALS - 1)
+    again = Measurement(0, 1, {"error": 0.25}, 2.0)
+    with Ledger.open(place) as ledger, ledger.hold("digits"):
+        ledger.record_measurement("digits", TRIALS - 1, again)
+        assert ledger.trial("digits", TRIALS - 1).measurements[0] == again
+        with pytest.raises(LedgerError, match="already recorded with other values"):
+            ledger.record_measurement("digits", TRIALS - 1, Measurement(0, 1, {"error": 0.5}, 2.0))
+
+
 BAD = [
     "{bro",
     "null",

@@ -6,7 +6,7 @@ MOST_SAID = 200  # characters of what is told in Ray's own words
 
 _CAUSES = {
     r"running low on memory.* was ([\d.]+)GB used / ([\d.]+)GB": "its machine was short of memory ({} of {} GB in use)",
-    r"node has died|temporarily unavailable": "its machine has gone, or does not answer",
+    r"node has died|actor is temporarily unavailable": "its machine has gone, or does not answer",
     r"exits with an exit code (-?\d+)": "its process ended with exit status {}",
     r"connection error": "its process was killed, as systems do where memory is short, or crashed",
 }

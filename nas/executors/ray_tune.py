@@ -254,7 +254,7 @@ class _Jobs(Searcher):
         self.work, self.room, self.look = work, room, look
         self._looked = time.monotonic()
         self.active: dict[str, Job] = {}
-        self.causes: dict[str, str] = {}  # by which trials lost their workers, the last time
+        self.losses: dict[str, str] = {}  # what Ray said when trials lost their workers, the last time
         self.waiting: list[Job] = []  # for a share of a GPU: a first one, or a larger one after running out of memory
         self.mistake: BaseException | None = None
 
@@ -304,12 +304,12 @@ class _Jobs(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take the last report of a trial that is over; all others were the scheduler's to take."""
-        job, why = self.active.pop(trial_id, None), self.causes.pop(trial_id, "")
+        job, said = self.active.pop(trial_id, None), self.losses.pop(trial_id, "")
         if job is None:
             return
         if error:
-            reason = f"the worker was lost {LOST_WORKERS + 1} times, at last because {why}"
-            self.take(Report(job.number, 0, 0, outcome=Outcome.LOST_WORKER, reason=reason))
+            reason = f"the worker was lost {LOST_WORKERS + 1} times, at last because {cause(said)}"
+            self.take(Report(job.number, 0, 0, outcome=Outcome.LOST_WORKER, reason=reason, traceback=said))
         elif result is not None and result.get("report"):
             report = Report.from_data(json.loads(result["report"]))
             if report.ends and not self._tries_again(job, report):
@@ -318,8 +318,8 @@ class _Jobs(Searcher):
     def lose(self, trial_id: str, said: str) -> None:
         """Learn from Ray's words why a trial lost its worker; whether it is tried again Ray Tune sees to."""
         if (job := self.active.get(trial_id)) is not None:
-            self.causes[trial_id] = cause(said)
-            logger.warning("trial %d lost its worker because %s", job.number, self.causes[trial_id])
+            self.losses[trial_id] = said
+            logger.warning("trial %d lost its worker because %s", job.number, cause(said))
 
     def _tries_again(self, job: Job, report: Report) -> bool:
         """Let a trial that ran out of its share's memory go once to a larger share; return whether it does."""

@@ -5,18 +5,22 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from results.export.card_background import CardFile
 from results.export.content import Content
 from results.export.facts import metadata
+from results.export.folding import folded_architecture
+from results.export.onnx_packages import need
 from results.export.to_python import network_class
 from search_spaces.architecture_file import from_yaml
 
 _FORMS = {".py": "python", ".safetensors": "safetensors", ".onnx": "onnx", ".pt2": "pt2", ".yaml": "yaml"}
-_TOLD = ("weights", "classes", "channels", "resolution", "mean", "deviation", "white")  # a card tells these of a file
+_SIZES = ("classes", "channels", "resolution", "mean", "deviation", "white")
+_TOLD = ("weights", *_SIZES)  # a card tells these of a file
 _MOST_HEADER = 10**8  # bytes, by the format
 _SAYABLE = re.compile(r"[\w. ()+-]+")  # names that end no text in the code of a card
 
@@ -24,13 +28,21 @@ _SAYABLE = re.compile(r"[\w. ()+-]+")  # names that end no text in the code of a
 def card_files(content: Content, made: Mapping[str, bytes], folder: Path) -> tuple[CardFile, ...]:
     """Return the files of a content's architecture: those that are ``made``, and those that lie in ``folder`` already.
 
-    A file that cannot be read, is of another architecture, or has marks in its name to which code gives a meaning, is
-    none of them.
+    What is made with its norms folded is among them, of an architecture of its own. A file that cannot be read, is of
+    another architecture, or has marks in its name to which code gives a meaning, is none of them.
     """
     needed, mine = network_class(content), metadata(content)
-    found = [_recognised(name, io.BytesIO(file), mine, needed) for name, file in made.items()]
+    folded = replace(content, architecture=folded_architecture(content.architecture))
+    its_class, its_facts = network_class(folded), {**mine, "digest": folded.architecture.digest}
+    found = [
+        _recognised(name, io.BytesIO(file), mine, needed)
+        or _recognised(name, io.BytesIO(file), its_facts, its_class, _SIZES)
+        for name, file in made.items()
+    ]
     for path in _lying_in(folder):
         if path.name not in made:
+            if path.suffix == ".onnx":
+                need("onnx")  # or the card would know nothing of it
             try:
                 with path.open("rb") as file:
                     found.append(_recognised(path.name, file, mine, needed))
@@ -46,8 +58,13 @@ def _lying_in(folder: Path) -> list[Path]:
         return []
 
 
-def _recognised(name: str, file: BinaryIO, mine: Mapping[str, str], needed: str) -> CardFile | None:
-    """What a file is, beside what the card tells, ``mine``; ``needed``: the class that its source must define."""
+def _recognised(
+    name: str, file: BinaryIO, mine: Mapping[str, str], needed: str, same: Sequence[str] = _TOLD
+) -> CardFile | None:
+    """What a file is, beside what the card tells, ``mine``; ``needed``: the class that its source must define.
+
+    ``same``: what both must say for the card to be of the file, too.
+    """
     form = _FORMS.get(Path(name).suffix)
     if form is None or not _SAYABLE.fullmatch(name) or (form == "python" and not Path(name).stem.isidentifier()):
         return None
@@ -64,7 +81,7 @@ def _recognised(name: str, file: BinaryIO, mine: Mapping[str, str], needed: str)
             name,
             form,
             weights=facts.get("weights", "unknown"),
-            own=all(facts.get(key) == mine.get(key) for key in _TOLD),
+            own=all(facts.get(key) == mine.get(key) for key in same),
             pixels=facts.get("input") == "pixels",
             precision=facts.get("precision", "float32"),
             names=facts.get("names", ""),
