@@ -269,7 +269,7 @@ def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]"
     if study.record.state != "complete":
         yield study.stopped
         return
-    from nas.conclude import conclude, write_study_report
+    from nas.conclude import conclude, known_test_error, write_study_report
     from nas.export_content import PROXY_NOTE
 
     if not study.front().members:
@@ -293,7 +293,8 @@ def after_search(study: Study, console: "Console") -> "Iterator[RenderableType]"
     yield f"study {plain(study.name)} is complete: {trained}; {aside}"
     if study.exhausted:
         yield study.exhausted
-    with working(console, "scoring the best trial on the test part, writing the report"):
+    known = known_test_error(study, study.best()) is not None
+    with working(console, f"{'' if known else 'scoring the best trial on the test part, '}writing the report"):
         conclusion = conclude(study)
     best = conclusion.best
     yield (

@@ -7,7 +7,7 @@ all arms together, so that each says about as much as the others; trials of the 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -25,11 +25,12 @@ FILLED = 10  # trials that a band should hold
 
 @dataclass(frozen=True)
 class Mark:
-    """A published network in a band: its trial, and its value."""
+    """A published network in a band, or nearest to it: its trial, its value, and the MACs of its target."""
 
     name: str
     number: int
     value: float
+    macs: int
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Band:
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data."""
-        seeds = [{"name": mark.name, "number": mark.number, "value": mark.value} for mark in self.seeds]
+        seeds = [asdict(mark) for mark in self.seeds]
         return {"low": self.low, "high": self.high, "arms": {k: list(v) for k, v in self.arms.items()}, "seeds": seeds}
 
 
@@ -85,7 +86,8 @@ def distributions(trials: Iterable[TrialRecord], objectives: Mapping[str, Direct
     marks: list[list[Mark]] = [[] for _ in groups]
     for seed in sorted(seeds, key=lambda trial: trial.number):
         place = int(np.searchsorted(tops, seed.costs["macs"]))
-        marks[place].append(Mark(seed.seed or f"trial {seed.number}", seed.number, seed.values[name]))
+        called = seed.seed or f"trial {seed.number}"
+        marks[place].append(Mark(called, seed.number, seed.values[name], seed.costs["macs"]))
     return Distributions(name, tuple(_band(*both, name) for both in zip(groups, marks, strict=True)))
 
 

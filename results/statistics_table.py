@@ -153,7 +153,9 @@ def _distributions(found: Statistics, width: int) -> list[RenderableType]:
             [arm, str(len(values)), *(shown(name, value) for value in band.quantiles(arm).values())]
             for arm, values in band.arms.items()
         ]
-        rows += [[mark.name, "seed", shown(name, mark.value), *["-"] * (len(SHARES) - 1)] for mark in band.seeds]
+        for mark in band.seeds:
+            beyond = "" if band.low <= mark.macs <= band.high else f" ({quantity(mark.macs)} MACs)"
+            rows.append([mark.name + beyond, "seed", shown(name, mark.value), *["-"] * (len(SHARES) - 1)])
         for place, row in enumerate(rows):
             cells = [label if place == 0 else "", *map(plain, row)]
             table.add_row(*map(Text, cells))

@@ -227,6 +227,8 @@ def test_a_request_that_can_never_be_met_is_refused(cluster: None, tmp_path: Pat
     for wrong in ({"cpus_per_trial": 500.0}, {"gpus_per_trial": 64.0}):
         with pytest.raises(RequestError, match=r"a trial asks for .* of one machine, but Ray's have 2 CPUs"):
             RayTuneExecutor(ExecutorConfig(**wrong)).run(Jobs(1, tmp_path), _steps())
+    with pytest.raises(RequestError, match=r"a trial asks for 500 CPUs, but this machine has \d+: lower"):
+        RayTuneExecutor(ExecutorConfig(workers=1, cpus_per_trial=500.0)).run(Jobs(1, tmp_path), _steps())
 
 
 def test_without_ray_the_executor_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """Distributions of error at equal cost, beside shares counted one by one."""
 
 import random
+from types import SimpleNamespace
 
 import pytest
 
 from results.distributions import distributions
 from results.outcome import Outcome, TrialRecord
+from results.statistics_table import _distributions as blocks
 
 OBJECTIVES = {"error": "minimize", "macs": "minimize"}
 
@@ -57,6 +59,14 @@ def test_seeds_are_marks_in_the_band_of_their_macs():
     assert all("seed" not in band.arms for band in bands)
     (only,) = distributions(seeds, OBJECTIVES).bands
     assert (only.low, only.high, only.arms, len(only.seeds)) == (1, 9999, {}, 3)
+
+
+def test_a_seed_outside_of_its_band_is_told_with_its_macs():
+    trials = [trial(n, 0.5, 100 + n) for n in range(10)]
+    seeds = [trial(90, 0.1, 105, "seed"), trial(91, 0.2, 9_000_000, "seed")]
+    (table,) = blocks(SimpleNamespace(distributions=distributions(trials + seeds, OBJECTIVES)), 120)
+    told = [str(cell) for cell in table.columns[1].cells]
+    assert told == ["sampler", "inception-v3", "inception-v3 (9.00 M MACs)"]
 
 
 def test_equal_macs_make_one_band_and_failures_none():

@@ -112,7 +112,12 @@ class RayTuneExecutor:
     def connect(self) -> bool:
         """Start Ray on this machine, or join the cluster at the address; return whether we started it."""
         cpus = usable_cpus()
-        if self.config.workers != "auto":
+        if self.config.workers != "auto":  # they may share this machine's CPUs; one alone must find its own
+            if self.address is None and self.config.cpus_per_trial > cpus:
+                raise RequestError(
+                    f"a trial asks for {self.config.cpus_per_trial:g} CPUs, but this machine has {cpus}: lower "
+                    "executor.cpus_per_trial, or name a cluster (ray.address)"
+                )
             cpus = max(cpus, int(self.config.workers * self.config.cpus_per_trial + 0.999))
         return connect(self.address, cpus)
 
