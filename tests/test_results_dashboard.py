@@ -12,7 +12,7 @@ from dashboards import COUNT, asked, opened, records, snapshot_of, write
 
 from benchmarks.large_study import STUDY
 from results.dashboard import tabs as tabs_of
-from results.dashboard.controls import offers, options
+from results.dashboard.controls import offers, options, rungs_with_values, summary
 from results.dashboard.scene import Choice, figure, scene
 from results.dashboard.sliders import ends, sliders
 from results.dashboard.tabs import Tabs
@@ -383,6 +383,15 @@ def test_sliders_follow_what_there_is_and_keep_what_is_set() -> None:
     beyond = sliders(all_of_them, {"error": wider}, {"error": wider[1] + 5})[0].children[1]  # type: ignore[union-attr]
     assert beyond.value == wider[1]
     assert ends(snapshot_of(complete[:1]), None) == {}
+
+
+def test_an_empty_chart_says_at_which_rung_there_are_values() -> None:
+    stopped = snapshot_of([trial for trial in records() if trial.outcome is Outcome.STOPPED])
+    nothing = scene(stopped, Choice("macs", "error"))
+    assert rungs_with_values(stopped, ("macs", "error")) == [0]
+    assert summary(nothing, [0]).endswith("so there is nothing to draw. Rung 0 has some: 'Values of' shows them.")
+    assert summary(nothing).endswith("so there is nothing to draw.")
+    assert rungs_with_values(snapshot_of([]), ("macs", "error")) == []
 
 
 def test_a_limit_without_a_slider_is_kept_and_told(place: Path) -> None:

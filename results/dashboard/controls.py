@@ -1,9 +1,10 @@
 """The page's controls and the chart that follows them: which quantities, at which rung, within which limits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 from dash import ALL, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
@@ -118,7 +119,8 @@ def register_controls(app: Dash, watch: Watch) -> None:
         found = scene(snapshot, choice)
         drawn = figure(found) | {"front": found.front_numbers, "at": snapshot.at | {"rung": choice.rung}}
         files = f"/files/{{}}.csv?{_query(at['study'], choice)}"
-        return drawn, _summary(found), files.format("trials"), files.format("front")
+        told = summary(found, () if found.drawn.any() else rungs_with_values(snapshot, choice.axes))
+        return drawn, told, files.format("trials"), files.format("front")
 
 
 def _register_sliders(app: Dash, watch: Watch) -> None:
@@ -180,12 +182,20 @@ def _others(
     return options, asked
 
 
-def _summary(found: Scene) -> str:
+def rungs_with_values(snapshot: Snapshot, axes: Sequence[str]) -> list[int]:
+    """The rungs at which a trial has values of all axes; none where there is but one rung, the final values'."""
+    rungs = range(snapshot.rungs) if snapshot.rungs > 1 else ()
+    return [n for n in rungs if np.isfinite([snapshot.values(name, n) for name in axes]).all(axis=0).any()]
+
+
+def summary(found: Scene, rungs: Sequence[int] = ()) -> str:
+    """What the chart shows, in words; where it shows nothing, ``rungs`` are those at which there are values."""
     names = " and ".join(spoken(name) for name in found.choice.axes)
     at = "" if found.choice.rung is None else f" at rung {found.choice.rung}"
     drawn, wanted, size = int(found.drawn.sum()), int(found.wanted.sum()), len(found.front)
     if not drawn:
-        return f"No trial has values of {names}{at} yet, so there is nothing to draw."
+        elsewhere = f" Rung {rungs[-1]} has some: 'Values of' shows them." if rungs else ""
+        return f"No trial has values of {names}{at} yet, so there is nothing to draw.{elsewhere}"
     if not wanted:
         return f"{drawn:,} trials have values of {names}{at}, and none of them keeps all limits: there is no front."
     worst = ", ".join(f"{spoken(name)} {shown(name, value)}" for name, value in found.reference_point.items())
