@@ -239,7 +239,7 @@ def test_an_export_that_is_terminated_ends_as_by_ctrl_c(home: Path, tmp_path: Pa
     process = subprocess.Popen(words, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "exporting" in process.stderr.readline()
-    while not list(tmp_path.rglob(".export-*")) and process.poll() is None:
+    while not list(tmp_path.glob("out/.export-*/process.json")) and process.poll() is None:
         time.sleep(0.01)
     process.terminate()
     assert process.communicate(timeout=60)[1].splitlines()[-1] == "nas: stopped"
