@@ -103,8 +103,8 @@ def main() -> None:
         _end(error.format_message(), 2)
     except RequestError as error:
         _end(str(error), 2)
-    except (click.Abort, KeyboardInterrupt):
-        _end("stopped", 130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        _end(str(error.__cause__ or error) or "stopped", 130)  # click makes an Abort of Ctrl-C
     except click.ClickException as error:
         _end(error.format_message(), 1)
     except BrokenPipeError:

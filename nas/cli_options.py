@@ -94,6 +94,19 @@ def RUNS(function: Callable[..., T]) -> Callable[..., T]:  # noqa: N802 - named 
     return with_runs
 
 
+def GOES_ON(function: Callable[..., T]) -> Callable[..., T]:  # noqa: N802 - as above
+    """Say, where Ctrl-C ends a command at once, that the same command goes on."""
+
+    @wraps(function)
+    def that_goes_on(*args: Any, **options: Any) -> T:
+        try:
+            return function(*args, **options)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("stopped; the same command goes on") from None
+
+    return that_goes_on
+
+
 MOST_NAMED = 8  # files in one sentence
 
 

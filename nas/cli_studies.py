@@ -7,7 +7,19 @@ from pathlib import Path
 
 import click
 
-from nas.cli_options import JSON, RUNS, NewFile, NewFolder, Number, Whole, console, files_in, print_json, tell_replaced
+from nas.cli_options import (
+    GOES_ON,
+    JSON,
+    RUNS,
+    NewFile,
+    NewFolder,
+    Number,
+    Whole,
+    console,
+    files_in,
+    print_json,
+    tell_replaced,
+)
 from nas.runs import Runs
 from results.outcome import state_called
 from results.plain_text import plain
@@ -17,6 +29,7 @@ from results.plain_text import plain
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.yaml")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
 @RUNS
+@GOES_ON
 def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
     """Run a search, or go on with it: nothing is trained twice.
 
@@ -103,6 +116,7 @@ def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
 )
 @JSON
 @RUNS
+@GOES_ON
 def ablate(
     file: Path,
     principle: str,
@@ -160,6 +174,7 @@ def ablate(
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
 @JSON
 @RUNS
+@GOES_ON
 def calibrate(file: Path, trials: int, threshold: float, settings: tuple[str, ...], as_json: bool, runs: Runs) -> None:
     """Ask whether the proxy is to be trusted: train a sample at every rung, and compare the orders.
 

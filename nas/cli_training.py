@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from nas.cli_options import ARCH, CLASSES, JSON, RESOLUTION, RUNS, Number, Whole, console, print_json
+from nas.cli_options import ARCH, CLASSES, GOES_ON, JSON, RESOLUTION, RUNS, Number, Whole, console, print_json
 from nas.runs import Runs
 
 
@@ -16,6 +16,7 @@ from nas.runs import Runs
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
 @JSON
 @RUNS
+@GOES_ON
 def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs: Runs) -> None:
     """Train an architecture in full, or go on with it.
 
@@ -55,6 +56,7 @@ def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs:
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a key of the file; repeatable.")
 @JSON
 @RUNS
+@GOES_ON
 def ladder(file: Path, settings: tuple[str, ...], as_json: bool, runs: Runs) -> None:
     """Climb the paper's Table 3 on your data: from Inception-v2 to Inception-v3, one change a rung.
 

@@ -128,6 +128,8 @@ class Driver:
         tried = {trial.seed for trial in trials if trial.outcome is not Outcome.BROKEN}
         untried = [architecture for architecture in seeds if architecture.name not in tried]
         screen, preselection = Screen(config, searched, len(data.classes)), Preselection(config, self.rungs[0], data)
+        if not trials:
+            screen.warn_of_limits()
         self.proposals = Proposals(config, searched, self.known, screen, preselection, untried)
         self._waiting = self.known.running  # interrupted ones, and such as began several at once
         progress.begin(config, trials)

@@ -93,11 +93,11 @@ def _running(scene: Scene, console: "Console") -> "Table":
         trial = scene.tally.trials[number]
         errors = error_curve(trial)
         known = trial.measurements[-1:]  # of a trial that goes on, until it says something
-        at = report.epoch if report else known[0].epoch if known else 0
+        at = f"{report.epoch}/{report.epochs}" if report else "starting"  # epochs of the rung that it is trained for
         values = report.values if report else known[0].values if known else {}
-        of, error = scene.config.recipe.epochs, f"{values['error']:.2%}" if "error" in values else "-"
+        error = f"{values['error']:.2%}" if "error" in values else "-"
         curve, macs = sparkline(errors, CURVE, ascii_only=ascii_only), f"{trial.costs['macs'] / 1e9:.2f} G"
-        table.add_row(str(number), Text(_name(trial)), f"{at}/{of}", error, Text(curve), macs)
+        table.add_row(str(number), Text(_name(trial)), at, error, Text(curve), macs)
     return table
 
 

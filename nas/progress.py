@@ -123,6 +123,8 @@ class Shown(Progress):
         self.tally.take(trial)
         self.running[trial.number] = None
         self._at_once = max(self._at_once, len(self.running))
+        if trial.measurements and self._live is None:
+            self._line(f"{self._named(trial)} after {trial.measurements[-1].epoch} epochs")
         self._begun[trial.number] = time.monotonic()
 
     def set_aside(self, trial: TrialRecord) -> None:
@@ -203,7 +205,8 @@ class Shown(Progress):
 
     def _view(self) -> "RenderableType":
         elapsed = time.monotonic() - self._since
-        head = f"{self.config.study}  {self._summary()}, {elapsed:.0f} s passed"
+        first = "" if self._at_once else ", starting workers"
+        head = f"{self.config.study}  {self._summary()}, {elapsed:.0f} s passed{first}"
         scene = Scene(self.config, self.tally, self.running, head, self._front(), self._agreed, self._asked)
         return live_view(scene, self.console)
 

@@ -1,13 +1,19 @@
 """Screening: what is known of a proposal before any training, and whether it is trained at all."""
 
-from dataclasses import asdict
+import logging
+import random
+from collections.abc import Mapping, Sequence
 
 from nas.config import SearchConfig
 from results.outcome import Origin, Outcome, TrialRecord
 from search_spaces.architecture import Architecture
-from search_spaces.cost import Cost, cost
+from search_spaces.cost import cost
 from search_spaces.genes import Genes
 from search_spaces.space import SearchSpace
+
+logger = logging.getLogger("nas.screening")
+
+DRAWN = 200  # random architectures that are looked at before a study begins
 
 
 class Screen:
@@ -23,11 +29,8 @@ class Screen:
 
         Seeds are never screened: they are what everything is compared with.
         """
-        target = self.config.target
-        counted = cost(
-            architecture, target.resolution, classes=target.classes or self.classes, channels=target.channels
-        )
-        violations = self._violations(architecture, counted)
+        costs = self._costs(architecture)
+        violations = self._violations(architecture, costs)
         outcome, reason = Outcome.RUNNING, ""
         if twin is not None:
             outcome, reason = Outcome.DUPLICATE, f"the same architecture as trial {twin.number}"
@@ -43,15 +46,19 @@ class Screen:
             origin=origin,
             architecture=architecture.as_data(),
             genes=genes,
-            costs={key: value for key, value in counted.as_data().items() if value is not None},
+            costs=costs,
             outcome=outcome,
             reason=reason,
             violations=violations,
         )
 
-    def _violations(self, architecture: Architecture, counted: Cost) -> dict[str, float]:
+    def _costs(self, architecture: Architecture) -> dict[str, int]:
+        target, classes = self.config.target, self.config.target.classes or self.classes
+        counted = cost(architecture, target.resolution, classes=classes, channels=target.channels)
+        return {name: value for name, value in counted.as_data().items() if value is not None}
+
+    def _violations(self, architecture: Architecture, costs: Mapping[str, float]) -> dict[str, float]:
         """By limit (as a share of it) and principle, how far it is exceeded; 0 or less where it is kept."""
-        costs = asdict(counted)
         limits = self.config.limits
         found = {f"limit:{name}": costs[name] / most - 1 for name, most in limits.items() if name in costs}
         audit = self.space.audit(architecture)
@@ -60,9 +67,22 @@ class Screen:
                 found[f"principle:{finding.name}"] = finding.violation
         return found
 
+    def warn_of_limits(self) -> None:
+        """Warn where not one of ``DRAWN`` random architectures keeps the limits, before anything is trained."""
+        source, costs = random.Random(self.config.random_seed), list[Mapping[str, float]]()
+        for _ in range(DRAWN if self.config.limits else 0):
+            costs.append(self._costs(self.space.sample(source)))
+            if all(costs[-1].get(name, 0) <= most for name, most in self.config.limits.items()):
+                return
+        if costs:
+            told = "study %r: not one of %d random architectures keeps the limits%s; its seeds are trained all the same"
+            logger.warning(told, self.config.study, DRAWN, self._out_of_reach(costs))
+
     def out_of_reach(self, trials: list[TrialRecord]) -> str:
         """Say how near to the limits the screened proposals came, where none kept one; empty elsewhere."""
-        costs = [trial.costs for trial in trials if trial.outcome is Outcome.SCREENED]
+        return self._out_of_reach([trial.costs for trial in trials if trial.outcome is Outcome.SCREENED])
+
+    def _out_of_reach(self, costs: Sequence[Mapping[str, float]]) -> str:
         least = {name: min((cost[name] for cost in costs if name in cost), default=0) for name in self.config.limits}
         missed = [
             f"none of them had less than {least[name]:,} {name}, and {most:,.0f} are allowed"

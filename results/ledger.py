@@ -140,7 +140,8 @@ class Ledger(Reading):
         `may_differ` lists the dotted keys of `search` (each with everything below it) that may change from run to run;
         where only such keys differ, the stored search file is replaced, so that a study can be extended. The state
         of an existing study stays as it is. Raises StudyMismatch where anything else differs, the objectives or the
-        data included ("data_digest" in `may_differ` allows other data).
+        data included ("data_digest" in `may_differ` allows other data), unless the study has no trial yet: nothing
+        was compared under its name, which then goes to the new search file.
         """
         check_objectives(name, objectives)
         text = to_json(search, f"the search file of study {name!r}")
@@ -156,6 +157,9 @@ class Ledger(Reading):
             if row is None:
                 fresh |= {"created_at": now(), "state": "running", "versions": to_json(versions, "the versions")}
                 connection.execute(_studies.insert().values(name=name, **fresh))
+            elif not self._has_trials(connection, row.id):
+                fresh |= {"versions": to_json(versions, "the versions")}
+                connection.execute(_studies.update().where(_studies.c.id == row.id).values(fresh))
             else:
                 known = study_from_columns(row._mapping)
                 known = replace(known, search=dict(resolve(known.search)))
@@ -167,6 +171,10 @@ class Ledger(Reading):
                 if changed:
                     connection.execute(_studies.update().where(_studies.c.id == row.id).values(changed))
             return study_from_columns(study_row(connection, name, SCHEMA_VERSION)._mapping)
+
+    def _has_trials(self, connection: sa.Connection, key: int) -> bool:
+        query = sa.select(_trials.c.number).where(_trials.c.study_id == key).limit(1)
+        return connection.execute(query).first() is not None
 
     def set_state(self, name: str, state: StudyState) -> None:
         """Record that the study runs, was stopped, or is complete."""

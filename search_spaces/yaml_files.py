@@ -175,6 +175,8 @@ def read_text(text: str, file: str = "<text>") -> Document:
 
 def read_file(path: Path) -> Document:
     """Read a YAML file strictly; a file that is missing, too large or not UTF-8 is a RequestError."""
+    if path.is_dir():
+        raise RequestError(f"{str(path)!r} is a folder: name a YAML file in it")
     if not path.is_file():
         raise RequestError(f"there is no file {str(path)!r}: check the name and the current folder")
     name = str(path) if str(path).isprintable() else repr(str(path))
@@ -251,11 +253,9 @@ def validate(model: "type[M]", document: Document, kind: str, also: tuple[str, .
         elif first["type"] in _UNKNOWN:
             # The location tells more where a short form stands for a longer one, as a list of rungs does.
             inner = _fields_at(model, first["loc"][:-1]) or _fields_at(model, path[:-1])
-            allowed = [*(also if len(path) == 1 else ()), *inner]
-            inside, word = document.key(path[:-1]) or kind, str(path[-1])
-            sentence = (
-                f"unknown key {word[:60]!r} in {inside}: allowed are {', '.join(allowed)}{nearest(word, allowed)}"
-            )
+            sentence = _unknown_key(document, path, kind, [*(also if len(path) == 1 else ()), *inner])
+        elif first["loc"][-1] == "[key]" and first["type"] == "literal_error":  # of a mapping with keys of a list
+            sentence = _unknown_key(document, path, kind, re.findall("'([^']+)'", first["ctx"]["expected"]))
         elif first["type"] == "missing":
             inside, missing = document.key(path) or kind, first["loc"][-1]
             if isinstance(missing, int):  # of a list with a fixed number of entries
@@ -272,6 +272,11 @@ def validate(model: "type[M]", document: Document, kind: str, also: tuple[str, .
             words = dict.fromkeys(_allowed(each, _fields_at(model, path)) for at, each in found if at == path)
             sentence = f"{document.key(path)} is {_short(first['input'])}: {' or '.join(words)} is allowed"
         document.fail(path, sentence)
+
+
+def _unknown_key(document: Document, path: Place, kind: str, allowed: list[str]) -> str:
+    inside, word = document.key(path[:-1]) or kind, str(path[-1])
+    return f"unknown key {word[:60]!r} in {inside}: allowed are {', '.join(allowed)}{nearest(word, allowed)}"
 
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")

@@ -136,9 +136,9 @@ def test_nothing_is_left_of_a_killed_driver(tmp_path: Path) -> None:
 
 
 def _descendants(pid: int) -> set[int]:
-    from nas.executors.guard import _with_descendants
+    from nas.executors.guard import with_descendants
 
-    return _with_descendants({pid}) - {pid}
+    return with_descendants({pid}) - {pid}
 
 
 def _alive(pid: int) -> bool:

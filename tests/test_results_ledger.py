@@ -43,6 +43,7 @@ def test_a_study_is_kept_as_it_was_given(ledger):
 
 
 def test_the_digest_does_not_depend_on_the_order_of_keys(ledger):
+    ledger.start_trial(running(0))
     again = ledger.create_study("digits", dict(reversed(SEARCH.items())), OBJECTIVES, {"torch": "9"}, "data-1")
     assert again == ledger.study("digits")
     assert again.versions == {"torch": "2.13.0"}
@@ -52,6 +53,7 @@ def test_the_digest_does_not_depend_on_the_order_of_keys(ledger):
 
 
 def test_a_study_can_be_extended_by_what_may_differ(ledger):
+    ledger.start_trial(running(0))
     before = ledger.study("digits")
     longer = SEARCH | {"trials": 48, "executor": {"kind": "inline"}}
     with pytest.raises(StudyMismatch, match=r"executor.kind"):
@@ -73,6 +75,7 @@ def test_a_study_can_be_extended_by_what_may_differ(ledger):
     ],
 )
 def test_a_different_search_names_the_first_key_that_differs(ledger, search, found):
+    ledger.start_trial(running(0))
     before = ledger.study("digits")
     with pytest.raises(StudyMismatch) as raised:
         ledger.create_study("digits", search, OBJECTIVES, {})
@@ -81,7 +84,20 @@ def test_a_different_search_names_the_first_key_that_differs(ledger, search, fou
     assert ledger.study("digits") == before
 
 
+def test_a_study_without_a_trial_takes_another_search_file(ledger):
+    begun, other = ledger.begun("digits"), SEARCH | {"space": "wider"}
+    taken = ledger.create_study("digits", other, {"error": "minimize"}, {"torch": "9"}, "data-2", fidelities=["f1"])
+    assert taken == ledger.study("digits")
+    assert (taken.search, taken.objectives, taken.versions) == (other, {"error": "minimize"}, {"torch": "9"})
+    assert (taken.data_digest, taken.fidelities) == ("data-2", ("f1",))
+    assert ledger.begun("digits") == begun
+    ledger.start_trial(running(0))
+    with pytest.raises(StudyMismatch):
+        ledger.create_study("digits", SEARCH, OBJECTIVES, {}, "data-1")
+
+
 def test_other_objectives_or_other_data_are_another_study(ledger):
+    ledger.start_trial(running(0))
     with pytest.raises(StudyMismatch, match=r"objectives\.macs"):
         ledger.create_study("digits", SEARCH, {"error": "minimize"}, {})
     with pytest.raises(StudyMismatch, match='data_digest "data-1", and now data_digest is "data-2"'):
@@ -328,6 +344,7 @@ def test_what_another_study_knows_of_an_architecture(ledger):
 
 
 def test_the_fidelities_of_an_older_study_are_added_when_it_goes_on(ledger):
+    ledger.start_trial(running(0))
     assert ledger.create_study("digits", SEARCH, OBJECTIVES, {}, fidelities=["f0"]).fidelities == ("f0",)
     assert ledger.create_study("digits", SEARCH, OBJECTIVES, {}).fidelities == ("f0",)
 
@@ -343,6 +360,7 @@ def test_a_running_trial_may_end_with_the_results_of_another(ledger):
 
 
 def test_a_search_file_from_before_a_default_is_the_same_study(ledger):
+    ledger.start_trial(running(0))
     later = SEARCH | {"control": 0.25}
     with pytest.raises(StudyMismatch, match=r"control not set, and now control is 0\.25"):
         ledger.create_study("digits", later, OBJECTIVES, {}, "data-1")

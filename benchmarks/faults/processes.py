@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nas.executors.guard import _with_descendants
+from nas.executors.guard import with_descendants
 
 _SET_CHILD_SUBREAPER = 36  # prctl(2)
 LEFT_SECONDS = 5.0  # after which nothing may be left of a killed driver
@@ -29,7 +29,7 @@ def inheriting_orphans() -> Iterator[None]:
 
 def descendants() -> set[int]:
     """All processes below this one that have not ended."""
-    found = _with_descendants({os.getpid()}) - {os.getpid()}
+    found = with_descendants({os.getpid()}) - {os.getpid()}
     return {pid for pid in found if not _ended(pid)}
 
 

@@ -41,6 +41,7 @@ ROWS = (
     Attempt("two-drivers", "F16", "two drivers of a study at once", sessions.two_drivers, 50, 1),
     Attempt("sleeping", "F16", "a driver sleeps while another one comes", sessions.sleeping, 5, 1),
     Attempt("ends", "F25", "Ctrl-C once and twice, SIGTERM, and a terminal that closes", sessions.asked_to_end, 12, 3),
+    Attempt("ends-all", "F25", "SIGTERM to a driver and to all that runs on Ray", sessions.all_asked_to_end, 3, 1),
     Attempt("page-large", "F18", "a study whose every complete trial is on the front", page.large, 10_000, 60),
     Attempt("page-viewers", "F19", "many viewers and slow connections while a search writes", page.viewers, 100, 4),
     Attempt("page-garbage", "F20", "requests that no page makes", page.garbage, 2, 1),

@@ -12,10 +12,12 @@ from benchmarks.faults.processes import Driver, left_over
 from benchmarks.faults.table import Row
 from benchmarks.faults.toy import Bench, Judge, Toy
 from benchmarks.faults.warm import TERMINAL
+from nas.executors.guard import with_descendants
 
 CTRL_C = b"\x03"
 TWICE = "Ctrl-C twice"
 ENDS = ("Ctrl-C", "SIGHUP: the terminal closes", TWICE, "SIGTERM")
+TO_ALL = "SIGTERM to all"
 REFUSED = "is being searched by process"
 LOCKED = "was locked by another program"  # what a driver says that met one that sleeps in the middle of a commit
 GRACE_SECONDS = 20.0  # to the end of a running epoch and of Ray, on a busy machine
@@ -97,26 +99,42 @@ def asked_to_end(row: Row, bench: Bench, count: int) -> None:
         on_ray = number < len(ENDS) < count
         toy = bench.toy("ray" if on_ray else "genetic", random_seed=number % 2)
         judge = Judge(row, bench, toy, at_once=(2 if on_ray else 1) if how == TWICE else 0)
-        terminal = _Terminal()
-        start = toy.start_cold if on_ray else toy.start
-        driver = start(bench.warm, toy.plan(slow=0.2), **{TERMINAL: terminal.device})  # type: ignore[operator]
-        wanted = draw.randint(1, 6)
-        while len(toy.lines()) < wanted and not driver.ends_within(0.01):
-            pass
-        since = time.monotonic()
-        _ask(how, driver, terminal)
-        if not driver.ends_within(GRACE_SECONDS):
-            judge.wrong.append(f"{how}: not ended after {GRACE_SECONDS:g} s")
-            driver.send(signal.SIGKILL)
-        row.note(f"{how}{' (Ray)' if on_ray else ''}: ended after {time.monotonic() - since:.1f} s")
-        _check(how, judge, toy, driver, terminal)
-        again = start(bench.warm)
-        judge.ended(again, again.wait(240))
+        _end(how, judge, bench, draw.randint(1, 6), on_ray=on_ray)
+
+
+def all_asked_to_end(row: Row, bench: Bench, count: int) -> None:
+    """Ask a driver that trains on Ray and all that it started to end, as ``timeout``, Slurm and systemd do."""
+    draw = random.Random(bench.random_seed)
+    for number in range(count):
+        judge = Judge(row, bench, bench.toy("ray", random_seed=number % 2), at_once=0)
+        _end(TO_ALL, judge, bench, draw.randint(1, 6), on_ray=True)
+
+
+def _end(how: str, judge: Judge, bench: Bench, epochs: int, *, on_ray: bool) -> None:
+    """Ask a driver to end after so many epochs, look at how it does, and let the search go on to its end."""
+    toy, terminal = judge.toy, _Terminal()
+    start = toy.start_cold if on_ray else toy.start
+    driver = start(bench.warm, toy.plan(slow=0.2), **{TERMINAL: terminal.device})  # type: ignore[operator]
+    while len(toy.lines()) < epochs and not driver.ends_within(0.01):
+        pass
+    since = time.monotonic()
+    _ask(how, driver, terminal)
+    if not driver.ends_within(GRACE_SECONDS):
+        judge.wrong.append(f"{how}: not ended after {GRACE_SECONDS:g} s")
+        driver.send(signal.SIGKILL)
+    judge.row.note(f"{how}{' (Ray)' if on_ray else ''}: ended after {time.monotonic() - since:.1f} s")
+    _check(how, judge, toy, driver, terminal)
+    again = start(bench.warm)
+    judge.ended(again, again.wait(240))
 
 
 def _ask(how: str, driver: Driver, terminal: _Terminal) -> None:
     if how == "SIGTERM":
         driver.send(signal.SIGTERM)
+    elif how == TO_ALL:
+        for pid in with_descendants({driver.pid}):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
     elif how.startswith("SIGHUP"):
         terminal.close()
     else:

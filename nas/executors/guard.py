@@ -72,7 +72,8 @@ def _facts(pid: int) -> tuple[int, str]:
     return int(fields[1]), fields[19]
 
 
-def _with_descendants(pids: set[int]) -> set[int]:
+def with_descendants(pids: set[int]) -> set[int]:
+    """Return processes with all that were started by them and are there."""
     parents = {pid: _facts(pid)[0] for pid in _all()}
     found, newest = set(pids), set(pids)
     while newest:
@@ -101,10 +102,10 @@ def _guard(mark: str, named: list[str]) -> None:
     known = {int(pid): start for pid, _, start in (name.partition(":") for name in named)}
     while True:
         alive = {pid for pid, start in known.items() if start and _facts(pid)[1] == start}  # not another of its number
-        known = {pid: _facts(pid)[1] for pid in _with_descendants(alive)}
+        known = {pid: _facts(pid)[1] for pid in with_descendants(alive)}
         if select.select([sys.stdin], [], [], LOOK_SECONDS)[0] and not os.read(sys.stdin.fileno(), 1):
             break
-    for pid in known.keys() | _with_descendants({pid for pid, start in known.items() if _facts(pid)[1] == start}):
+    for pid in known.keys() | with_descendants({pid for pid, start in known.items() if _facts(pid)[1] == start}):
         if known.get(pid) in (None, _facts(pid)[1]):
             _kill(pid)
     for _ in range(ROUNDS):

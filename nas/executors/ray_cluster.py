@@ -69,21 +69,22 @@ def connect(address: str | None, cpus: int) -> bool:
         return False
     before = children(os.getpid())
     # "local": without an address Ray would join whatever cluster happens to run on this machine.
-    with _held_back(signal.SIGHUP), _our_own(signal.SIGTERM), marked() as mark:
+    with _held_back(signal.SIGHUP, signal.SIGTERM), _our_own(signal.SIGTERM), marked() as mark:
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
-    if (guard := watch_over(children(os.getpid()) - before, mark)) is not None:
-        _guards.append(guard)
+        if (guard := watch_over(children(os.getpid()) - before, mark)) is not None:
+            _guards.append(guard)
     return True
 
 
 @contextmanager
-def _held_back(number: signal.Signals) -> Iterator[None]:
+def _held_back(*numbers: signal.Signals) -> Iterator[None]:
     """Take no such signal until the end of the block; processes that are started in it never do.
 
-    A terminal that closes sends SIGHUP to all that was started from it, as Ctrl-C sends SIGINT, which Ray itself holds
-    back from its processes: the driver alone ends, after the running epochs.
+    A terminal that closes sends SIGHUP to all that was started from it, ``timeout``, Slurm and systemd send SIGTERM to
+    all that they started, as Ctrl-C sends SIGINT, which Ray itself holds back from its processes: the driver alone
+    ends, after the running epochs.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
@@ -110,10 +111,25 @@ def _our_own(number: signal.Signals) -> Iterator[None]:
 
 def end() -> None:
     """Stop the Ray that ``connect`` started."""
+    if _guards:
+        _kill_at_once()
     ray.shutdown()
     while _guards:
         guard = _guards.pop()
         guard.communicate()  # closes its standard input: it sees that all is gone, and ends
+
+
+def _kill_at_once() -> None:
+    """Let Ray kill its processes where it would send SIGTERM, which they do not take, and wait a second for each.
+
+    What these leave behind is the guard's to end.
+    """
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    if node is not None:
+        kill = node.kill_all_processes
+        node.kill_all_processes = lambda **options: kill(**options | {"allow_graceful": False})
 
 
 @dataclass(frozen=True)

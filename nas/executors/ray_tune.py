@@ -23,6 +23,7 @@ from nas.executors.ray_cluster import Machine, answered, ask_gpu_bytes, asking_f
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -99,6 +100,7 @@ class RayTuneExecutor:
                     name="scratch",
                     storage_path=scratch,
                     verbose=0,
+                    callbacks=[_Quiet()],
                     failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
@@ -223,6 +225,13 @@ def _fitting(machine: Machine, cpus: float, gpus: float) -> int:
     if gpus >= 1:
         return min(room, int(machine.gpus / gpus))
     return min(room, int(machine.gpus) * int(1 / gpus + 1e-9)) if gpus else room
+
+
+class _Quiet(TrialProgressCallback):
+    """Stands in for Ray Tune's own, which prints of trials that are let go, whatever ``verbose`` is."""
+
+    def _print(self, msg: str) -> None:
+        """Nothing: the work tells of its trials."""
 
 
 def _trainable(make: type[Worker]) -> type[tune.Trainable]:
