@@ -178,7 +178,7 @@ class Shown(Progress):
     def _left(self) -> str:
         """Time left, from the median trial and the number that run at once."""
         if not self.seconds:
-            return "time left unknown"
+            return "time left unknown" if self._at_once else "starting workers"
         rest = max(0, self.config.trials - self.tally.done)
         left = rest * median(self.seconds[-32:]) / max(1, self._at_once)
         return f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left"
@@ -205,8 +205,7 @@ class Shown(Progress):
 
     def _view(self) -> "RenderableType":
         elapsed = time.monotonic() - self._since
-        first = "" if self._at_once else ", starting workers"
-        head = f"{self.config.study}  {self._summary()}, {elapsed:.0f} s passed{first}"
+        head = f"{self.config.study}  {self._summary()}, {elapsed:.0f} s passed"
         scene = Scene(self.config, self.tally, self.running, head, self._front(), self._agreed, self._asked)
         return live_view(scene, self.console)
 

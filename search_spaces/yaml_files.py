@@ -254,7 +254,7 @@ def validate(model: "type[M]", document: Document, kind: str, also: tuple[str, .
             # The location tells more where a short form stands for a longer one, as a list of rungs does.
             inner = _fields_at(model, first["loc"][:-1]) or _fields_at(model, path[:-1])
             sentence = _unknown_key(document, path, kind, [*(also if len(path) == 1 else ()), *inner])
-        elif first["loc"][-1] == "[key]" and first["type"] == "literal_error":  # of a mapping with keys of a list
+        elif first["loc"][-1:] == ("[key]",) and first["type"] == "literal_error":  # of a mapping with keys of a list
             sentence = _unknown_key(document, path, kind, re.findall("'([^']+)'", first["ctx"]["expected"]))
         elif first["type"] == "missing":
             inside, missing = document.key(path) or kind, first["loc"][-1]

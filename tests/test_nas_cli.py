@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from nas.cli import main
 from nas.config import ScreenConfig, SearchConfig
 from nas.export import export_found
 from nas.samplers.options import DEFAULT, SAMPLERS
@@ -232,6 +233,28 @@ def test_the_card_of_the_best_trial_tells_its_error_on_the_test_part(home: Path,
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"\| +{100 * known['test_error']:.2f} % +\| +test +\| +proxy training", card)
     assert "No result on a test part is known" not in card
+
+
+@pytest.mark.parametrize(
+    ("words", "reads", "sentence"),
+    [
+        (["search", "s.yaml"], "nas.config.read_search", "stopped; the same command goes on"),
+        (["train", "googlenet", "t.yaml"], "nas.training_file.read_training", "stopped; the same command goes on"),
+        (["cost", "googlenet"], "nas.study.find", "stopped"),
+    ],
+)
+def test_ctrl_c_at_once_says_whether_the_command_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], reads: str, sentence: str
+) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reads, pressed)
+    monkeypatch.setattr(sys, "argv", ["nas", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.splitlines()[-1] == f"nas: {sentence}"
 
 
 def test_an_export_that_is_terminated_ends_as_by_ctrl_c(home: Path, tmp_path: Path) -> None:

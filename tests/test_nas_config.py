@@ -112,6 +112,7 @@ def test_data_lie_beside_the_search_file_or_in_the_current_folder(
     ("change", "sentence"),
     [
         ({"trails": 3}, r"search\.yaml:4: unknown key 'trails' in a search file: .*did you mean 'trials'\?"),
+        ({"limits": {"mac": 1}}, r"unknown key 'mac' in limits: allowed are macs, params, .*did you mean 'macs'\?"),
         ({"proxy": {"widht": 0.5}}, r"search\.yaml:5: unknown key 'widht' in proxy: .*did you mean 'width'\?"),
         ({"recipe": {"epoch": 1}}, r"unknown key 'epoch' in recipe: .*did you mean 'epochs'\?"),
         ({"recipe": {"warmup_epochs": 9, "epochs": 2}}, "warmup_epochs is 9 in a training of 2 epochs"),

@@ -117,6 +117,32 @@ def test_the_view_shows_running_curves_outcomes_and_the_hypervolume() -> None:
     assert "front: hypervolume 4.2e+07 up to error 42.00 %, MACs 2.10 G" in said
 
 
+def test_the_view_tells_starting_workers_and_the_epochs_of_a_rung() -> None:
+    shown = _searched([_complete(1, 0.4)], rungs=[{"epochs": 1}])
+    assert "starting workers" in _drawn(shown)
+    running = replace(_trial(5, Outcome.RUNNING), costs={"macs": 10**9, "params": 7})
+    shown.started(running)
+    said = _drawn(shown)
+    assert "starting workers" not in said
+    assert next(line for line in said.splitlines() if " 5 " in line).split()[:3] == [
+        "5",
+        running.digest[:8],
+        "starting",
+    ]
+    shown.reported(running, Report(5, 1, 1, {"error": 0.1}, 1.0, outcome=Outcome.STOPPED))
+    assert " 1/1 " in _drawn(shown)
+
+
+def test_a_trial_that_goes_on_says_so_in_lines() -> None:
+    out = io.StringIO()
+    shown = Shown(Console(file=out, width=60))
+    shown.begin(SearchConfig.from_data({"study": "s", "data": "digits", "trials": 2}), [])
+    measured = (Measurement(0, 1, {"error": 0.5}, 1.0), Measurement(0, 2, {"error": 0.4}, 1.0))
+    shown.started(_trial(0, Outcome.RUNNING))
+    shown.started(replace(_trial(1, Outcome.RUNNING), seed="googlenet", measurements=measured))
+    assert out.getvalue() == "trial   1 googlenet      going on  after 2 epochs\n"
+
+
 def test_a_look_without_news_costs_the_same_however_many_trials_there_are() -> None:
     def looked_at(count: int) -> tuple[Shown, int]:
         trials = [_complete(n, 0.1 + 0.8 / n) for n in range(1, count)] + [_trial(0, Outcome.SCREENED)]

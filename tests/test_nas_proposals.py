@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,28 @@ def test_where_nothing_can_begin_the_request_is_wrong_each_time(
         with pytest.raises(RequestError, match="10 proposals in a row were screened or known"):
             _run(config, tmp_path, worker)
         assert len(Study.open("s", tmp_path).trials) == 10
+
+
+@pytest.mark.parametrize(("macs", "warned"), [(10.0, 1), (1e12, 0)])
+def test_limits_that_nothing_keeps_are_told_before_anything_is_trained(
+    tmp_path: Path,
+    worker: type[Fake],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    macs: float,
+    warned: int,
+) -> None:
+    _give_up_after(monkeypatch, 10)
+    config = _config(trials=2, limits={"macs": macs}, **{**ONCE, "seeds": ["inception-v3"]})
+    for run_again in (False, True):  # a study that has begun has been warned of
+        with suppress(RequestError):
+            _run(config, tmp_path, worker)
+        told = [record.getMessage() for record in caplog.records if record.name == "nas.screening"]
+        assert len(told) == warned, run_again
+    for sentence in told:
+        assert sentence.startswith("study 's': not one of 200 random architectures keeps the limits (none of them had")
+        assert "less than " in sentence
+        assert "macs, and 10 are allowed" in sentence
 
 
 def test_more_trials_may_be_known_from_another_study_than_proposals_in_vain_are_borne(

@@ -101,6 +101,8 @@ def test_lines_are_known() -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="there is no file"):
         read_file(tmp_path / "none.yaml")
+    with pytest.raises(RequestError, match="is a folder: name a YAML file in it"):
+        read_file(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"a: 1\nb: \xe9\xff")
     with pytest.raises(RequestError, match=r"latin\.yaml:2: not UTF-8"):
         read_file(tmp_path / "latin.yaml")
