@@ -94,7 +94,7 @@ def search(file: Path, settings: tuple[str, ...], runs: Runs) -> None:
         from nas.driver import run  # brings torch
 
         typed = shlex.join(["nas", "search", str(file), *(word for each in settings for word in ("--set", each))])
-        study = run(config, runs, progress=Shown(terminal, started), command=typed)
+        study = run(config, runs, progress=Shown(terminal, started.end), command=typed)
     gc.freeze()  # at its end Python looks through all that torch and Ray left: a second of computing, for nothing
     for block in views.after_search(study, terminal):
         console().print(block, soft_wrap=isinstance(block, str), markup=False)
@@ -151,7 +151,7 @@ def ablate(
         terminal.print(plain(sentence), markup=False, soft_wrap=True)
 
     with working(terminal, f"starting the ablation of {principle}") as started:
-        found = answer(planned, runs, output, progress=lambda: Shown(terminal, started), tell=tell)
+        found = answer(planned, runs, output, progress=lambda: Shown(terminal, started.end), tell=tell)
     if found is None:
         sys.exit(130)
     if as_json:
@@ -198,7 +198,7 @@ def calibrate(file: Path, trials: int, threshold: float, settings: tuple[str, ..
     check_search(config)
     planned = plan(config, trials)
     with working(terminal, f"starting study {planned.study}") as started:
-        found = run_calibration(planned, runs, threshold=threshold, progress=Shown(terminal, started))
+        found = run_calibration(planned, runs, threshold=threshold, progress=Shown(terminal, started.end))
     if found is None:
         sys.exit(130)
     if as_json:

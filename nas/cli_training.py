@@ -42,7 +42,7 @@ def train(arch: str, file: Path, settings: tuple[str, ...], as_json: bool, runs:
     config, found = read_training(file, parse_overrides(settings)), find(arch, runs)
     config, terminal = for_architecture(config, found.architecture, file.stem), console(error=True)
     with working(terminal, f"starting training {config.name}") as started:
-        trained = train_found(found, config, runs.folder, view=TrainingShown(terminal, str(config.name), started))
+        trained = train_found(found, config, runs.folder, view=TrainingShown(terminal, str(config.name), started.end))
     if as_json:
         print_json(trained.as_data())
     else:
@@ -165,7 +165,7 @@ def evaluate(
 
     terminal = console(error=True)
     loading = working(terminal, f"loading {arch} and its pictures")
-    with loading as loaded, show_bar(terminal, arch, "pictures evaluated", before=loaded) as tell:
+    with loading as loaded, show_bar(terminal, arch, "pictures evaluated", before=loaded.end) as tell:
         evaluated = evaluate_found(
             find(arch, runs),
             weights,
@@ -176,7 +176,7 @@ def evaluate(
             random_seed=random_seed,
             device=device,
             precision=precision,
-            decoding=lambda source: show_bar(terminal, source, "pictures decoded", before=loaded),
+            decoding=lambda source: show_bar(terminal, source, "pictures decoded", before=loaded.end),
             tell=tell,
         )
     for note in evaluated.notes:

@@ -1,8 +1,8 @@
 """Export: every form that is asked for is written aside, proved where it runs, and put in its place with the rest."""
 
 import hashlib
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,10 +17,10 @@ from nas.export_content import content_of
 from nas.study import Found
 from results.export.card_background import CardBackground, CardFile
 from results.export.content import Content
-from results.export.deployment import FORMS, PLAIN, Deployment
+from results.export.deployment import FORMS, PLAIN
 from results.process import Process
 from search_spaces.errors import ExportFailed, NotWritten, RequestError
-from search_spaces.files import DRAFT, make_folder, remove_drafts, write_files
+from search_spaces.files import DRAFT, make_folder, missing_folders, remove_drafts, write_files
 from search_spaces.seeds import seed
 from trainers.about import About
 
@@ -61,10 +61,8 @@ class Exported:
         }
 
 
-def check_forms(forms: Sequence[str], deployment: Deployment = PLAIN) -> None:
-    """Raise RequestError, before any work, where a form cannot be had so, or needs a package that is not installed."""
-    for form in forms:
-        deployment.check(form)
+def check_packages(forms: Sequence[str]) -> None:
+    """Raise RequestError, before any work, where a form needs a package that is not installed."""
     if "onnx" in forms:
         from results.export.onnx_packages import RUN, WRITE, need
 
@@ -78,17 +76,21 @@ def export(
     tell: Callable[[str], None],
     card: CardOf = lambda files, compared: CardBackground(),
     beside: "Beside | None" = None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Exported:
     """Write forms into a folder, all or none, and prove those that run; ``tell`` gets a sentence for each proof.
 
     ``card``: what a card tells besides, given the files that lie beside it, and what was found of what is compared.
-    ``beside``: the plain export, with which what leaves is compared; ``tell`` gets a sentence of that, too.
+    ``beside``: the plain export, with which what leaves is compared; ``tell`` gets a sentence of that, too. ``say``
+    gets what is under way.
     RequestError where a form cannot be had of this content or be written; ExportFailed where a file does not compute
     what its network computes. Nothing stays behind then.
     """
-    check_forms(forms, content.deployment)
+    for form in forms:
+        content.deployment.check(form)
+    check_packages(forms)
     with _aside(folder) as staged:
-        made = _made([(form, content) for form in forms], folder, staged, tell, card, beside)
+        made = _made([(form, content) for form in forms], folder, staged, tell, card, beside, say)
         return Exported(tuple(write_files(folder, made.files)), made.proofs, made.compared)
 
 
@@ -98,6 +100,7 @@ def export_bundle(
     tell: Callable[[str], None],
     card: CardOf = lambda files, compared: CardBackground(),
     beside: "Beside | None" = None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Exported:
     """Write every form that this content has, plain, and a manifest into a folder, which must be new or empty.
 
@@ -105,9 +108,7 @@ def export_bundle(
     """
     from results.export.manifest import MANIFEST, manifest
 
-    _remove_left(folder)
-    if files_lie_in(folder):
-        raise RequestError(f"{str(folder)!r} is not empty: a bundle is all that lies in its folder, so name a new one")
+    check_empty(folder)
     plain = replace(content, deployment=PLAIN) if beside is None else beside.plain
     pieces = [(form, plain) for form in FORMS if form != "safetensors" or plain.state is not None]
     if not content.deployment.plain:
@@ -115,9 +116,10 @@ def export_bundle(
     elif content.architecture != plain.architecture:
         pieces += [(form, content) for form in FORMS if form != "card"]  # which tells of all
     for form, piece in pieces:
-        check_forms([form], piece.deployment)
+        piece.deployment.check(form)
+    check_packages([form for form, _ in pieces])
     with _aside(folder) as staged:
-        made = _made(pieces, folder, staged, tell, card, beside)
+        made = _made(pieces, folder, staged, tell, card, beside, say)
         made.files[MANIFEST] = manifest(plain, made.files, made.proofs, made.compared)
         return Exported(tuple(write_files(folder, made.files)), made.proofs, made.compared)
 
@@ -139,12 +141,15 @@ def fold_norms(content: Content, tell: Callable[[str], None]) -> Content:
     return result
 
 
-def files_lie_in(folder: Path) -> bool:
-    """Whether a folder holds anything but what has no owner; RequestError where that cannot be seen."""
+def check_empty(folder: Path) -> None:
+    """Raise RequestError where a folder for a bundle holds anything but what has no owner, or cannot be read."""
+    _remove_left(folder)
     try:
-        return folder.exists() and any(not _is_ownerless(path) for path in folder.iterdir())
+        taken = folder.exists() and any(not _is_ownerless(path) for path in folder.iterdir())
     except OSError as error:
         raise RequestError(f"{str(folder)!r} cannot be read: {error.strerror}; name a folder of your own") from None
+    if taken:
+        raise RequestError(f"{str(folder)!r} is not empty: a bundle is all that lies in its folder, so name a new one")
 
 
 def export_found(
@@ -232,6 +237,7 @@ def _made(
     tell: Callable[[str], None],
     card: CardOf,
     beside: "Beside | None",
+    say: Callable[[str], None],
 ) -> _Made:
     """Make all files, forms of one content with and without its options, and prove them where they are ``staged``.
 
@@ -252,18 +258,23 @@ def _made(
     files: dict[str, bytes] = {}
     for form, piece in pieces:
         if form != "card":
+            say(f"writing {piece.name} as {form}")
             files |= written(piece, form, network_of(piece) if form in _TRACED else None, pictures=pictures)
     proofs: tuple[Proof, ...] = ()
     if running := [(form, piece) for form, piece in pieces if form in PROVED]:
         _stage(files, staged, folder)
-        proofs = tuple(_proof(form, piece, staged, network_of, tell, pictures) for form, piece in running)
+        for form, piece in running:
+            say(f"proving {piece.name} as {form}, reloaded in a fresh process")
+            proofs += (_proof(form, piece, staged, network_of, tell, pictures),)
     found: tuple[Comparison, ...] = ()
     if beside is not None:
         from nas.export_comparison import compared
 
         changed = [each for each in pieces if not beside.is_plain(each[1])]
         runs = [each for each in changed if each[0] in _TRACED] or changed[:1]
-        found = tuple(compared(form, piece, files, network_of(piece), beside, tell) for form, piece in runs)
+        for form, piece in runs:
+            say(f"comparing {piece.name} as {form} with the plain export")
+            found += (compared(form, piece, files, network_of(piece), beside, tell),)
     for form, piece in pieces:
         if form == "card":  # the last, as it tells of all the others
             from results.export.card_files import card_files
@@ -370,13 +381,13 @@ def _aside(folder: Path) -> Iterator[Path]:
 
     It says who is at work until then. A folder that is made for it goes again where nothing comes to lie in it.
     """
-    made: list[Path] = []
-    staged: Path | None = None
     _remove_left(folder)
+    # What will be there is known before it is made: an interrupt right after that leaves nothing behind.
+    made, staged = missing_folders(folder), folder / secrets.token_hex(8).join(_PARTIAL)
     try:
         try:
-            made = make_folder(folder)
-            staged = Path(tempfile.mkdtemp(prefix=_PARTIAL[0], suffix=_PARTIAL[1], dir=folder))
+            make_folder(folder)
+            staged.mkdir(mode=0o700)
             (staged / _OWNER).write_text(Process.this().to_text(), encoding="utf-8")
         except OSError as error:
             raise NotWritten(
@@ -385,10 +396,9 @@ def _aside(folder: Path) -> Iterator[Path]:
             ) from None
         yield staged
     finally:
-        if staged is not None:
-            shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)
         for path in made:
-            with suppress(OSError):  # it is not empty: an export lies there
+            with suppress(OSError):  # it is not empty, as an export lies there, or was not made
                 path.rmdir()
 
 

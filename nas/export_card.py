@@ -33,12 +33,14 @@ def card_background(
     *,
     weights: Path | None = None,
     about: About | None = None,
+    folded: bool = False,
 ) -> CardBackground:
     """Return what a card tells of a content.
 
     ``files``: what lies beside the card. ``compared``: what was found of what leaves with options. ``weights``: the
     file that they were read from, if any, and ``about`` what it says of itself; where it lies in the folder of a
-    training, its recipe and course are told.
+    training, its recipe and course are told. ``folded``: whether the content has batch norms folded, which were there
+    when results were measured; its own are those of the comparison.
     """
     told: dict[str, Any] = {}
     study, trial = found.study, found.trial
@@ -48,6 +50,8 @@ def card_background(
             told |= _of_trial(study, trial)
     if weights is not None and about is not None:
         told |= _of_training(found, weights, about)
+    if folded:
+        told["results"] = _of_folded(told.get("results", ()), compared)
     return CardBackground(files=tuple(files), compared=tuple(compared), network_class=network_class(content), **told)
 
 
@@ -69,6 +73,16 @@ def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
         "split": data_sentence(study.record.search).removeprefix(f"data {config.data.source}: "),
         "curve": {"validation error": course} if len(course) > 1 else {},
     }
+
+
+def _of_folded(results: Sequence[Result], compared: "Sequence[Comparison]") -> tuple[Result, ...]:
+    """What was measured after batch norms were folded, on pictures of a validation part."""
+    training: Training = results[0].training if results else "unknown"
+    found = [(each, each.found.error) for each in compared if each.found.error is not None]
+    return tuple(
+        Result("error", error, "validation", training, f"batch norms folded, {each.count} pictures of {each.pictures}")
+        for each, error in found
+    )
 
 
 def _of_data(source: DataSource) -> dict[str, Any]:

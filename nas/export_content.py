@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nas.study import Found
 from nas.trial_weights import settings, trained_architecture, trained_weights
 from results.export.content import Content, Scaling
-from results.export.facts import ERROR
+from results.export.facts import DATA, ERROR
 from results.view import Target
 from search_spaces.errors import RequestError
 from search_spaces.graph import Graph
@@ -126,7 +126,7 @@ def _with_facts(content: Content, about: About) -> Content:
     about.check_sizes(content.classes, content.channels)
     trained, facts, scaling = about.trained, dict(content.provenance), None
     if trained.on is not None:
-        facts["data"] = f"{trained.on.called}, {(trained.data_digest or 'digest not known')[:16]}"
+        facts[DATA] = f"{trained.on.called}, {(trained.data_digest or 'digest not known')[:16]}"
     if about.validation_error is not None:
         facts[ERROR] = f"{about.validation_error:.4f}"
     if trained.mean is not None and trained.deviation is not None and trained.white is not None:

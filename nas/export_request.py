@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from nas.export import Exported, check_forms, export, export_bundle, fold_norms, requested
+from nas.export import Exported, check_empty, check_packages, export, export_bundle, fold_norms, requested
 from nas.export_card import card_background
 from nas.export_pictures import Progress
 from nas.study import Found
@@ -57,7 +57,8 @@ class Asked:
                 "--data is for comparing an option with the plain export: name one of --fold-bn, --precision, "
                 "--channels-last and --pixels, or leave it out"
             )
-        check_forms(self.forms, PLAIN if self.form is None else self.deployment)
+        if self.form is not None:
+            self.deployment.check(self.form)
         if self.data is not None:
             self.data.check_there()
 
@@ -68,11 +69,13 @@ def export_asked(
     asked: Asked,
     folder: Path,
     tell: Callable[[str], None],
+    say: Callable[[str], None] = lambda sentence: None,
     decoding: Callable[[str], AbstractContextManager[Progress | None]] = lambda source: nullcontext(),
 ) -> tuple[Content, Exported]:
     """Export what ``arch`` names, and return what left.
 
-    ``tell`` gets a sentence of each proof and comparison; ``decoding``: shows how pictures are decoded, if need be.
+    ``tell`` gets a sentence of each proof and comparison, ``say`` what is under way; ``decoding``: shows how pictures
+    are decoded, if need be.
     """
     state, about = None, None
     if asked.weights is not None:
@@ -87,6 +90,9 @@ def export_asked(
     has_norms = folded_architecture(content.architecture) != content.architecture
     if asked.deployment.precision.startswith("int8") and has_norms and not asked.fold_bn:
         raise RequestError(NORMS)
+    if asked.form is None:
+        check_empty(folder)
+    check_packages(asked.forms)  # what is wrong with the request comes first: no package would mend it
     if asked.compares:
         from nas.export_comparison import Beside
         from nas.export_pictures import pictures_for
@@ -95,9 +101,12 @@ def export_asked(
         pictures = pictures_for(found, content, about, asked.data, needed=needed, tell=tell, decoding=decoding)
         beside = Beside(content, pictures)
     if asked.fold_bn:
+        say(f"folding batch norms of {content.name}")
         content = fold_norms(content, tell)
     content = replace(content, deployment=asked.deployment)
     card = partial(card_background, found, weights=asked.weights, about=about)
     if asked.form is None:  # its card is that of the plain forms
-        return content, export_bundle(content, folder, tell, partial(card, plain), beside)
-    return content, export(content, asked.forms, folder, tell, partial(card, content), beside)
+        return content, export_bundle(content, folder, tell, partial(card, plain), beside, say)
+    return content, export(
+        content, asked.forms, folder, tell, partial(card, content, folded=asked.fold_bn), beside, say
+    )

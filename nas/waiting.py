@@ -9,6 +9,7 @@ from results.plain_text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
 
 
 EVERY = 30.0  # seconds after which a line is due, where nothing moves
@@ -48,18 +49,56 @@ def show_bar(
             bar.stop()
 
 
+class Work:
+    """What is said of something that takes seconds while it runs. This one says nothing: for what is quick."""
+
+    def say(self, sentence: str) -> None:
+        """Say what is under way from now on."""
+
+    def end(self) -> None:
+        """End what moves, before something else is shown."""
+
+
+class _Moving(Work):
+    """Beside something that moves, on a terminal."""
+
+    def __init__(self, status: "Status") -> None:
+        self.status = status
+
+    def say(self, sentence: str) -> None:
+        from rich.text import Text
+
+        self.status.update(Text(plain(sentence)))
+        self.status.start()
+
+    def end(self) -> None:
+        self.status.stop()
+
+
+class _InLines(Work):
+    """In a line, where nothing moves."""
+
+    def __init__(self, console: "Console") -> None:
+        self.console = console
+
+    def say(self, sentence: str) -> None:
+        self.console.print(f"{plain(sentence)} ...", markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
-def working(console: "Console", sentence: str, *, slow: bool = True) -> Iterator[Callable[[], None]]:
+def working(console: "Console", sentence: str, *, slow: bool = True) -> Iterator[Work]:
     """Say what takes seconds while it runs: beside something that moves on a terminal, else in a line.
 
-    Gives what ends this early, before something else is shown. Says nothing if it is not ``slow``.
+    Gives what says more of it, and ends it early. Says nothing if it is not ``slow``.
     """
-    from rich.text import Text
+    if not slow:
+        yield Work()
+    elif console.is_terminal:
+        from rich.text import Text
 
-    if slow and console.is_terminal:
         with console.status(Text(plain(sentence))) as status:
-            yield status.stop
-        return
-    if slow:
-        console.print(f"{plain(sentence)} ...", markup=False, highlight=False, soft_wrap=True)
-    yield lambda: None
+            yield _Moving(status)
+    else:
+        work = _InLines(console)
+        work.say(sentence)
+        yield work

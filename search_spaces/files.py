@@ -55,16 +55,17 @@ def remove_drafts(folder: Path, *, below: bool = True) -> None:
         path.unlink(missing_ok=True)
 
 
-def make_folder(folder: Path) -> list[Path]:
-    """Make a folder, and those above it, if need be: durably, or what is written into it may be lost with it.
-
-    Return what was made, the innermost first.
-    """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, if need be: durably, or what is written into it may be lost with it."""
+    missing = missing_folders(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
         _flush_folder(path.parent)
-    return missing
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Return what ``make_folder`` would make, the innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def _stage(folder: Path, content: bytes) -> Path:

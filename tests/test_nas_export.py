@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from nas import export as exporting
-from nas.export import FORMS, Exported, check_forms, export, export_bundle, fold_norms, requested, written
+from nas.export import FORMS, Exported, check_packages, export, export_bundle, fold_norms, requested, written
 from nas.export_card import card_background
 from nas.export_comparison import Beside
 from nas.export_content import content_of
@@ -307,17 +306,34 @@ def test_a_card_replaces_no_other_file(tmp_path: Path) -> None:
 
 
 def test_files_wait_within_a_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Any] = []
-    make = tempfile.mkdtemp
+    made: list[Path] = []
+    make = Path.mkdir
 
-    def noted(*given: Any, **named: Any) -> str:
-        made.append(named.get("dir"))
-        return make(*given, **named)
+    def noted(path: Path, *given: Any, **named: Any) -> None:
+        made.append(path)
+        make(path, *given, **named)
 
-    monkeypatch.setattr(tempfile, "mkdtemp", noted)
+    monkeypatch.setattr(Path, "mkdir", noted)
     write(BARE, tmp_path, "python")
-    assert made[0] == tmp_path
+    assert [path.parent for path in made if path.name.startswith(".export-")] == [tmp_path]
     assert [path.name for path in tmp_path.iterdir()] == ["small.py"]
+
+
+@pytest.mark.parametrize("last", ["out", ".partial"])
+def test_an_interrupt_right_after_a_folder_was_made_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    make = Path.mkdir
+
+    def interrupted(path: Path, *given: Any, **named: Any) -> None:
+        make(path, *given, **named)
+        if path.name.endswith(last):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(BARE, tmp_path / "new" / "out", "python")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_bundle_without_weights_has_no_weight_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +352,7 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(RequestError, match=said):
         export_bundle(BARE, tmp_path / "b", lambda sentence: None)
     assert not [*tmp_path.iterdir()]
-    check_forms([form for form in FORMS if form != "onnx"])
+    check_packages([form for form in FORMS if form != "onnx"])
 
 
 def test_weights_and_classes_must_fit(tmp_path: Path) -> None:
@@ -449,7 +465,7 @@ def test_what_a_killed_export_left_goes_with_the_next_and_that_of_a_living_one_s
 
 
 KILLED = """
-import os, signal, sys, tempfile
+import os, signal, sys
 from pathlib import Path
 from nas import export as exporting
 from nas.export_content import content_of
@@ -458,16 +474,15 @@ from search_spaces.seeds import seed
 
 point, number = sys.argv[1], int(sys.argv[2])
 exporting.FORMS, exporting.PROVED = ("python", "yaml"), ()
-make, replace, write_text, done = tempfile.mkdtemp, os.replace, Path.write_text, [0]
+make, replace, write_text, done = Path.mkdir, os.replace, Path.write_text, [0]
 
 def killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
-def making(*given, **named):
-    made = make(*given, **named)
-    if point == "making":
+def making(path, *given, **named):
+    make(path, *given, **named)
+    if point == "making" and path.name.startswith(".export-"):
         killed()
-    return made
 
 def writing(path, text, **named):
     if point == "owning":
@@ -481,7 +496,7 @@ def placing(*given):
     done[0] += 1
     replace(*given)
 
-tempfile.mkdtemp, os.replace, Path.write_text = making, placing, writing
+Path.mkdir, os.replace, Path.write_text = making, placing, writing
 exporting.export_bundle(content_of(Found(seed("googlenet"))), Path(sys.argv[3]), print)
 """
 

@@ -1,13 +1,15 @@
 """Options beside the plain export: what deviates by more than its precision explains does not leave."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from exports import SMALL, content_of
 
 from nas.export_comparison import Beside, compared
-from results.export.comparison import Comparison
+from results.export import comparison
+from results.export.comparison import Compared, Comparison
 from results.export.deployment import Deployment
 from results.export.to_pt2 import to_pt2
 from search_spaces.errors import ExportFailed
@@ -28,8 +30,8 @@ def beside_plain(deployment: Deployment, off: float) -> Comparison:
     ("deployment", "allowed", "remedy"),
     [
         (Deployment(channels_last=True), "0.0001", "leave --channels-last out"),
-        (Deployment("float16"), "0.2", "name another --precision"),
-        (Deployment("bfloat16", channels_last=True), "0.5", "name another --precision"),
+        (Deployment("float16"), "0.02", "name another --precision"),
+        (Deployment("bfloat16", channels_last=True), "0.1", "name another --precision"),
     ],
 )
 def test_each_precision_has_a_limit_of_its_own(deployment: Deployment, allowed: str, remedy: str) -> None:
@@ -38,3 +40,15 @@ def test_each_precision_has_a_limit_of_its_own(deployment: Deployment, allowed: 
     said = f"{deployment.words} {does} in .*, {allowed} is allowed; nothing was exported, {remedy}"
     with pytest.raises(ExportFailed, match=said):
         beside_plain(deployment, 2 * float(allowed))
+
+
+def test_clear_answers_must_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = comparison.compare
+
+    def changing(*given: Any, **named: Any) -> dict[str, Compared]:
+        return {name: replace(found, changed=0.03) for name, found in whole(*given, **named).items()}
+
+    monkeypatch.setattr(comparison, "compare", changing)
+    assert beside_plain(Deployment(channels_last=True), 0).found.changed == 0.03  # where nothing rounds, logits tell
+    with pytest.raises(ExportFailed, match=r"it changes clear first answers, of 3\.0% on 64 pictures of noise, 2% is"):
+        beside_plain(Deployment("bfloat16"), 0)

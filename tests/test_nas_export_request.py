@@ -1,6 +1,7 @@
 """Options of an export, from a trial of a study: what leaves, what is measured of it, and what is refused."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from nas.export_pictures import pictures_for
 from nas.export_request import Asked, export_asked
 from nas.study import Found
 from nas.trial_weights import trained_weights
-from results.export import onnx_graph, to_onnx
-from results.export.comparison import deviation, onnx_run
+from results.export import int8, onnx_graph, to_onnx
+from results.export.comparison import deviation, deviations, onnx_run
 from results.export.content import Content
 from results.export.deployment import Deployment
 from search_spaces.errors import ExportFailed, RequestError
@@ -92,6 +93,9 @@ def test_static_int8_on_pixels(trial: Found, tmp_path: Path) -> None:
     assert proved.startswith(f"{path.name}: proved, reloaded in a fresh process")
     assert proved.endswith("; as many convolutions, parameters and multiply-adds")
     assert "of the plain onnx file's on 256 pictures of digits, the same first answer for" in compared
+    assert "logits typically within " in compared
+    assert "(0.25 is allowed) and always within " in compared
+    assert "a clear one changed for 0.0% (2% is allowed)" in compared
     assert " MB against " in compared
     assert "times as fast, on" in compared
     # The file itself, on pixels, beside the network on pictures that were scaled for it.
@@ -102,6 +106,28 @@ def test_static_int8_on_pixels(trial: Found, tmp_path: Path) -> None:
     found = onnx_run(path.read_bytes(), threads=1)(content.scaling.to_pixels(batch))
     plain = reference(replace(content, deployment=Deployment()))
     assert 0 < deviation(found, logits_of(plain, batch)) < 0.5
+
+
+def test_int8_of_wrong_scales_is_refused(trial: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each logit at seven tenths of its size is within half of the largest: the proof takes that for range."""
+    whole = int8.static_int8
+
+    def wrecked(file: bytes, batches: Any) -> bytes:
+        model = onnx.load_model_from_string(whole(file, batches))
+        for tensor in model.graph.initializer:
+            if tensor.name.startswith("head.") and tensor.name.endswith("_scale"):
+                array = onnx.numpy_helper.to_array(tensor) * np.float32(0.7)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+        return bytes(model.SerializeToString())
+
+    monkeypatch.setattr(int8, "static_int8", wrecked)
+    told: list[str] = []
+    asked = Asked("onnx", fold_bn=True, deployment=Deployment("int8-static"))
+    said = r"int8-static is too coarse for the weights in .*: its logits typically deviate by .*, 0\.25 is allowed"
+    with pytest.raises(ExportFailed, match=said):
+        export_asked("tiny:0", trial, asked, tmp_path / "out", told.append)
+    assert "proved, reloaded in a fresh process" in told[-1]
+    assert not (tmp_path / "out").exists()
 
 
 def test_pictures_are_those_of_the_validation_part_as_the_network_saw_them(trial: Found, tmp_path: Path) -> None:
@@ -153,10 +179,16 @@ def test_every_option_is_measured(trial: Found, tmp_path: Path, form: str, optio
 
 def test_without_pictures_noise_is_what_is_compared_on(tmp_path: Path) -> None:
     told: list[str] = []
+    said: list[str] = []
     small = Found(replace(seed("googlenet"), name="small", resolution=64))
     asked = Asked("pt2", deployment=Deployment(channels_last=True), classes=5)
     asked.check()
-    _, done = export_asked("googlenet", small, asked, tmp_path, told.append)
+    _, done = export_asked("googlenet", small, asked, tmp_path, told.append, said.append)
+    assert said == [
+        "writing small_channels_last as pt2",
+        "proving small_channels_last as pt2, reloaded in a fresh process",
+        "comparing small_channels_last as pt2 with the plain export",
+    ]
     assert [path.name for path in done.files] == ["small_channels_last.pt2"]
     assert "on 64 pictures of noise" in told[-1]
     assert "(error" not in told[-1]
@@ -210,6 +242,41 @@ def test_a_bundle_holds_what_can_be_had_with_the_options_beside_the_plain_forms(
     assert len(told) == 7  # five proofs, two comparisons
 
 
+def test_a_card_of_folded_norms_tells_what_was_measured_of_them(trial: Found, tmp_path: Path) -> None:
+    done = export_asked("tiny:0", trial, Asked("card", fold_bn=True), tmp_path, print)[1]
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    [compared] = done.compared
+    [row] = [line for line in card.splitlines() if line.startswith("| error |")]
+    folded = "batch norms folded, 256 pictures of digits"
+    assert row == f"| error | {100 * (compared.found.error or 0):.2f} % | validation | proxy training | {folded} |"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Asked("onnx", data=DataSource("nowhere"), fold_bn=True), "'nowhere'"),
+        (Asked("onnx", fold_bn=True, full=True), "--fold-bn folds weights"),
+        (Asked("onnx", deployment=Deployment("int8-dynamic")), "int8 wants batch norms folded"),
+        (Asked("onnx", classes=7), "are for 10 classes, not 7"),
+        (Asked(None), "is not empty: a bundle is all that lies in its folder"),
+        (Asked("onnx"), "needs the package onnxruntime"),
+    ],
+    ids=["data", "no weights", "norms", "classes", "folder", "package"],
+)
+def test_what_is_wrong_with_a_request_is_told_before_a_missing_package(
+    trial: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Asked, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as where it is not installed
+    (tmp_path / "mine").touch()
+
+    def ask() -> None:
+        asked.check()
+        export_asked("tiny:0", trial, asked, tmp_path, print)
+
+    with pytest.raises(RequestError, match=said):
+        ask()
+
+
 def test_figures_of_a_comparison_are_those_of_the_two_files(trial: Found, tmp_path: Path) -> None:
     told: list[str] = []
     asked = Asked("onnx", fold_bn=True, deployment=Deployment("int8-static", pixels=True))
@@ -223,12 +290,14 @@ def test_figures_of_a_comparison_are_those_of_the_two_files(trial: Found, tmp_pa
     expected = onnx_run(plain.read_bytes(), threads=1)(batch)
     [compared] = done.compared
     assert compared.found.deviation == pytest.approx(deviation(found, expected), rel=1e-3)
+    assert compared.found.typical_deviation == pytest.approx(np.median(deviations(found, expected)), rel=1e-3)
     assert compared.found.same_top1 == pytest.approx(np.mean(found.argmax(1) == expected.argmax(1)), abs=0.005)
     assert compared.found.error == pytest.approx(np.mean(found.argmax(1) != truth), abs=0.005)
     assert compared.found.plain_error == pytest.approx(np.mean(expected.argmax(1) != truth), abs=0.005)
     assert compared.found.latency_ms != compared.found.plain_latency_ms  # two runs, each with times of its own
     assert (compared.bytes, compared.plain_bytes) == (done.files[0].stat().st_size, plain.stat().st_size)
     assert done.as_data()["compared"] == [compared.as_data()]
+    assert compared.as_data()["allowed"] == {"typical_deviation": 0.25, "changed": 0.02}
     assert told[-1] == compared.sentence
 
 

@@ -19,9 +19,11 @@ def test_what_takes_seconds_is_said_once_and_ends_early() -> None:
     for terminal, shown in ((False, "counting [all] ...\n"), (True, "counting [all]")):
         out = io.StringIO()
         console = Console(file=out, force_terminal=terminal, width=60)
-        with working(console, "counting [all]") as end:
-            end()
+        with working(console, "counting [all]") as work:
+            work.end()
             console.print("after")
+            work.say("drawing [one]")
+        assert out.getvalue().index("after") < out.getvalue().index("drawing [one]")
         assert out.getvalue().count("counting [all]") == 1
         assert shown in out.getvalue()
         assert "after" in out.getvalue().split("counting [all]")[1]

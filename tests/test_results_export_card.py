@@ -136,17 +136,28 @@ def test_what_is_known_of_hub_and_licence_is_told() -> None:
 
 
 def test_what_options_cost_and_bring_is_told() -> None:
-    found = Compared(2.0, 5.0, 2.5, 0.0123, 0.995, 0.12, 0.11)
-    files = Comparison("tiny_int8_static_pixels.onnx", "the plain onnx file's", found, "flowers", 60, 2, 250_000, 10**6)
-    network = Comparison("tiny in torch", "those of the network as it was", replace(found, error=None), "noise", 60, 2)
+    found = Compared(2.0, 5.0, 2.5, 0.0456, 0.0123, 0.995, 0.01, 0.12, 0.11)
+    rounds, sums = {"typical_deviation": 0.125, "changed": 0.02}, {"deviation": 1e-4}
+    plain = "the plain onnx file's", "those of the network as it was"
+    files = Comparison("tiny_int8_static_pixels.onnx", plain[0], found, "flowers", 60, 2, rounds, 250_000, 10**6)
+    network = Comparison("tiny in torch", plain[1], replace(found, error=None), "noise", 60, 2, sums)
     _, card = parts(background=replace(BACKGROUND, compared=(files, network)))
     told = card.partition("## Options")[2].partition("## Costs")[0]
     assert "on 60 pictures of flowers; times are of one picture on 2 threads" in told
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in told.splitlines() if line[:6] == "| tiny"]
     speed = ["2 ms (plain 5 ms)", "2.50"]
     assert rows == [
-        [files.file, "1.2e-02", "99.5%", "12.00% (plain 11.00%)", *speed, "0.2 MB (plain 1.0 MB)"],
-        [network.file, "1.2e-02", "99.5%", "-", *speed, "-"],
+        [
+            files.file,
+            "1.2e-02 (0.125 is allowed)",
+            "4.6e-02",
+            "99.5%",
+            "1.0% (2% is allowed)",
+            "12.00% (plain 11.00%)",
+            *speed,
+            "0.2 MB (plain 1.0 MB)",
+        ],
+        [network.file, "1.2e-02", "4.6e-02 (0.0001 is allowed)", "99.5%", "1.0%", "-", *speed, "-"],
     ]
     assert "## Options" not in parts()[1]
 
@@ -158,13 +169,19 @@ def test_what_was_not_measured_is_nowhere() -> None:
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "inception", "neural-architecture-search"],
     }
-    assert "There are no weights, so nothing was measured." in text
-    assert "No file with the network lies beside this card." in text
-    assert "## Training" not in text
+    assert text.count("no weights") == 1
+    told = text.partition("## Not told")[2].partition("## How to load it")[0].strip().splitlines()
+    assert told == [
+        "- results, a recipe and data: there are no weights yet, so nothing was trained or measured",
+        "- a licence: it is the owner's choice, as `license` in the metadata",
+    ]
+    assert "No file with the network lies beside this card: `nas export`" in text
+    assert not re.findall("^## (?:Results|Training|Data)$", text, re.MULTILINE)
     without_results, text = parts(background=replace(BACKGROUND, results=()))
     assert "model-index" not in without_results
     assert "metrics" not in without_results
-    assert "Nothing that was measured of these weights is known." in text
+    assert "## Results" not in text
+    assert "\n- results: nothing that was measured of these weights is known\n" in text
     results_without_weights, _ = parts(bare, BACKGROUND)
     assert "model-index" not in results_without_weights
 
@@ -179,6 +196,7 @@ def test_every_passage_is_there_with_its_figures() -> None:
         "Training",
         "Data",
         "Limits",
+        "Not told",
         "How to load it",
         "Provenance",
         "Citation",
@@ -208,8 +226,47 @@ def test_every_passage_is_there_with_its_figures() -> None:
 def test_inception_v3_is_compared_at_the_same_size_where_it_can_be() -> None:
     content = replace(CONTENT, architecture=seed("inception-v3"), sides=(299, 299), classes=1000)
     _, text = parts(content, replace(BACKGROUND, place=None))
-    assert "| parameters | 23,834,568 | 23,834,568 | 1 |" in text
-    assert "| multiply-adds | 5,713,216,096 | 5,713,216,096 | 1 |" in text
+    assert "| parameters | 23,834,568 |\n| multiply-adds | 5,713,216,096 |" in text  # beside no other but itself
+    content = replace(content, architecture=seed("inception-v3-tf"))
+    assert "| parameters | 23,834,568 | 23,834,568 | 1 |" in parts(content, replace(BACKGROUND, place=None))[1]
+
+
+def test_a_fact_is_told_once() -> None:
+    found = {
+        "architecture": DIGEST,
+        "validation error": "0.1250",
+        "data": f"flowers, {DIGEST[:16]}",
+        "study": "flowers",
+    }
+    numbered = replace(CONTENT, provenance=found, class_names=("0", "1", "2"), data_digest="cd" * 32)
+    _, text = parts(numbered)
+    assert text.count("cd" * 32) == text.count(numbered.caution) == text.count(BACKGROUND.split) == 1
+    assert "Classes:" not in text
+    told = text.partition("## Provenance")[2]
+    assert f"| digest of what it stands for | `{DIGEST}` |" in told
+    assert "validation error" not in told
+    assert "| data |" not in told
+    _, text = parts(replace(numbered, provenance={"architecture": TINY.digest}))
+    assert text.count(TINY.digest) == 1
+
+
+def test_a_published_network_without_files_is_built_by_its_name() -> None:
+    bare = Content(seed("googlenet"), 7, 3, (224, 224))
+    assert 'network = nas.build(nas.load("googlenet"), num_classes=7)' in parts(bare, CardBackground())[1]
+    other = replace(bare, architecture=replace(seed("googlenet"), name="mine"))
+    assert "nas.build" not in parts(other, CardBackground())[1]
+
+
+def test_what_is_known_of_nothing_is_listed_in_one_place() -> None:
+    bare = replace(CONTENT, data_digest=None, scaling=None, class_names=())
+    _, text = parts(bare, CardBackground(license="mit"))
+    listed = text.partition("## Not told")[2].partition("## How to load it")[0]
+    assert [line[2:].partition(":")[0] for line in listed.strip().splitlines()] == [
+        "results",
+        "the recipe",
+        "the data",
+        "the scaling of pictures in the training",
+    ]
 
 
 def test_thresholds_of_the_study_are_those_of_the_audit() -> None:
@@ -279,7 +336,7 @@ def test_hostile_texts_stay_texts() -> None:
     )
     data, text = parts(content, background)
     assert data == metadata(content, background)
-    _, plain = parts(CONTENT, replace(BACKGROUND, data_on_hub="x"))
+    _, plain = parts(CONTENT, replace(BACKGROUND, data_on_hub="x", license="mit"))
     told = data["model-index"][0]["results"][0]  # type: ignore[index]
     assert told["dataset"]["name"] == " ".join(HOSTILE.split())
     assert told["metrics"][0]["name"].endswith(" ".join(HOSTILE.split()))

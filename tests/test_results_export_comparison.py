@@ -23,7 +23,8 @@ def test_each_figure() -> None:
     labels = [np.array([1, 1])]
     found = compare(rows(PLAIN), {"other": rows(OTHER)}, [BATCH], labels=labels, repeats=3)["other"]
     assert found.deviation == pytest.approx(1.1 / 4)
-    assert found.same_top1 == 0.5
+    assert found.typical_deviation == pytest.approx((1.1 / 4 + 0.3 / 3) / 2)
+    assert (found.same_top1, found.changed) == (0.5, 0)  # the answer that changed led by a quarter, no more
     assert (found.error, found.plain_error) == (1.0, 0.5)
     assert min(found.latency_ms, found.plain_latency_ms, found.speed) > 0
     assert set(found.as_data()) == {
@@ -31,10 +32,20 @@ def test_each_figure() -> None:
         "plain_latency_ms",
         "speed",
         "deviation",
+        "typical_deviation",
         "same_top1",
+        "changed",
         "error",
         "plain_error",
     }
+
+
+def test_a_clear_answer_that_changed_is_counted() -> None:
+    plain = np.array([[1.0, 2.0, -4.0], [3.0, 1.0, 0.0], [3.0, 2.9, 0.0], [0.0, 0.0, 1.0]], np.float32)
+    batch = np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1)
+    found = compare(rows(plain), {"other": rows(plain[:, [2, 0, 1]])}, [batch], repeats=1)["other"]
+    assert (found.same_top1, found.changed) == (0, 0.5)  # the first leads by a quarter and the third by less
+    assert compare(rows(plain), {"same": rows(2 * plain)}, [batch], repeats=1)["same"].changed == 0
 
 
 def test_without_labels_no_error_is_told() -> None:
@@ -56,7 +67,7 @@ def test_an_option_has_a_name_of_its_own() -> None:
 def test_what_cannot_be_compared_deviates_without_end_and_is_nothing_in_json() -> None:
     assert deviation(np.full((2, 3), np.nan, np.float32), PLAIN) == math.inf
     assert deviation(PLAIN[:1], PLAIN) == math.inf
-    found = Compared(1.0, 1.0, 1.0, math.inf, 0.5).as_data()
+    found = Compared(1.0, 1.0, 1.0, math.inf, math.inf, 0.5, 0.5).as_data()
     assert (found["deviation"], found["same_top1"], found["error"]) == (None, 0.5, None)
 
 

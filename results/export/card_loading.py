@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from results.export.card_background import CardBackground, CardFile
 from results.export.content import Content
 from results.export.markdown import code, fenced
+from search_spaces.seeds import seed, seed_names
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # what Pillow calls pictures of so many channels
 _FULL = 255.0  # white, as Pillow has it
@@ -21,7 +22,7 @@ def loading_passage(content: Content, background: CardBackground) -> list[str]:
         commands = f"`nas show {yaml}`, `nas train {yaml} ...`"
         lines += [f"`{yaml}` is the architecture as inception-nas reads it: {commands}.", ""]
     if not shown:
-        return lines if yaml else [*lines, "No file with the network lies beside this card."]
+        return [*lines, *_without_files(content)]
     lines += ["A picture as input, `x` (float32):", "", *fenced("python", "\n".join(_picture(content))), ""]
     if pixels:
         take = (
@@ -31,6 +32,19 @@ def loading_passage(content: Content, background: CardBackground) -> list[str]:
     for said, source in shown:
         lines += [said, "", *fenced("python", source), ""]
     return lines[:-1]
+
+
+def _without_files(content: Content) -> Iterator[str]:
+    """What to do where no file with the network lies beside the card."""
+    forms = ", ".join(f"`--to {form}`" for form in ("python", "onnx"))
+    yield (
+        f"No file with the network lies beside this card: `nas export` of inception-nas writes one ({forms} or "
+        "`--to pt2`, into this folder), and a card that is exported after it shows how it is loaded."
+    )
+    name = content.architecture.name
+    if content.state is None and name in seed_names() and content.architecture == seed(name):
+        build = f'network = nas.build(nas.load("{name}"), num_classes={content.classes})'
+        yield from ("", "In inception-nas itself:", "", *fenced("python", f"import nas\n\n{build}"))
 
 
 def _picture(content: Content) -> Iterator[str]:

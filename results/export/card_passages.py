@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from results.export.card_background import CardBackground, CardFile, Result
 from results.export.content import Content
-from results.export.facts import MOST_CLASSES, RANDOM, scaling_text
+from results.export.facts import DATA, ERROR, MOST_CLASSES, RANDOM, scaling_text
 from results.export.markdown import code, fenced, table, text
 from results.figures import shown, spoken
 from search_spaces.cost import Cost, cost
@@ -78,15 +78,12 @@ def _otherwise(file: CardFile) -> str:
 
 
 def results_passage(content: Content, background: CardBackground) -> list[str]:
-    """What was measured, and under which conditions."""
+    """What was measured, and under which conditions; nothing where that is not known."""
+    if content.state is None or not background.results:
+        return []
     lines = ["## Results", ""]
-    if content.state is None:
-        return [*lines, "There are no weights, so nothing was measured."]
-    if not background.results:
-        return [*lines, "Nothing that was measured of these weights is known."]
     heading = ("measured", "value", "on the part for", "after", "conditions")
     lines += table(heading, [_result_row(result) for result in background.results], numbers=[1])
-    lines += ["", " ".join(_data_sentences(content, background))]
     if any(result.training == "proxy" for result in background.results):
         lines += [
             "",
@@ -101,14 +98,6 @@ def _result_row(result: Result) -> tuple[str, ...]:
     return (*measured, result.part, _TRAININGS[result.training], text(result.conditions))
 
 
-def _data_sentences(content: Content, background: CardBackground) -> Iterator[str]:
-    if background.data_name:
-        yield f"Data: {text(background.data_name)}."
-    yield f"SHA-256 of the data: {code(content.data_digest)}." if content.data_digest else "Their hash is not known."
-    if background.split:
-        yield f"Split: {text(background.split)}."
-
-
 # ------------------------------------------------------------------------------------------------------------ options
 
 
@@ -116,18 +105,22 @@ def options_passage(background: CardBackground) -> list[str]:
     """What options cost and bring; nothing where there are none."""
     if not background.compared:
         return []
+    from results.export.comparison import CLEAR
+
     first = background.compared[0]
+    heading = "", "typical deviation", "largest", "same first answer", "clear answer changed", "error", "time"
     return [
         "## Options",
         "",
         f"Each beside the plain export of its form, on {first.count} pictures of {text(first.pictures)}; times are of "
-        f"one picture on {first.threads} threads of the CPU where it was exported, and deviations are the largest of a "
-        "picture's logits, as a share of its largest logit.",
+        f"one picture on {first.threads} threads of the CPU where it was exported. A deviation is the largest of a "
+        f"picture's logits, as a share of its largest logit, and typical is the median; a first answer that leads by "
+        f"more than {CLEAR:g} of that is clear.",
         "",
         *table(
-            ("", "deviation", "same first answer", "error", "time", "times as fast", "size"),
+            (*heading, "times as fast", "size"),
             [_option_row(comparison) for comparison in background.compared],
-            numbers=range(1, 7),
+            numbers=range(1, 9),
         ),
     ]
 
@@ -138,15 +131,23 @@ def _option_row(comparison: "Comparison") -> tuple[str, ...]:
     if comparison.bytes is not None and comparison.plain_bytes is not None:
         size = f"{comparison.bytes / 1e6:.1f} MB (plain {comparison.plain_bytes / 1e6:.1f} MB)"
     time = f"{found.latency_ms:.3g} ms (plain {found.plain_latency_ms:.3g} ms)"
-    shares = f"{found.deviation:.1e}", f"{found.same_top1:.1%}"
-    return text(comparison.file), *shares, error, time, f"{found.speed:.2f}", size
+    figures = (
+        f"{found.typical_deviation:.1e}{comparison.limit('typical_deviation')}",
+        f"{found.deviation:.1e}{comparison.limit('deviation')}",
+        f"{found.same_top1:.1%}",
+        f"{found.changed:.1%}{comparison.limit('changed', '.0%')}",
+    )
+    return text(comparison.file), *figures, error, time, f"{found.speed:.2f}", size
 
 
 # -------------------------------------------------------------------------------------------------------------- costs
 
 
 def costs_passage(content: Content) -> list[str]:
-    """Parameters, multiply-adds and memory for one picture, beside Inception-v3's at the same size if it takes that."""
+    """Parameters, multiply-adds and memory for one picture, beside Inception-v3's at the same size if it takes that.
+
+    Inception-v3 stands beside no other.
+    """
     channels, classes = content.channels, content.classes
     mine = cost(content.architecture, content.sides, classes=classes, channels=channels)
     sides, same = content.sides, True
@@ -157,6 +158,9 @@ def costs_passage(content: Content) -> list[str]:
         sides, same = (own, own), False
         its = cost(seed(_REFERENCE), sides, classes=classes, channels=channels)
     at = f"For one picture of {picture_text(content)} and {classes:,} classes, in float32."
+    if content.architecture.digest == seed(_REFERENCE).digest:
+        alone = [(name, a) for _, name, a, _ in _cost_rows(mine, mine)]
+        return ["## Costs", "", at, "", *table(("", text(content.architecture.name)), alone, numbers=[1])]
     if not same:
         at += f" Inception-v3 does not take so small a picture: its costs are those at {sides_text(sides)}."
     heading = ("", text(content.architecture.name), f"Inception-v3 at {sides_text(sides)}", *["ratio"] * same)
@@ -226,12 +230,10 @@ def _finding_row(finding: Finding, off: Sequence[str]) -> tuple[str, ...]:
 
 
 def training_passage(content: Content, background: CardBackground) -> list[str]:
-    """The recipe; nothing without weights."""
-    if content.state is None:
+    """The recipe; nothing where that is not known."""
+    if content.state is None or not background.recipe:
         return []
     lines = ["## Training", ""]
-    if not background.recipe:
-        return [*lines, "How these weights were trained is not known."]
     rows = [(text(name), text(_plain(value))) for name, value in _flat(background.recipe)]
     lines += table(("setting", "value"), rows)
     if background.recipe.get("dropout") is not None:
@@ -254,7 +256,7 @@ def _plain(value: Any) -> str:
 
 
 def data_passage(content: Content, background: CardBackground) -> list[str]:
-    """The data, how pictures are scaled, and what the outputs mean."""
+    """The data, how pictures are scaled, and what the outputs mean; nothing where nothing is known of them."""
     facts = {"name": text(background.data_name)}
     if background.data_on_hub:
         facts["on the Hugging Face Hub"] = text(background.data_on_hub)
@@ -263,9 +265,10 @@ def data_passage(content: Content, background: CardBackground) -> list[str]:
     if content.scaling is not None:
         facts["scaling of pictures"] = scaling_text(content.scaling)
     rows = [(name, value) for name, value in facts.items() if value]
-    lines = ["## Data", ""]
-    lines += table(("fact", "value"), rows) if rows else ["Nothing is known of the data."]
-    if content.class_names:
+    if not rows:
+        return []
+    lines = ["## Data", "", *table(("fact", "value"), rows)]
+    if content.class_names and not content.classes_are_numbers:
         listed = [f"{index} {text(name)}" for index, name in enumerate(content.class_names[:MOST_CLASSES])]
         rest = len(content.class_names) - len(listed)
         lines += ["", f"Classes: {', '.join(listed)}{f' and {rest:,} more' if rest else ''}."]
@@ -276,14 +279,11 @@ def data_passage(content: Content, background: CardBackground) -> list[str]:
 
 
 def limits_passage(content: Content, background: CardBackground) -> list[str]:
-    """What it was not tested for."""
-    lines = [f"- {text(content.caution)}"] if content.caution else []
-    lines.append(
+    """What it does not do, and what it was not tested for."""
+    lines = [
         "- It gives every picture one of its classes, also one of something else, and its scores are not calibrated."
-    )
-    if content.state is None:
-        lines.append("- Nothing was tested: there are no weights.")
-    else:
+    ]
+    if content.state is not None:
         on = f" {text(background.data_name)}" if background.data_name else " the data above"
         lines.append(
             f"- It was not tested on other data than{on}, at other sizes than {sides_text(content.sides)}, on damaged "
@@ -293,15 +293,37 @@ def limits_passage(content: Content, background: CardBackground) -> list[str]:
             lines.append(
                 "- No result on a test part is known. A validation part that a search chose by flatters what it chose."
             )
-        if content.scaling is None:
-            lines.append("- How pictures were scaled in its training is not known: other scalings give other answers.")
     return ["## Limits", "", *lines]
 
 
+def missing_passage(content: Content, background: CardBackground) -> list[str]:
+    """What a reader looks for and does not find, all of it in one place; nothing where nothing is missing."""
+    found = []
+    if content.state is None:
+        found.append("results, a recipe and data: there are no weights yet, so nothing was trained or measured")
+    else:
+        found += ["results: nothing that was measured of these weights is known"] * (not background.results)
+        found += ["the recipe: how these weights were trained is not known"] * (not background.recipe)
+        named = background.data_name or content.data_digest
+        found += ["the data: on which pictures these weights were trained is not known"] * (not named)
+        if content.scaling is None:
+            found.append("the scaling of pictures in the training: another one gives other answers")
+    found += ["a licence: it is the owner's choice, as `license` in the metadata"] * (not background.license)
+    return ["## Not told", "", *[f"- {what}" for what in found]] if found else []
+
+
 def provenance_passage(content: Content, background: CardBackground) -> list[str]:
-    """Where it comes from, and what lies beside the card."""
-    facts = {"digest of the architecture": code(content.architecture.digest)}
-    facts |= {text(name): text(value) for name, value in content.provenance.items()}
+    """Where it comes from, and what lies beside the card; what other passages tell is not told again."""
+    digest = content.architecture.digest
+    facts = {"digest of the architecture": code(digest)}
+    for name, value in content.provenance.items():
+        if name == "architecture":
+            if value != digest:
+                facts["digest of what it stands for"] = code(value)
+        elif not (name == ERROR and background.results) and not (
+            name == DATA and (background.data_name or content.data_digest)
+        ):
+            facts[text(name)] = text(value)
     if background.files:
         facts["files"] = ", ".join(code(file.name) for file in background.files)
     return ["## Provenance", "", *table(("fact", "value"), facts.items())]

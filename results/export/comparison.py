@@ -20,6 +20,7 @@ Logits = NDArray[np.float32]  # (N, classes)
 Run = Callable[[Pictures], Logits]
 TINY = float(np.finfo(np.float32).tiny)
 WARM = 3  # runs before the clock counts
+CLEAR = 0.25  # a first answer that leads by more, as a share of the largest logit, no rounding here should change
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Compared:
     ``latency_ms`` and ``plain_latency_ms``: medians for one picture; ``speed``: how many times as fast as the plain
     export, the median over pairs of runs that followed one another.
     ``deviation``: of each picture's logits the largest difference as a share of the plain export's largest logit; the
-    largest of all pictures; infinite where a logit is no number.
-    ``same_top1``: share of pictures whose first answers are the same.
+    largest of all pictures; infinite where a logit is no number. ``typical_deviation``: the median over the pictures.
+    ``same_top1``: share of pictures whose first answers are the same. ``changed``: share of all pictures whose first
+    answer is another although the plain export's is clear (``CLEAR``).
     ``error`` and ``plain_error``: shares of pictures whose first answer is wrong; None without labels.
     """
 
@@ -38,7 +40,9 @@ class Compared:
     plain_latency_ms: float
     speed: float
     deviation: float
+    typical_deviation: float
     same_top1: float
+    changed: float
     error: float | None = None
     plain_error: float | None = None
 
@@ -52,7 +56,8 @@ class Comparison:
     """One file beside the plain export, and under which conditions.
 
     ``plain``: what it is compared with, as words. ``pictures``: the name of their data, ``noise`` without; ``count``:
-    how many. ``bytes`` and ``plain_bytes``: of the files; None where a network in torch stands for weights or source.
+    how many. ``allowed``: the most that figures of ``found`` may be, by name. ``bytes`` and ``plain_bytes``: of the
+    files; None where a network in torch stands for weights or source.
     """
 
     file: str
@@ -61,6 +66,7 @@ class Comparison:
     pictures: str
     count: int
     threads: int
+    allowed: Mapping[str, float]
     bytes: int | None = None
     plain_bytes: int | None = None
 
@@ -72,12 +78,24 @@ class Comparison:
             size = f" ({self.bytes / 1e6:.1f} MB against {self.plain_bytes / 1e6:.1f} MB)"
         found = self.found
         error = "" if found.error is None else f" (error {found.error:.2%} against {found.plain_error:.2%})"
+        typical = f"typically within {found.typical_deviation:.1e}{self.limit('typical_deviation')} and always "
         return (
-            f"{self.file}{size}: logits within {found.deviation:.1e} of {self.plain} on {self.count} pictures of "
-            f"{self.pictures}, the same first answer for {found.same_top1:.1%} of them{error}; {found.latency_ms:.3g} "
-            f"ms a picture against {found.plain_latency_ms:.3g} ms (medians), turn by turn {found.speed:.2f} times as "
-            f"fast, on {self.threads} threads of this CPU"
+            f"{self.file}{size}: logits {typical * ('typical_deviation' in self.allowed)}within {found.deviation:.1e}"
+            f"{self.limit('deviation')} of {self.plain} on {self.count} pictures of {self.pictures}, the same first "
+            f"answer for {found.same_top1:.1%} of them, a clear one changed for {found.changed:.1%}"
+            f"{self.limit('changed', '.0%')}{error}; {found.latency_ms:.3g} ms a picture against "
+            f"{found.plain_latency_ms:.3g} ms (medians), turn by turn {found.speed:.2f} times as fast, on "
+            f"{self.threads} thread{'s' * (self.threads != 1)} of this CPU"
         )
+
+    def limit(self, name: str, form: str = "g") -> str:
+        """What is allowed of a figure, in brackets; "" where nothing is said of it."""
+        return f" ({self.allowed[name]:{form}} is allowed)" if name in self.allowed else ""
+
+    @property
+    def exceeded(self) -> str:
+        """Which figure is more than is allowed, by name; "" where all are within."""
+        return next((name for name, most in self.allowed.items() if not getattr(self.found, name) <= most), "")
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -108,12 +126,15 @@ def compare(
     compared = {}
     for name, run in options.items():
         found = np.concatenate([run(batch) for batch in batches])
+        same = found.argmax(1) == expected.argmax(1)
         compared[name] = Compared(
             latency_ms=1e3 * median(times[name]),
             plain_latency_ms=1e3 * median(times[""]),
             speed=median(before / after for before, after in zip(times[""], times[name], strict=True)),
-            deviation=deviation(found, expected),
-            same_top1=float(np.mean(found.argmax(1) == expected.argmax(1))),
+            deviation=float(deviations(found, expected).max()),
+            typical_deviation=float(np.median(deviations(found, expected))),
+            same_top1=float(np.mean(same)),
+            changed=float(np.mean(~same & (leads(expected) > CLEAR))),
             error=None if wanted is None else float(np.mean(found.argmax(1) != wanted)),
             plain_error=None if wanted is None else float(np.mean(expected.argmax(1) != wanted)),
         )
@@ -121,15 +142,28 @@ def compare(
 
 
 def deviation(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Return the largest difference of a picture's logits relative to its largest expected one.
+    """Return the largest difference of a picture's logits relative to its largest expected one, of all pictures."""
+    return float(deviations(found, expected).max())
 
-    Infinite where they cannot be compared: other shapes, or what is no number or infinite.
+
+def deviations(found: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.float64]:
+    """Return each picture's largest difference of logits relative to its largest expected one.
+
+    All are infinite where they cannot be compared: other shapes, or what is no number or infinite.
     """
     if found.shape != expected.shape or not (np.isfinite(found).all() and np.isfinite(expected).all()):
-        return math.inf
+        return np.full(len(expected), math.inf)
     found, expected = found.astype(np.float64), expected.astype(np.float64)
-    difference, size = np.abs(found - expected).max(1), np.abs(expected).max(1)
-    return float(np.max(difference / np.maximum(size, TINY)))
+    difference = np.abs(found - expected).max(1)
+    relative: NDArray[np.float64] = difference / np.maximum(np.abs(expected).max(1), TINY)
+    return relative
+
+
+def leads(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Return by how much each picture's first answer leads its second, as a share of its largest logit."""
+    first = np.sort(logits.astype(np.float64), axis=1)
+    relative: NDArray[np.float64] = (first[:, -1] - first[:, -2]) / np.maximum(np.abs(first).max(1), TINY)
+    return relative
 
 
 def latencies(runs: Mapping[str, Run], picture: Pictures, *, repeats: int) -> dict[str, list[float]]:

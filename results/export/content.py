@@ -86,6 +86,11 @@ class Content:
         """What the principles are measured of, and on pictures of which height and width."""
         return self.stands_for or (self.architecture, self.sides)
 
+    @property
+    def classes_are_numbers(self) -> bool:
+        """Whether the classes are called 0, 1, 2, ... as the outputs are, so that their names say nothing more."""
+        return self.class_names == tuple(map(str, range(len(self.class_names))))
+
     def taken(self, pictures: "Pictures") -> "Pictures":
         """Return scaled pictures, float32 (N, C, H, W), as a file of this deployment takes them."""
         scaling = self.scaling if self.deployment.pixels else None

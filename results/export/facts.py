@@ -10,6 +10,7 @@ from results.export.weights import weights_digest
 MOST_CLASSES = 100  # named in words
 RANDOM = "random"  # instead of a hash of weights, where there are none
 ERROR = "validation error"  # in the provenance: of the weights in float32, with their norms
+DATA = "data"  # there: what the weights were trained on
 
 
 def told(content: Content) -> dict[str, str]:
@@ -22,7 +23,7 @@ def told(content: Content) -> dict[str, str]:
     if content.scaling is not None:
         facts["pictures"] = scaling_text(content.scaling)
     names = content.class_names
-    if 0 < len(names) <= MOST_CLASSES and names != tuple(str(index) for index in range(len(names))):
+    if 0 < len(names) <= MOST_CLASSES and not content.classes_are_numbers:
         facts["classes"] = ", ".join(f"{index} {name}" for index, name in enumerate(names))
     return facts
 
