@@ -23,8 +23,9 @@ REPEATS = 30  # runs on one picture of each
 NOISE = 64  # pictures, where no others are known
 # The most by which half of the pictures' logits may deviate in what rounds. Measured on digits were 0.003 for float16,
 # 0.03 for bfloat16 and 0.09 for int8 of proxies that were trained for one epoch or three, 0.14 for int8 of one after
-# four steps, and on noise 0.07 for int8 of seeds with random weights; of int8 whose last layer had 0.6
-# of its scales, 0.4. A fault that changes less than rounding may is not told from it. Single pictures say less: one of small logits deviated by 0.7 in honest int8.
+# four steps, and on noise 0.07 for int8 of seeds with random weights; of int8 whose last layer had 0.6 of its scales,
+# 0.4. A fault that changes less than rounding may is not told from it. Single pictures say less: one of small logits
+# deviated by 0.7 in honest int8.
 TYPICAL = {"float16": 0.02, "bfloat16": 0.1, "int8-dynamic": 0.25, "int8-static": 0.25}
 CHANGED = 0.02  # the most pictures whose clear first answer may change; 0.004 were measured
 
