@@ -507,6 +507,24 @@ def test_a_narrow_window_shows_everything_without_scrolling_sideways(
     page.close()
 
 
+@pytest.mark.parametrize("width", [1500, 1190, 390])
+def test_two_trials_stand_side_by_side_at_a_lower_rung(browser: "Browser", address: str, width: int) -> None:
+    number = next(trial.number for trial in records() if trial.measurements and trial.number)
+    view = f"{address}?trial={number}&beside=0&rung=0"
+    page, seen = open_page(browser, view, viewport={"width": width, "height": 900})
+    until_drawn(page)
+    settled(page)
+    values = page.get_by_role("region", name="Values and costs")
+    assert values.inner_text().count("(rung 0, epoch 1)") == 2
+    boxes = """(every) => every.filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.ariaLabel)"""
+    assert page.locator(".details, .details .scroll").evaluate_all(boxes) == []
+    last = values.get_by_role("columnheader", name="difference").bounding_box()
+    assert last is not None
+    assert last["x"] + last["width"] <= width
+    assert seen.wrong == []
+    page.close()
+
+
 def test_everything_can_be_reached_by_the_keyboard(browser: "Browser", address: str) -> None:
     page, seen = open_page(browser, address)
     until_drawn(page)
