@@ -208,6 +208,39 @@ def test_a_limit_outlasts_a_rung_whose_values_do_not_reach_it(browser: "Browser"
     page.close()
 
 
+def test_a_limit_kept_at_a_rung_without_values_is_told_and_lifted_there(browser: "Browser", tmp_path: Path) -> None:
+    whole = [each for each in records() if each.values][:6]
+    with Ledger.open(write(tmp_path)) as ledger, served(tmp_path) as address:
+        ledger.create_study("bare", ledger.study(STUDY).search, {"error": "minimize", "macs": "minimize"}, {}, None)
+        for trial in whole:  # with final values, and none of rung 0
+            begun = replace(trial, study="bare", outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+            ledger.start_trial(begun)
+            ledger.finish_trial("bare", trial.number, Outcome.COMPLETE, values=trial.values, seconds=1.0)
+        low, high = sorted(100 * trial.values["error"] for trial in whole)[::5]
+        page, seen = open_page(browser, f"{address}?study=bare&limit.error={low + 0.001:.3f}&limit.macs=9e9")
+        until_drawn(page)
+        settled(page)
+        assert len(front(page)) == 1
+        page.locator("#rung").click()
+        page.get_by_role("option", name="rung 0 alone").click()
+        lift = page.get_by_role("button", name=f"Lift the limit error, at most {low + 0.001:.2f} %")
+        lift.wait_for()
+        assert page.get_by_role("button", name="Lift the limit").count() == 2
+        settled(page)
+        lift.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_function("!location.search.includes('limit.error')")
+        lift.wait_for(state="hidden")
+        assert "at most 9.00 G" in page.locator("#limits").inner_text()  # the other one is kept
+        assert query(page)["limit.macs"] == "9000000000"
+        choose_rung(page, "final values", None)
+        error = page.locator("#limits [role=slider]").nth(0)
+        assert float(error.get_attribute("aria-valuenow") or "") >= high
+        assert len(front(page)) > 1
+        assert seen.wrong == []
+        page.close()
+
+
 def test_a_zoom_is_of_the_quantities_at_which_it_was_made(browser: "Browser", address: str) -> None:
     view = f"{address}?study={STUDY}&x=macs&y=error&xr=2e9~5e9&yr=10~25"
     page, seen = open_page(browser, view)

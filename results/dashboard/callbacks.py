@@ -186,6 +186,8 @@ def _register_browser(app: Dash) -> None:
     wanted = Output("wanted", "data", allow_duplicate=True)
     within = [State(slider, part) for part in ("id", "min", "max")]
     here("want", wanted, Input(slider, "value"), *within, State("wanted", "data"), **later)
+    kept, lift = Output({"kept": ALL}, "hidden"), {"lift": ALL}
+    here("lift", wanted, kept, Input(lift, "n_clicks"), State(lift, "id"), State("wanted", "data"), **later)
     here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, beside, theme, asked)
     here("at", Output("drawn", "data"), Input("scene", "data"), **later)
     of = [State(*part) for part in (("revision", "data"), ("selected", "data"), ("beside", "value"))]

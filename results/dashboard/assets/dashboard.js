@@ -242,6 +242,14 @@
     return same ? unchanged() : found;
   }
 
+  // A limit without a slider is lifted by its button; what is told of it goes with it.
+  function lift(clicks, ids, wanted) {
+    const lifted = ids.filter((_, place) => clicks[place]).map((id) => id.lift);
+    if (!lifted.length) return [unchanged(), ids.map(unchanged)];
+    const found = Object.fromEntries(Object.entries(wanted ?? {}).filter(([name]) => !lifted.includes(name)));
+    return [found, ids.map((id) => lifted.includes(id.lift))];
+  }
+
   const limit = (value, tooltip) => (tooltip?.transform === "percent" ? percent(value) : amount(value));
   const moved = (data) => (data ? { ...data } : unchanged());
   const whole = (number) => (Number.isInteger(number) ? number : unchanged());
@@ -394,7 +402,7 @@
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    nas: { paint, course, statistic, at, clicked, want, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
+    nas: { paint, course, statistic, at, clicked, want, lift, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
   });
 
   // -------------------------------------------------------------------------------------- the keyboard, pictures, theme
