@@ -277,6 +277,7 @@ def trial_data(trial: TrialRecord) -> dict[str, Any]:
     return {
         "number": trial.number,
         "name": trial.seed,
+        "origin": trial.origin,
         "digest": trial.digest,
         "values": trial.values,
         "costs": trial.costs,

@@ -97,6 +97,11 @@ _SENTENCES = {
 }
 
 
+def origin_called(origin: str) -> str:
+    """What people are told of who proposed a trial."""
+    return "random arm" if origin == "random" else origin
+
+
 def state_called(state: str, driver: str | None) -> str:
     """What people are told of a study's state; ``driver``: who searches it at this moment."""
     if driver is not None:

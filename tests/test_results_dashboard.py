@@ -2,6 +2,7 @@ import itertools
 import json
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,9 @@ def test_each_point_is_drawn_once_and_carries_its_number() -> None:
     found = scene(snapshot_of(records()), Choice("macs", "error"))
     drawn = figure(found)
     json.dumps(drawn, allow_nan=False)
-    numbers = {trace["meta"]: decode(trace["customdata"]) for trace in drawn["data"] if "customdata" in trace}
+    numbers: dict[str, list[int]] = {}
+    for trace in drawn["data"]:
+        numbers.setdefault(trace["meta"], []).extend(decode(trace["customdata"]) if "customdata" in trace else [])
     seeds = [trial.number for trial in records() if trial.seed]
     assert sorted([*numbers["seeds"], *numbers["reference"]]) == seeds
     others = [n for meta in ("trials", "random", "front", "infeasible") for n in numbers.get(meta, [])]
@@ -199,6 +202,22 @@ def test_each_point_is_drawn_once_and_carries_its_number() -> None:
     assert set(numbers["random"]) <= {trial.number for trial in records() if trial.origin == "random"}
     left_out = figure(scene(found.snapshot, Choice("macs", "error", shown=frozenset({"seed"}))))
     assert {trace["meta"] for trace in left_out["data"]} == {"front", "seeds", "reference"}
+
+
+def test_the_legend_tells_the_origin_of_the_front() -> None:
+    found = scene(snapshot_of(records()), Choice("macs", "error"))
+    origins = [records()[number].origin for number in found.front_numbers]
+    assert set(origins) == {"seed", "sampler", "random"}
+    traces = [trace for trace in figure(found)["data"] if trace["meta"] == "front" and "customdata" in trace]
+    told = {trace["name"]: {records()[number].origin for number in decode(trace["customdata"])} for trace in traces}
+    counts = Counter(origins)
+    assert told == {
+        f"front, sampler ({counts['sampler']})": {"sampler"},
+        f"front, random arm ({counts['random']})": {"random"},
+        f"front, seeds ({counts['seed']})": {"seed"},
+    }
+    assert len({trace["uid"] for trace in traces}) == 3
+    assert [trace["marker"]["symbol"] for trace in traces] == ["diamond", "diamond-open", "diamond"]
 
 
 def decode(packed: dict[str, str]) -> list[int]:

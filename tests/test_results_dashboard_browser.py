@@ -59,11 +59,12 @@ def address(runs: Path) -> Iterator[str]:
 
 
 def front(page: "Page") -> list[int]:
-    """The numbers of the front's trials, as they are drawn."""
+    """The numbers of the front's trials as they are drawn, from left to right."""
     return page.evaluate(
-        """() => document.querySelector('#chart .js-plotly-plot').data.filter((each) => each.meta === 'front')
-           .flatMap((each) => [...(each.customdata?.bdata ? new Int32Array(Uint8Array.from(atob(each.customdata.bdata),
-           (letter) => letter.charCodeAt(0)).buffer) : each.customdata ?? [])])"""
+        """() => document.querySelector('#chart .js-plotly-plot')._fullData
+           .filter((each) => each.meta === 'front' && each.customdata)
+           .flatMap((each) => Array.from(each.customdata, (number, place) => [each.x[place], number]))
+           .sort((one, other) => one[0] - other[0]).map(([_, number]) => number)"""
     )
 
 

@@ -95,7 +95,8 @@
     const trace = plain.customdata ? { ...plain, customdata: Array.from(numbers(plain.customdata)) } : plain;
     if (trace.type === "scatter3d") {
       const symbol = SIMPLE[trace.marker?.symbol] ?? trace.marker?.symbol;
-      return { ...trace, marker: { ...trace.marker, symbol, size: Math.max(2.5, (trace.marker?.size ?? 6) / 2.6), line: { width: 0 } } };
+      const line = { width: symbol?.endsWith("-open") ? 2 : 0 };
+      return { ...trace, marker: { ...trace.marker, symbol, size: Math.max(2.5, (trace.marker?.size ?? 6) / 2.6), line } };
     }
     return trace.type === "scattergl" && !hasWebgl() ? { ...trace, type: "scatter" } : trace;
   }
