@@ -131,15 +131,20 @@ class Study:
         raise RequestError(f"study {self.name!r} has no trial {number}: it has 0 to {len(self.trials) - 1}")
 
     def space(self) -> "SearchSpace":
-        """The space that the study searches, at the resolution of its target; RequestError where its file is gone.
+        """The space that the study searches, at the resolution of its target; RequestError where it cannot be told.
 
         The ledger keeps its name: a file that was changed since (see ``has_its_space``) is read as it is now.
         """
         from search_spaces.space import space
 
-        name = self.record.search["space"]
+        name = self.record.search.get("space")
+        if name is None:
+            raise RequestError(
+                f"the search file that is recorded of study {self.name!r} names no space: name one where it can be "
+                "named ('nas audit ARCH --space SPACE')"
+            )
         try:
-            return space(name, self.record.search["target"]["resolution"])
+            return space(name, (self.record.search.get("target") or {}).get("resolution"))
         except RequestError as error:
             raise RequestError(
                 f"the space {name!r} of study {self.name!r} cannot be read: {error}; go to the folder in which the "
