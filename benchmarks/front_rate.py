@@ -7,7 +7,7 @@ front, and ``simplex``, uniform on x + y + z = 1, which all are (no search comes
 milliseconds, of the functions on arrays: ``front`` is ``results.pareto.nondominated``, ``hypervolume`` that of its
 members; side by side with them moocore without the cut that comes before it here, and Optuna's
 ``_is_pareto_front`` and ``compute_hypervolume``, which are left out where one takes over half a minute (``simplex``
-beyond 10,000 points). ``growth`` is ``results.growth.growth`` on trial records, with a control arm: also of points of
+beyond 10,000 points). ``growth`` is ``results.growth.growth`` on trial records, with a random arm: also of points of
 which every fifth or so is on the front at last (``band``: the simplex, each made worse by up to a fifth).
 ``importance`` is that of 40 genes for one objective by PED-ANOVA, and by fANOVA of the 500 trials that it is grown of.
 """

@@ -1,6 +1,6 @@
 """THE MAIN PATH: propose -> screen -> run -> record.
 
-One driver owns a study. It takes the next candidate from the published networks, the sampler or the control arm,
+One driver owns a study. It takes the next candidate from the published networks, the sampler or the random arm,
 screens it before any training, hands it to the executor as a job, and records every report in the ledger before anybody
 learns of it. All state is the ledger's: a driver that starts on an old study reads it, takes over what was interrupted,
 and goes on.

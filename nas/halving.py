@@ -3,7 +3,7 @@
 As in Li et al., "A System for Massively Parallel Hyperparameter Tuning" (1810.05934, algorithm 2): whenever a worker is
 free, a trial among the best share of a rung that has not gone on yet does so, the highest rung first; nobody waits for
 a rung to fill. The best are found by constrained non-dominated sorting (``results.ranking``). Arms are kept
-apart, so that a control arm of random points is a search of its own.
+apart, so that the random arm is a search of its own.
 """
 
 from collections.abc import Mapping, Sequence

@@ -81,7 +81,7 @@ class Knowledge:
         """Return the arm whose turn it is: the control gets its share of what is proposed, evenly spread.
 
         An arm that proposes nothing new passes its turn to the other: a sampler that repeats itself is not fed random
-        points that would count as its own, and the control arm, uniform as ever, gets them as its own.
+        points that would count as its own, and the random arm, uniform as ever, gets them as its own.
         """
         if self.config.sampler.name == "random":
             return "sampler"
@@ -200,7 +200,7 @@ class Knowledge:
         values: Mapping[str, float],
         violations: Mapping[str, float] | None = None,
     ) -> None:
-        if trial.genes is None or trial.origin == "random":  # the control arm teaches nobody
+        if trial.genes is None or trial.origin == "random":  # the random arm teaches nobody
             return
         told = trial.violations if violations is None else violations
         if rung is not None and not self._all_known(values):

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from nas.rungs import rungs_of
 from nas.tally import Tally
 from nas.waiting import show_bar
 from results.outcome import Outcome, TrialRecord
+from results.pace import Pace
 from results.plain_text import plain
 
 if TYPE_CHECKING:
@@ -173,30 +173,14 @@ class Shown(Progress):
         outcome = "going on" if trial.outcome is Outcome.RUNNING else str(trial.outcome)
         return f"trial {trial.number:>3} {trial.seed or trial.digest[:8]:<14} {outcome:<9}"
 
-    # -------------------------------------------------------------------------------------------------------- counting
-
-    def _left(self) -> str:
-        """Time left, from the median trial and the number that run at once."""
-        if not self.seconds:
-            return "time left unknown" if self._at_once else "starting workers"
-        rest = max(0, self.config.trials - self.tally.done)
-        left = rest * median(self.seconds[-32:]) / max(1, self._at_once)
-        return f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left"
-
-    def _rate(self) -> str:
-        """Trials that ended under our eyes in a minute, or of slow ones in an hour; "" for fewer than two."""
-        minutes = (time.monotonic() - self._since) / 60
-        if len(self.seconds) < 2 or minutes <= 0:
-            return ""
-        rate = len(self.seconds) / minutes
-        return f", {rate:.1f} trials/min" if rate >= 1 else f", {60 * rate:.1f} trials/h"
-
     def _summary(self) -> str:
         aside = self.tally.set_aside
         skipped = f", {aside} set aside" if aside else ""
         top = f", {self.tally.completed} of them at the top rung" if len(self._epochs) > 1 else ""
         counted = f"{self.tally.done} of {self.config.trials} done{top}, {len(self.running)} running{skipped}"
-        return f"{counted}{self._rate()}, {self._left()}"
+        pace = Pace(self.seconds, (time.monotonic() - self._since) / 60, self._at_once)
+        told = pace.told(self.config.trials - self.tally.done) if self._at_once else "starting workers"
+        return f"{counted}, {told}"
 
     # --------------------------------------------------------------------------------------------------------- showing
 

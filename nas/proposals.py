@@ -1,4 +1,4 @@
-"""What is tried next, before it is trained: published networks, then points of the sampler's and the control arm."""
+"""What is tried next, before it is trained: published networks, then points of the sampler's and the random arm."""
 
 from dataclasses import replace
 

@@ -68,7 +68,7 @@ class Study:
         return self._front
 
     def control(self) -> "Control | None":
-        """What the sampler's arm came to beside the control arm; None where there is no such arm."""
+        """What the sampler's arm came to beside the random arm; None where there is no such arm."""
         from results.control import compare, startup_of
 
         return compare(self.trials, self.record.objectives, startup=startup_of(self.record.search))
@@ -131,15 +131,20 @@ class Study:
         raise RequestError(f"study {self.name!r} has no trial {number}: it has 0 to {len(self.trials) - 1}")
 
     def space(self) -> "SearchSpace":
-        """The space that the study searches, at the resolution of its target; RequestError where its file is gone.
+        """The space that the study searches, at the resolution of its target; RequestError where it cannot be told.
 
         The ledger keeps its name: a file that was changed since (see ``has_its_space``) is read as it is now.
         """
         from search_spaces.space import space
 
-        name = self.record.search["space"]
+        name = self.record.search.get("space")
+        if name is None:
+            raise RequestError(
+                f"the search file that is recorded of study {self.name!r} names no space: name one where it can be "
+                "named ('nas audit ARCH --space SPACE')"
+            )
         try:
-            return space(name, self.record.search["target"]["resolution"])
+            return space(name, (self.record.search.get("target") or {}).get("resolution"))
         except RequestError as error:
             raise RequestError(
                 f"the space {name!r} of study {self.name!r} cannot be read: {error}; go to the folder in which the "
@@ -277,6 +282,7 @@ def trial_data(trial: TrialRecord) -> dict[str, Any]:
     return {
         "number": trial.number,
         "name": trial.seed,
+        "origin": trial.origin,
         "digest": trial.digest,
         "values": trial.values,
         "costs": trial.costs,

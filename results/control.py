@@ -1,4 +1,4 @@
-"""Did searching help? The first trials of the sampler's arm beside as many of the control arm's uniform random points.
+"""Did searching help? The first trials of the sampler's arm beside as many of the random arm's uniform random points.
 
 Both arms are trials of one study under the same limits, rungs and recipe. The budget is counted in trials, N of the
 smaller arm, and an arm is worth what its first N by number dominate up to one reference point: what the sampler
@@ -40,7 +40,7 @@ COVERED = 0.95  # by the interval
 LEAST = 4
 SAME = 0.02  # of the control's hypervolume: a difference that is surely smaller is none
 
-NO_CONTROL = "The study has no control arm to compare the sampler with."
+NO_CONTROL = "The study has no random arm to compare the sampler with."
 
 _ROUNDING = 1e-9  # of a hypervolume: a difference that is smaller is none at all
 
@@ -53,7 +53,7 @@ Verdict = Literal["helped", "did not help", "cannot be told yet"]
 class Control:
     """What the two arms came to.
 
-    ``trials``: of the sampler's and the control arm, that used up budget. ``budget``: N, those of the smaller arm.
+    ``trials``: of the sampler's and the random arm, that used up budget. ``budget``: N, those of the smaller arm.
     ``adding``: of the first N of both arms together, those that keep the limits and are better than the reference
     point. ``startup``: trials that the sampler draws at random itself. ``sampler``, ``random``: hypervolumes of the
     first N, in the product of the objectives' units; ``whole``: of all trials of each arm, at unequal budgets.
@@ -100,7 +100,7 @@ class Control:
         if self.budget < self.least:
             own = f", since the sampler's first {self.startup} are random points themselves" if self.startup else ""
             return (
-                f"{unknown}: the sampler's arm has {searched} trials and the control arm of random points {drawn}, and "
+                f"{unknown}: the sampler's arm has {searched} trials and the random arm {drawn}, and "
                 f"at least {self.least} of each are needed{own}."
             )
         if self.adding < 2 * LEAST:
@@ -148,7 +148,7 @@ def compare(
     startup: int = 0,
     random_seed: int = 0,
 ) -> Control | None:
-    """Compare the two arms of a study's trials; None where it has no control arm.
+    """Compare the two arms of a study's trials; None where it has no random arm.
 
     ``startup``: trials that the sampler draws at random before it learns (``startup_of``).
     Hypervolumes are up to ``default_reference_point`` of all trials unless another point is given.

@@ -8,10 +8,10 @@ from results.blocks import quantity
 from results.distributions import Band, Distributions
 from results.figures import REFERENCE, chart_text, framed, is_fraction, spoken, suffix
 from results.label_places import label_places
+from results.outcome import origin_called
 
 _Y = (0, 1.02)
 _DASHES = ("solid", "dash", "dashdot", "dot")  # by band, from the cheapest
-_NAMES = {"sampler": "sampler", "random": "random (control)"}
 
 
 def distributions_figure(found: Distributions) -> dict[str, Any] | None:
@@ -49,7 +49,7 @@ def _stairs(band: Band, arm: str, dash: str, scale: int) -> dict[str, Any]:
         "x": [float(f"{scale * value:.6g}") for value in (values[0], *values)],
         "y": [n / len(values) for n in range(len(values) + 1)],
         "line": {"shape": "hv", "width": 2, "dash": dash},
-        "name": f"{_NAMES[arm]}, {quantity(band.low)} to {quantity(band.high)} MACs",
+        "name": f"{origin_called(arm)}, {quantity(band.low)} to {quantity(band.high)} MACs",
         "meta": arm,
     }
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from results.blocks import quantity
 from results.label_places import label_places
 from results.markup import Markup
-from results.outcome import TrialRecord
+from results.outcome import TrialRecord, origin_called
 from results.pareto import Front, measured
 
 MEASURED = ("latency_ms", "measured_memory_bytes")  # costs that stand among a trial's values
@@ -63,7 +63,7 @@ def quality_against_cost(trials: Iterable[TrialRecord], front: Front) -> dict[st
     The line joins the members of the front that are best in these two alone: with more objectives than these, others
     belong to the front as well and are marked without it.
 
-    Colours, by ``meta``: "trials" (the sampler's), "random" (the control arm), "infeasible" (complete, but a limit or
+    Colours, by ``meta``: "trials" (the sampler's), "random" (the random arm), "infeasible" (complete, but a limit or
     principle is broken: published networks at most), "front", "seeds" and "reference" (Inception-v3, within the limits
     or not: it is what everything is compared with).
     """
@@ -99,7 +99,7 @@ def quality_against_cost(trials: Iterable[TrialRecord], front: Front) -> dict[st
     traces = [
         _labelled(beyond, axes, front, "infeasible", 10, side),
         _points(searched, axes, front, "trials", "complete trials", {"symbol": "circle", "size": 7}),
-        _points(control, axes, front, "random", "random (control)", ring),
+        _points(control, axes, front, "random", origin_called("random"), ring),
         _line(line, axes),
         _points(best, axes, front, "front", "front", {"symbol": "diamond", "size": 11}),
         _rings([trial for trial in best if trial.seed is not None], axes),

@@ -4,8 +4,8 @@ from typing import Any
 
 from results.figures import chart_text, framed, shown, spoken
 from results.growth import ALL, Growth
+from results.outcome import origin_called
 
-_NAMES = {ALL: "all trials", "sampler": "sampler", "random": "random (control)"}
 _LONG = 32  # letters, beyond which a line of the title would not fit on a narrow screen
 _COLOURS = {ALL: "trials"}
 
@@ -21,7 +21,8 @@ def hypervolume_by_trial(growth: Growth) -> dict[str, Any] | None:
         rises = [n for n, size in enumerate(sizes) if n in (0, len(sizes) - 1) or size != sizes[n - 1]]
         trace = {"type": "scatter", "mode": "lines", "x": [n + 1 for n in rises], "y": [sizes[n] for n in rises]}
         look = {"line": {"shape": "hv", "width": 2, "dash": "dot" if arm == ALL else "solid"}}
-        traces.append(trace | look | {"name": _NAMES[arm], "meta": _COLOURS.get(arm, arm)})
+        name = "all trials" if arm == ALL else origin_called(arm)
+        traces.append(trace | look | {"name": name, "meta": _COLOURS.get(arm, arm)})
     if not growth.reference_point or not any(trace["x"] for trace in traces):
         return None
     corner = ", ".join(

@@ -21,7 +21,7 @@ _MOST_TOLD = 100_000  # characters: a program that goes wrong can say a lot
 
 Direction = Literal["minimize", "maximize"]
 StudyState = Literal["running", "stopped", "complete"]
-Origin = Literal["seed", "sampler", "random"]  # random: the control arm, uniform points that teach no sampler
+Origin = Literal["seed", "sampler", "random"]  # random: the random arm, uniform points that teach no sampler
 
 
 class Outcome(enum.StrEnum):
@@ -95,6 +95,11 @@ _SENTENCES = {
     Outcome.TIMED_OUT: "The training took longer than a trial may, so it was ended.",
     Outcome.BROKEN: "The trial ended with an error in the program; the traceback is kept with the trial.",
 }
+
+
+def origin_called(origin: str) -> str:
+    """What people are told of who proposed a trial."""
+    return "random arm" if origin == "random" else origin
 
 
 def state_called(state: str, driver: str | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from results.blocks import quantity
 from results.figures import REFERENCE, shown, spent, spoken
 from results.markup import Markup, element, join
-from results.outcome import TrialRecord
+from results.outcome import TrialRecord, origin_called
 from results.published import PAPER, Published
 from results.published_figure import with_published
 from results.report_parts import Section, chart, count, figures_table, missing, scroll, table
@@ -46,7 +46,7 @@ def scatter(view: StudyView, published: Sequence[Published]) -> Section:
     figure = with_published(view.figure, published, view.cost, view.objective)
     drawn = {trace["meta"] for trace in view.figure["data"]}
     stars = ", stars are published networks trained here" if drawn & {"seeds", "reference", "infeasible"} else ""
-    rings = ", rings are the control arm" if "random" in drawn else ""
+    rings = ", rings are the random arm" if "random" in drawn else ""
     marks = f"Each point is a complete trial; {_of_front(view)}{stars}{rings}."
     label = (
         f"Scatter of {spoken(view.objective)} against {spoken(view.cost)}: "
@@ -105,7 +105,8 @@ def _front_table(view: StudyView) -> Markup:
         return missing("There is no front yet: it consists of complete trials within all limits, and there are none.")
     costs = [name for name in ("macs", "params") if any(name in trial.costs for trial in view.shown)]
     others = [name for name in view.study.objectives if name not in costs]
-    heads = [element("th", "Architecture", scope="col"), element("th", "On the front", scope="col")]
+    heads = [element("th", "Architecture", scope="col"), element("th", "Origin", scope="col")]
+    heads.append(element("th", "On the front", scope="col"))
     heads += [element("th", spoken(name), scope="col", class_="number") for name in (*others, *costs)]
     heads += [element("th", "Training", scope="col", class_="number"), element("th", "Digest", scope="col")]
     rows = [_front_row(view, trial, others, costs, trial.number in members) for trial in view.shown]
@@ -124,7 +125,8 @@ def _front_row(
         return element("td", value, element("span", change, class_="change") if change else "", class_="number")
 
     same = trial is view.reference
-    cells = [element("th", who(trial), scope="row"), element("td", "yes" if member else "no")]
+    cells = [element("th", who(trial), scope="row"), element("td", origin_called(trial.origin))]
+    cells.append(element("td", "yes" if member else "no"))
     cells += [cell(shown(name, trial.values[name]), "" if same else difference(trial, view, name)) for name in others]
     cells += [cell(quantity(trial.costs.get(name, 0)), ratio(trial, view, name)) for name in costs]
     cells.append(cell(duration(trial.seconds) if trial.seconds is not None else "unknown", ""))

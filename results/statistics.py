@@ -27,7 +27,7 @@ from search_spaces.errors import RequestError, nearest
 class Statistics:
     """What is known of a study; each part says in its own file what it is made of.
 
-    ``trials``: all of the study, by number. ``control``: None without a control arm. ``importances`` and
+    ``trials``: all of the study, by number. ``control``: None without a random arm. ``importances`` and
     ``agreements``: () where nobody computed them.
     """
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from results.narrow import narrowed, needed_width
-from results.outcome import Outcome, StudyRecord, TrialRecord
+from results.outcome import Outcome, StudyRecord, TrialRecord, origin_called
 from results.plain_text import plain
 from results.text_plot import LEAST_HEIGHT, LEAST_WIDTH, text_plot
 
@@ -37,12 +37,12 @@ def front_table(
 ) -> Table:
     """The front as a table: best first in the first objective, then the seeds that are not on it.
 
-    Columns: number, name (of a seed, or the beginning of the digest), each objective, MACs and params with their ratio
-    to the reference seed. Objectives called error (or ..._error) are fractions, shown in percent with the difference
-    from the reference seed in points; ratios and differences stand below where several such columns, or the letters of
-    `width`, leave no room for them, and all cells below each other on terminals too narrow even for that. `seeds` are
-    the study's seed trials, in any state; what is not measured yet is "-". `driver`: who
-    searches the study at this moment; without one no trial is running.
+    Columns: number, name (of a seed, or the beginning of the digest), origin, each objective, MACs and params with
+    their ratio to the reference seed. Objectives called error (or ..._error) are fractions, shown in percent with the
+    difference from the reference seed in points; ratios and differences stand below where several such columns, or
+    the letters of `width`, leave no room for them, and all cells below each other on terminals too narrow even for
+    that. `seeds` are the study's seed trials, in any state; what is not measured yet is "-". `driver`: who searches
+    the study at this moment; without one no trial is running.
     """
 
     def made(*, stacked: bool) -> Table:
@@ -71,6 +71,7 @@ def _front_table(
     )
     table.add_column("number", justify="right", no_wrap=True)
     table.add_column("name", overflow="fold", min_width=12)  # inception-v3 stays whole on 80 columns
+    table.add_column("origin", no_wrap=True)
     shown = [name for name in front.objectives if name not in _COUNTED]
     for name in [*shown, *_COUNTED]:
         goal = front.objectives.get(name)
@@ -88,11 +89,11 @@ def _front_table(
         if trial.number not in on_front:
             beaten = "off the front" if trial.feasible else "breaks a limit"
             notes.append(beaten if trial.outcome is Outcome.COMPLETE else trial.outcome.called(driver))
-        cells = [str(trial.number), _name(trial, notes)]
+        cells = [str(trial.number), _name(trial, notes), plain(origin_called(trial.origin))]
         cells += [_objective(name, trial, reference) for name in shown]
         cells += [_cost(name, trial, reference) for name in _COUNTED]
         if stacked:
-            cells[2:] = [cell.replace("  ", "\n") for cell in cells[2:]]
+            cells[3:] = [cell.replace("  ", "\n") for cell in cells[3:]]
         ends = bool(front.members) and trial is front.members[-1]
         style = "bold" if is_reference else "" if trial.number in on_front else "dim"
         table.add_row(*map(Text, cells), style=style, end_section=ends)

@@ -1,4 +1,4 @@
-"""Rungs, the control arm, the choice before training, and results of other studies, on workers that train nothing."""
+"""Rungs, the random arm, the choice before training, and results of other studies, on workers that train nothing."""
 
 import json
 import sqlite3
@@ -267,7 +267,7 @@ def test_a_study_with_rungs_can_be_extended(tmp_path: Path, worker: type[Fake]) 
     assert len(set(worker.log)) == len(worker.log)
 
 
-# ---------------------------------------------------------------------------------------------------------- control arm
+# ----------------------------------------------------------------------------------------------------------- random arm
 
 
 def test_a_quarter_goes_to_random_points(tmp_path: Path, worker: type[Fake]) -> None:

@@ -192,7 +192,7 @@ def test_a_trial_that_goes_on_is_counted_once() -> None:
 
 def test_the_rate_is_told_from_the_second_trial_on() -> None:
     shown = _searched([])
-    shown.seconds = [3.0]
+    shown._at_once, shown.seconds = 1, [3.0]
     assert "trials/" not in shown._summary()
     shown.seconds = [3.0] * 6
     shown._since -= 120

@@ -93,7 +93,7 @@ class Impatient(Progress):
 def test_a_sampler_that_repeats_itself_passes_its_turn(
     tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch, control: float
 ) -> None:
-    """The random points are the control arm's, and none is the sampler's."""
+    """The random points are the random arm's, and none is the sampler's."""
     monkeypatch.setattr("nas.knowledge.TURN", 3)
     points = _points(20)
     _script(monkeypatch, lambda number: points[0], lambda number: points[number])
@@ -138,7 +138,7 @@ def test_turns_pass_after_a_stop_as_without_one(
 def test_proposals_beside_a_chosen_one_are_not_in_vain(
     tmp_path: Path, worker: type[Fake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many a score leaves out, without a control arm there is no random trial."""
+    """However many a score leaves out, without a random arm there is no random trial."""
     monkeypatch.setattr("nas.knowledge.TURN", 2)
     points = _points(15)
     script = [*points[14:], *points[:4], *points[13:14], *points[4:8], *points[12:13], *points[8:12]]

@@ -162,13 +162,13 @@ def test_a_damaged_trial_is_said_in_its_place(tmp_path: Path, damage: Callable[[
     assert "Not audited: architecture: " in page.text
     assert "trial 1 cannot be drawn: architecture: " in page.text
     assert "Drawing of Inception-v3" in [svg["aria-label"] for svg in page.named("svg")]
-    assert "inception-v3 (trial 0) yes 10.00 %" in page.text
+    assert "inception-v3 (trial 0) seed yes 10.00 %" in page.text
 
 
 def test_genes_that_are_none_leave_the_rest(tmp_path: Path) -> None:
     _written(tmp_path)
     _sql(tmp_path, "UPDATE trials SET genes = '{\"depth\": [1, {}]}' WHERE number = 1")
-    assert "inception-v3 (trial 0) yes 10.00 %" in _page(tmp_path).text
+    assert "inception-v3 (trial 0) seed yes 10.00 %" in _page(tmp_path).text
 
 
 def test_a_space_whose_file_is_gone_is_said(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_damaged_weights_of_the_best_leave_the_report(tmp_path: Path) -> None:
     _sql(tmp_path, "UPDATE trials SET artifact = 's/trials/0' WHERE number = 0")
     with pytest.raises(RequestError):
         conclude(Study.open("s", tmp_path))
-    assert "inception-v3 (trial 0) yes" in Page((tmp_path / "s" / "report.html").read_text(encoding="utf-8")).text
+    assert "inception-v3 (trial 0) seed yes" in Page((tmp_path / "s" / "report.html").read_text(encoding="utf-8")).text
 
 
 def test_an_empty_study_has_a_report(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import itertools
 import json
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from results.dashboard.tabs import Tabs
 from results.dashboard.watch import Watch
 from results.importance import Importance
 from results.ledger import Ledger
-from results.outcome import LedgerError, Measurement, NoLedger, Outcome
+from results.outcome import LedgerError, Measurement, NoLedger, Outcome, now
+from results.pace import pace_of
 from search_spaces.architecture_file import from_yaml
 
 BASE = "http://127.0.0.1:8050"
@@ -189,7 +191,9 @@ def test_each_point_is_drawn_once_and_carries_its_number() -> None:
     found = scene(snapshot_of(records()), Choice("macs", "error"))
     drawn = figure(found)
     json.dumps(drawn, allow_nan=False)
-    numbers = {trace["meta"]: decode(trace["customdata"]) for trace in drawn["data"] if "customdata" in trace}
+    numbers: dict[str, list[int]] = {}
+    for trace in drawn["data"]:
+        numbers.setdefault(trace["meta"], []).extend(decode(trace["customdata"]) if "customdata" in trace else [])
     seeds = [trial.number for trial in records() if trial.seed]
     assert sorted([*numbers["seeds"], *numbers["reference"]]) == seeds
     others = [n for meta in ("trials", "random", "front", "infeasible") for n in numbers.get(meta, [])]
@@ -198,6 +202,22 @@ def test_each_point_is_drawn_once_and_carries_its_number() -> None:
     assert set(numbers["random"]) <= {trial.number for trial in records() if trial.origin == "random"}
     left_out = figure(scene(found.snapshot, Choice("macs", "error", shown=frozenset({"seed"}))))
     assert {trace["meta"] for trace in left_out["data"]} == {"front", "seeds", "reference"}
+
+
+def test_the_legend_tells_the_origin_of_the_front() -> None:
+    found = scene(snapshot_of(records()), Choice("macs", "error"))
+    origins = [records()[number].origin for number in found.front_numbers]
+    assert set(origins) == {"seed", "sampler", "random"}
+    traces = [trace for trace in figure(found)["data"] if trace["meta"] == "front" and "customdata" in trace]
+    told = {trace["name"]: {records()[number].origin for number in decode(trace["customdata"])} for trace in traces}
+    counts = Counter(origins)
+    assert told == {
+        f"front, sampler ({counts['sampler']})": {"sampler"},
+        f"front, random arm ({counts['random']})": {"random"},
+        f"front, seeds ({counts['seed']})": {"seed"},
+    }
+    assert len({trace["uid"] for trace in traces}) == 3
+    assert [trace["marker"]["symbol"] for trace in traces] == ["diamond", "diamond-open", "diamond"]
 
 
 def decode(packed: dict[str, str]) -> list[int]:
@@ -335,6 +355,30 @@ def remembered(first: dict[str, Any]) -> dict[str, Any]:
         "standing.children": first["standing"]["children"],
         "offered.data": first["offered"]["data"],
     }
+
+
+def test_the_header_of_a_running_search_tells_how_far_it_is(tmp_path: Path) -> None:
+    ledger = Ledger.open(write(tmp_path))
+    dashboard = opened(tmp_path / "ledger.sqlite")
+    dashboard.watch._again = 0.0
+    output = next(name for name in dashboard.app.callback_map if "standing.children" in name)
+    inputs: dict[str, Any] = {"tick.n_intervals": 1, "place.search": "", "study.value": STUDY}
+    asked_for, done = ledger.study(STUDY).search["trials"], sum(trial.outcome.trained for trial in records())
+    at_rest = asked(dashboard, output, inputs, {})["standing"]["children"]
+    with ledger.hold(STUDY):
+        first = asked(dashboard, output, inputs, {})
+        pace = pace_of(records(), 0).told(asked_for - done)
+        assert first["standing"]["children"].endswith(f". {done} of {asked_for} done, {pace}")
+        assert asked(dashboard, output, inputs, remembered(first)) is None  # though time has passed
+        fresh = replace(records()[5], number=COUNT, outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+        ledger.start_trial(replace(fresh, started_at=now()))
+        ledger.finish_trial(STUDY, COUNT, Outcome.COMPLETE, values=records()[0].values, seconds=1.0)
+        later = asked(dashboard, output, inputs, remembered(first))["standing"]["children"]
+        assert f". {done + 1} of {asked_for} done, " in later
+    assert " done" not in at_rest
+    assert " done" not in asked(dashboard, output, inputs, {})["standing"]["children"]
+    dashboard.watch.close()
+    ledger.close()
 
 
 def test_a_page_that_watches_a_young_study_keeps_what_its_reader_chose(tmp_path: Path) -> None:

@@ -59,11 +59,12 @@ def address(runs: Path) -> Iterator[str]:
 
 
 def front(page: "Page") -> list[int]:
-    """The numbers of the front's trials, as they are drawn."""
+    """The numbers of the front's trials as they are drawn, from left to right."""
     return page.evaluate(
-        """() => document.querySelector('#chart .js-plotly-plot').data.filter((each) => each.meta === 'front')
-           .flatMap((each) => [...(each.customdata?.bdata ? new Int32Array(Uint8Array.from(atob(each.customdata.bdata),
-           (letter) => letter.charCodeAt(0)).buffer) : each.customdata ?? [])])"""
+        """() => document.querySelector('#chart .js-plotly-plot')._fullData
+           .filter((each) => each.meta === 'front' && each.customdata)
+           .flatMap((each) => Array.from(each.customdata, (number, place) => [each.x[place], number]))
+           .sort((one, other) => one[0] - other[0]).map(([_, number]) => number)"""
     )
 
 
@@ -206,6 +207,39 @@ def test_a_limit_outlasts_a_rung_whose_values_do_not_reach_it(browser: "Browser"
     assert "limit.macs" in query(page)
     assert seen.wrong == []
     page.close()
+
+
+def test_a_limit_kept_at_a_rung_without_values_is_told_and_lifted_there(browser: "Browser", tmp_path: Path) -> None:
+    whole = [each for each in records() if each.values][:6]
+    with Ledger.open(write(tmp_path)) as ledger, served(tmp_path) as address:
+        ledger.create_study("bare", ledger.study(STUDY).search, {"error": "minimize", "macs": "minimize"}, {}, None)
+        for trial in whole:  # with final values, and none of rung 0
+            begun = replace(trial, study="bare", outcome=Outcome.RUNNING, values={}, measurements=(), seconds=None)
+            ledger.start_trial(begun)
+            ledger.finish_trial("bare", trial.number, Outcome.COMPLETE, values=trial.values, seconds=1.0)
+        low, high = sorted(100 * trial.values["error"] for trial in whole)[::5]
+        page, seen = open_page(browser, f"{address}?study=bare&limit.error={low + 0.001:.3f}&limit.macs=9e9")
+        until_drawn(page)
+        settled(page)
+        assert len(front(page)) == 1
+        page.locator("#rung").click()
+        page.get_by_role("option", name="rung 0 alone").click()
+        lift = page.get_by_role("button", name=f"Lift the limit error, at most {low + 0.001:.2f} %")
+        lift.wait_for()
+        assert page.get_by_role("button", name="Lift the limit").count() == 2
+        settled(page)
+        lift.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_function("!location.search.includes('limit.error')")
+        lift.wait_for(state="hidden")
+        assert "at most 9.00 G" in page.locator("#limits").inner_text()  # the other one is kept
+        assert query(page)["limit.macs"] == "9000000000"
+        choose_rung(page, "final values", None)
+        error = page.locator("#limits [role=slider]").nth(0)
+        assert float(error.get_attribute("aria-valuenow") or "") >= high
+        assert len(front(page)) > 1
+        assert seen.wrong == []
+        page.close()
 
 
 def test_a_zoom_is_of_the_quantities_at_which_it_was_made(browser: "Browser", address: str) -> None:
@@ -503,6 +537,24 @@ def test_a_narrow_window_shows_everything_without_scrolling_sideways(
     )
     light = sum(map(int, re.findall(r"\d+", paper)[:3])) > sum(map(int, re.findall(r"\d+", ink)[:3]))
     assert light == (scheme == "light")
+    assert seen.wrong == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1500, 1190, 390])
+def test_two_trials_stand_side_by_side_at_a_lower_rung(browser: "Browser", address: str, width: int) -> None:
+    number = next(trial.number for trial in records() if trial.measurements and trial.number)
+    view = f"{address}?trial={number}&beside=0&rung=0"
+    page, seen = open_page(browser, view, viewport={"width": width, "height": 900})
+    until_drawn(page)
+    settled(page)
+    values = page.get_by_role("region", name="Values and costs")
+    assert values.inner_text().count("(rung 0, epoch 1)") == 2
+    boxes = """(every) => every.filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.ariaLabel)"""
+    assert page.locator(".details, .details .scroll").evaluate_all(boxes) == []
+    last = values.get_by_role("columnheader", name="difference").bounding_box()
+    assert last is not None
+    assert last["x"] + last["width"] <= width
     assert seen.wrong == []
     page.close()
 

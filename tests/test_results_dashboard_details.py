@@ -10,12 +10,17 @@ from results.figures import shown
 from results.outcome import Measurement, Outcome, TrialRecord
 
 
+def words(cells: list[str]) -> list[str]:
+    """Texts, whatever keeps a figure and its unit in one line."""
+    return [" ".join(cell.split()) for cell in cells]
+
+
 def figures_of(own: TrialRecord, other: TrialRecord, rung: int | None, epochs: tuple[int, ...] = EPOCHS) -> list[str]:
     """What the details tell of the error: of a trial, of another one beside it, and their difference."""
     told = values_panel(snapshot_of([]).record, of_trial(own, epochs, rung), of_trial(other, epochs, rung))
     body = told[1].children.children[1].children
     row = next(row for row in body if row.children[0].children == "error")
-    return [cell.children for cell in row.children[1:]]
+    return words([cell.children for cell in row.children[1:]])
 
 
 def test_the_details_say_where_a_value_was_measured_and_compare_none_of_different_rungs() -> None:
@@ -51,7 +56,7 @@ def test_costs_are_compared_whatever_the_rung() -> None:
     slow = replace(one, measurements=(Measurement(0, 0, {"latency_ms": 8.0}, 0.0), *one.measurements))
     told = values_panel(record, of_trial(fast, EPOCHS), of_trial(slow, EPOCHS))
     body = told[1].children.children[1].children
-    written = {row.children[0].children: [cell.children for cell in row.children[1:]] for row in body}
+    written = {row.children[0].children: words([cell.children for cell in row.children[1:]]) for row in body}
     assert written["latency"] == ["2 ms", "8 ms", "\N{MINUS SIGN}6 ms"]
     assert written["MACs"][2] == f"{stopped.costs['macs'] / one.costs['macs']:.2f} x"
     course = curve(of_trial(fast, EPOCHS), None)

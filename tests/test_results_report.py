@@ -39,10 +39,10 @@ def test_heading_counts_outcomes_and_says_how_to_repeat_it(page: Page) -> None:
 
 
 def test_front_is_told_relative_to_inception_v3(page: Page) -> None:
-    assert "trial 1 yes 3.50 % \u22120.50 points 2.86 G 0.50 x 11.9 M 0.50 x 10.0 s" in page.text
-    assert "trial 2 yes 6.00 % +2.00 points 1.43 G 0.25 x" in page.text
-    assert "inception-v3 (trial 0) no 4.00 % 5.71 G 1.00 x 23.8 M 1.00 x" in page.text
-    assert "trial 3 yes" not in page.text
+    assert "trial 1 sampler yes 3.50 % \u22120.50 points 2.86 G 0.50 x 11.9 M 0.50 x 10.0 s" in page.text
+    assert "trial 2 sampler yes 6.00 % +2.00 points 1.43 G 0.25 x" in page.text
+    assert "inception-v3 (trial 0) seed no 4.00 % 5.71 G 1.00 x 23.8 M 1.00 x" in page.text
+    assert "trial 3 sampler yes" not in page.text
     assert "MACs to match Inception-v3 0.50 x trial 1" in page.text
 
 
@@ -230,13 +230,13 @@ def test_constant_objective(value: float) -> None:
     assert f"All complete trials have the same value, error {100 * value:.2f} %" in found.text
     low, high = json.loads(found.inside["script"][0])["layout"]["yaxis"]["range"]
     assert low < 100 * value < high
-    assert "trial 1 yes" in found.text
+    assert "trial 1 sampler yes" in found.text
 
 
 def test_study_without_inception_v3_compares_costs_only() -> None:
     found = Page(report_html(STUDY, TRIALS[1:4]))
     assert "Inception-v3 is not drawn: it has not been measured in this study." in found.text
-    assert "trial 1 yes 3.50 % 2.86 G 0.50 x" in found.text
+    assert "trial 1 sampler yes 3.50 % 2.86 G 0.50 x" in found.text
     assert len(found.named("svg")) == 4
 
 
@@ -262,7 +262,7 @@ def test_too_small_a_target_is_said_in_place_of_the_drawing() -> None:
     found = Page(report_html(small, TRIALS))
     assert "trial 1 cannot be drawn" in found.text
     assert "the smallest side that works is" in found.text
-    assert "trial 1 yes 3.50 %" in found.text
+    assert "trial 1 sampler yes 3.50 %" in found.text
 
 
 # ----------------------------------------------------------------------------------------------------------------- file
@@ -313,7 +313,7 @@ def test_the_control_arm_and_what_breaks_a_limit_have_marks_of_their_own() -> No
     assert drawn["random"]["marker"]["symbol"] != drawn["trials"]["marker"]["symbol"]
     page = Page(report_html(STUDY, trials))
     assert "because a limit is broken: 1 trial." in page.text
-    assert "rings are the control arm" in page.text
+    assert "rings are the random arm" in page.text
     on_the_front = Page(report_html(STUDY, [v3(), trial(2, 0.001, 0.5, origin="random")]))
     assert "rings are" not in on_the_front.text
     light, dark = asset("palette.css").split("prefers-color-scheme: dark")

@@ -100,7 +100,7 @@ def test_a_damaged_architecture_costs_its_own_places_alone() -> None:
     assert "trial 1 cannot be drawn: architecture: " in page.text
     assert "The differences cannot be told, as one of the two cannot be drawn." in page.text
     assert _drawn(page) == ["Inception-v3", "trial 2", "Inception-v3"]
-    assert "trial 1 yes 3.50 %" in page.text
+    assert "trial 1 sampler yes 3.50 %" in page.text
     assert [s["id"] for s in page.named("script")[:3]] == ["figure-scatter", "figure-growth", "figure-distributions"]
 
 
@@ -160,7 +160,7 @@ def test_every_section_of_an_empty_or_failed_study_says_what_is_missing() -> Non
             "so there is nothing to draw",
             "There is no front yet",
             "No complete trial keeps all limits yet, so there is no hypervolume.",
-            "The study has no control arm",
+            "The study has no random arm",
             "No complete trial has error and MACs recorded",
             "No complete trial within all limits has its MACs recorded.",
             "The importance of genes was not computed.",
@@ -186,7 +186,7 @@ def test_a_study_that_is_searched_at_this_moment_says_so() -> None:
     page = Page(report_html(study, [*TRIALS, running], Background(driver="process 7 on here")))
     assert "digits running (process 7 on here) Started" in page.text
     assert "8 trials: 1 running, 4 complete" in page.text
-    assert "trial 1 yes 3.50 %" in page.text
+    assert "trial 1 sampler yes 3.50 %" in page.text
 
 
 def test_a_study_without_objectives_is_told_without_statistics() -> None:

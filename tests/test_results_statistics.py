@@ -172,7 +172,7 @@ def test_whether_searching_helped_is_told_in_every_form() -> None:
     alone = of("beyond the limits")
     assert alone.control is None
     assert alone.as_data()["control"] is None
-    assert "The study has no control arm" in text(alone)
+    assert "The study has no random arm" in text(alone)
 
 
 def test_figures_show_what_their_tables_hold() -> None:

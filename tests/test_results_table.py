@@ -59,20 +59,21 @@ def cells(text):
 
 
 def test_rows_are_relative_to_the_reference_seed_which_is_listed_off_the_front():
-    trials = [V3, SMALL, BEST]
-    rows = cells(printed(front_table(study(), front(trials, OBJECTIVES), [V3])))
+    trials = [V3, replace(SMALL, origin="random"), BEST]
+    rows = cells(printed(front_table(study(), front(trials, OBJECTIVES), [V3], width=120)))
     assert list(rows) == ["2", "1", "0"]  # the front by error, then the seed
-    assert rows["1"] == ["01abcdef01", "6.00 %  +1.00 pt", "2.29 G  0.40x", "11.92 M  0.50x"]
-    assert rows["2"] == ["02abcdef01", "3.75 %  -1.25 pt", "5.00 G  0.88x", "20.00 M  0.84x"]
-    assert rows["0"] == ["inception-v3 (reference, off the front)", "5.00 %", "5.71 G  1.00x", "23.83 M  1.00x"]
+    assert rows["1"] == ["01abcdef01", "random arm", "6.00 %  +1.00 pt", "2.29 G  0.40x", "11.92 M  0.50x"]
+    assert rows["2"] == ["02abcdef01", "sampler", "3.75 %  -1.25 pt", "5.00 G  0.88x", "20.00 M  0.84x"]
+    assert rows["0"] == ["inception-v3 (reference, off the front)", "seed", "5.00 %", "5.71 G  1.00x", "23.83 M  1.00x"]
 
 
 def test_a_seed_on_the_front_is_listed_once_and_others_follow():
     running = trial(3, 0, 1_600_000_000, seed="googlenet", outcome=Outcome.RUNNING)
-    rows = cells(printed(front_table(study(), front([V3, SMALL], OBJECTIVES), [V3, running], driver="process 7")))
+    found = front([V3, SMALL], OBJECTIVES)
+    rows = cells(printed(front_table(study(), found, [V3, running], width=120, driver="process 7")))
     assert list(rows) == ["0", "1", "3"]
     assert rows["0"][0] == "inception-v3 (reference)"
-    assert rows["3"] == ["googlenet (running)", "-", "1.60 G  0.28x", "20.00 M  0.84x"]
+    assert rows["3"] == ["googlenet (running)", "seed", "-", "1.60 G  0.28x", "20.00 M  0.84x"]
 
 
 def test_each_objective_has_a_column_with_its_direction_and_unit():
@@ -84,12 +85,12 @@ def test_each_objective_has_a_column_with_its_direction_and_unit():
     }
     values = {"latency_ms": 1.234, "accuracy": 0.91234, "params": 2e7, "peak_memory_bytes": 123_400_000.0}
     one = replace(SMALL, values=values)
-    text = printed(front_table(study(objectives=objectives), front([one], objectives), []))
+    text = printed(front_table(study(objectives=objectives), front([one], objectives), [], width=90))
     heads = text.split("01abcdef01")[0]
     for heading in ("latency", "accuracy", "peak_memory", "params", "MACs"):
         assert heads.count(f" {heading} ") == 1
     assert (text.count("(min)"), text.count("(max)")) == (3, 1)
-    assert cells(text)["1"] == ["01abcdef01", "1.23 ms", "0.9123", "123.40 MB", "2.29 G", "11.92 M"]
+    assert cells(text)["1"] == ["01abcdef01", "sampler", "1.23 ms", "0.9123", "123.40 MB", "2.29 G", "11.92 M"]
     assert "The study has no seed inception-v3" in text
 
 

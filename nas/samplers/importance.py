@@ -56,7 +56,7 @@ def importances(
 
     Only COMPLETE trials take part, whose values are those of the top rung, and of these the ones that have genes (a
     published network outside of the space has none) and a finite value: that of an objective, else that of a cost of
-    the target. Those of the control arm and those that break a limit are among them. What the genes may be is read from
+    the target. Those of the random arm and those that break a limit are among them. What the genes may be is read from
     the trials: a gene that is the same in all of them has no importance. Where nothing can be said, a sentence stands
     in the figures' place. fANOVA is grown of 500 trials at most, evenly spread over all. Trials whose genes are damaged
     are left out and counted; a published network may have none.

@@ -111,13 +111,17 @@ def _offered(
 
 
 def _standing(snapshot: Snapshot) -> str:
-    counts = dict.fromkeys(Outcome, 0)
-    for trial in snapshot.trials:
-        counts[trial.outcome] += 1
-    told = ", ".join(f"{count:,} {outcome.called(snapshot.driver)}" for outcome, count in counts.items() if count)
-    state = state_called(snapshot.record.state, snapshot.driver)
+    """How a study stands: its trials by outcome, and of a search that runs, how far it is and when it will be done."""
+    counts, driver = snapshot.counts, snapshot.driver
+    told = ", ".join(f"{counts[outcome]:,} {outcome.called(driver)}" for outcome in Outcome if counts[outcome])
+    state = state_called(snapshot.record.state, driver)
     trials = f"{len(snapshot.trials):,} trial{'' if len(snapshot.trials) == 1 else 's'}"
-    return f"{state}: {trials}" + (f" ({told})" if told else "")
+    standing = f"{state}: {trials}" + (f" ({told})" if told else "")
+    asked = snapshot.record.search.get("trials")
+    if snapshot.pace is None or not isinstance(asked, int):
+        return standing
+    done = sum(count for outcome, count in counts.items() if outcome.trained)
+    return f"{standing}. {done:,} of {asked:,} done, {snapshot.pace.told(asked - done)}"
 
 
 # ------------------------------------------------------------------------------------------------------------- the tabs
@@ -186,6 +190,8 @@ def _register_browser(app: Dash) -> None:
     wanted = Output("wanted", "data", allow_duplicate=True)
     within = [State(slider, part) for part in ("id", "min", "max")]
     here("want", wanted, Input(slider, "value"), *within, State("wanted", "data"), **later)
+    kept, lift = Output({"kept": ALL}, "hidden"), {"lift": ALL}
+    here("lift", wanted, kept, Input(lift, "n_clicks"), State(lift, "id"), State("wanted", "data"), **later)
     here("paint", Output("chart-frame", "children"), Input("scene", "data"), selected, beside, theme, asked)
     here("at", Output("drawn", "data"), Input("scene", "data"), **later)
     of = [State(*part) for part in (("revision", "data"), ("selected", "data"), ("beside", "value"))]

@@ -136,11 +136,12 @@ def _figures(record: StudyRecord, subject: Subject, beside: Subject | None) -> C
 
 
 def _measured(subject: Subject, name: str) -> str:
-    """A value, and where it is not a final one at which rung and epoch it was measured."""
+    """A value, and where it is not a final one at which rung and epoch it was measured: there a line may end."""
     value = subject.value(name)
     if value is None:
         return "not measured"
-    return shown(name, value) + (f" ({subject.said})" if subject.said and name not in subject.costs else "")
+    figure = shown(name, value).replace(" ", "\N{NO-BREAK SPACE}")
+    return figure + (f" ({subject.said})" if subject.said and name not in subject.costs else "")
 
 
 def _apart(name: str, subject: Subject, beside: Subject) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from results.figures import is_fraction, spoken, suffix
-from results.outcome import TrialRecord
+from results.outcome import TrialRecord, origin_called
 from results.rung_values import costs_of, values_at
 
 
@@ -95,7 +95,7 @@ def _row(
     told: dict[str, Any] = {
         "number": trial.number,
         "name": trial.seed or trial.digest[:12],
-        "origin": "random arm" if trial.origin == "random" else trial.origin,
+        "origin": origin_called(trial.origin),
         "outcome": trial.outcome.called(driver),
         "rung": None if last is None else last.rung,
         "seconds": None if seconds is None else round(seconds, 1),

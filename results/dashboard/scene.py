@@ -101,18 +101,23 @@ def figure(found: Scene) -> dict[str, Any]:
     member = np.zeros(len(trials), dtype=bool)
     member[found.front] = True
     shown, good = found.choice.shown, found.wanted & ~member
+    control = origin == "random"
+    sampled = ~seeds & ~control
+    ring = {"symbol": "diamond-open", "size": 11, "line": {"width": 2}}
     groups = (
         ("infeasible", "beyond limits", found.drawn & ~found.wanted, {"symbol": "x-thin", "size": 6}, "infeasible"),
-        ("trials", "sampler", good & ~seeds & (origin != "random"), {"symbol": "circle", "size": 7}, "sampler"),
-        ("random", "random arm", good & (origin == "random"), {"symbol": "square", "size": 7}, "random"),
-        ("front", "front", member, {"symbol": "diamond", "size": 11}, None),
+        ("trials", "sampler", good & sampled, {"symbol": "circle", "size": 7}, "sampler"),
+        ("random", "random arm", good & control, {"symbol": "square", "size": 7}, "random"),
+        ("front", "front, sampler", member & sampled, {"symbol": "diamond", "size": 11}, None),
+        ("front", "front, random arm", member & control, ring, None),
+        ("front", "front, seeds", member & seeds, {"symbol": "diamond", "size": 11}, None),
         ("seeds", "other seeds", found.drawn & seeds & ~reference, {"symbol": "star", "size": 14}, "seed"),
         ("reference", "Inception-v3", found.drawn & reference, {"symbol": "star", "size": 19}, "seed"),
     )
     traces = [_line(found)] if found.choice.z is None and len(found.front) else []
     for meta, name, mask, marker, kind in groups:
         if (kind is None or kind in shown) and mask.any():
-            traces.append(_points(found, mask, meta, f"{name} ({int(mask.sum()):,})", marker))
+            traces.append(_points(found, mask, meta, name, marker))
     of = {"x": found.choice.x, "y": found.choice.y, "z": found.choice.z}
     return {"data": traces, "layout": _layout(found), "of": of}
 
@@ -124,21 +129,21 @@ def _points(found: Scene, mask: Mask, meta: str, name: str, marker: Mapping[str,
         "type": kind,
         "mode": "markers",
         **{axis: packed(values) for axis, values in at.items()},
-        "hovertemplate": _hover(found.choice, meta),
+        "hovertemplate": _hover(found.choice, name),
         "customdata": packed(found.snapshot.numbers[mask].astype(np.int32)),
         "marker": dict(marker),
         **({"opacity": 0.25} if found.choice.z is not None and meta in _CROWD else {}),  # or they would hide the front
         "meta": meta,
-        "uid": meta,  # by which plotly knows what the reader has hidden
-        "name": name,
+        "uid": name,  # by which plotly knows what the reader has hidden
+        "name": f"{name} ({int(mask.sum()):,})",
     }
 
 
-def _hover(choice: Choice, meta: str) -> str:
+def _hover(choice: Choice, group: str) -> str:
     """What is told of the point under the pointer, in plotly's own words for numbers."""
     names = {"x": choice.x, "y": choice.y, "z": choice.z}
     lines = [f"{chart_text(spoken(name))} {_written(axis, name)}" for axis, name in names.items() if name]
-    return "<br>".join(("trial %{customdata}", *lines)) + f"<extra>{meta}</extra>"
+    return "<br>".join(("trial %{customdata}", *lines)) + f"<extra>{group}</extra>"
 
 
 def _written(axis: str, name: str) -> str:

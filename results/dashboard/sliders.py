@@ -65,7 +65,8 @@ def _outwards(low: float, high: float) -> tuple[float, float]:
 def sliders(snapshot: Snapshot, between: Ends, wanted: Mapping[str, float]) -> list[Component]:
     """One slider for each quantity between its ends. ``wanted``: limits as shown; the others limit nothing.
 
-    A slider stands as near to what is wanted as it can; of a limit without a slider is told that it counts.
+    A slider stands as near to what is wanted as it can; of a limit without a slider is told that it counts, beside a
+    button that lifts it.
     """
     made: list[Component] = []
     for name, (low, high) in between.items():
@@ -90,7 +91,9 @@ def sliders(snapshot: Snapshot, between: Ends, wanted: Mapping[str, float]) -> l
     for name, value in wanted.items():
         if name in snapshot.quantities and name not in between:
             limit = f"{_label(snapshot, name)} {shown(name, value / scale(name))}"
-            made.append(missing(f"Kept as well, where no values differ: {limit}."))
+            kept = missing(f"Kept, where no values differ: {limit}.")
+            lift = html.Button("Lift it", id={"lift": name}, n_clicks=0, **aria(label=f"Lift the limit {limit}"))
+            made.append(html.Div([kept, lift], id={"kept": name}, className="control"))
     return made or [missing("No quantity differs among the trials' values yet, so there is nothing to limit.")]
 
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -153,7 +152,7 @@ def _find_growth(snapshot: Snapshot) -> _Growth:
 
 
 def _find_outcomes(snapshot: Snapshot) -> _Outcomes:
-    counts, driver = Counter(trial.outcome for trial in snapshot.trials), snapshot.driver
+    counts, driver = snapshot.counts, snapshot.driver
     return [(each.called(driver), counts[each], each.meaning(driver)) for each in Outcome if counts[each]]
 
 

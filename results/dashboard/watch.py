@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
@@ -13,7 +14,8 @@ from dash.exceptions import PreventUpdate
 from numpy.typing import NDArray
 
 from results.figures import thrift
-from results.outcome import Direction, LedgerError, NoLedger, StudyRecord, TrialRecord
+from results.outcome import Direction, LedgerError, NoLedger, Outcome, StudyRecord, TrialRecord
+from results.pace import Pace, pace_of
 from results.rung_values import epochs_of, values_at
 
 if TYPE_CHECKING:
@@ -73,6 +75,16 @@ class Snapshot:
     def feasible(self) -> NDArray[np.bool_]:
         """Whether each trial keeps all constraints that were measured of it, shape (trials,)."""
         return np.array([trial.feasible for trial in self.trials], dtype=bool)
+
+    @cached_property
+    def counts(self) -> Counter[Outcome]:
+        """How many trials there are of each outcome."""
+        return Counter(trial.outcome for trial in self.trials)
+
+    @cached_property
+    def pace(self) -> Pace | None:
+        """How fast trials end; None where nobody searches."""
+        return pace_of(self.trials, self.counts[Outcome.RUNNING]) if self.driver is not None else None
 
     @cached_property
     def quantities(self) -> dict[str, Direction]:

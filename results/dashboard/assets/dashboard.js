@@ -95,7 +95,8 @@
     const trace = plain.customdata ? { ...plain, customdata: Array.from(numbers(plain.customdata)) } : plain;
     if (trace.type === "scatter3d") {
       const symbol = SIMPLE[trace.marker?.symbol] ?? trace.marker?.symbol;
-      return { ...trace, marker: { ...trace.marker, symbol, size: Math.max(2.5, (trace.marker?.size ?? 6) / 2.6), line: { width: 0 } } };
+      const line = { width: symbol?.endsWith("-open") ? 2 : 0 };
+      return { ...trace, marker: { ...trace.marker, symbol, size: Math.max(2.5, (trace.marker?.size ?? 6) / 2.6), line } };
     }
     return trace.type === "scattergl" && !hasWebgl() ? { ...trace, type: "scatter" } : trace;
   }
@@ -240,6 +241,14 @@
     });
     const same = JSON.stringify(found) === JSON.stringify(wanted ?? {});
     return same ? unchanged() : found;
+  }
+
+  // A limit without a slider is lifted by its button; what is told of it goes with it.
+  function lift(clicks, ids, wanted) {
+    const lifted = ids.filter((_, place) => clicks[place]).map((id) => id.lift);
+    if (!lifted.length) return [unchanged(), ids.map(unchanged)];
+    const found = Object.fromEntries(Object.entries(wanted ?? {}).filter(([name]) => !lifted.includes(name)));
+    return [found, ids.map((id) => lifted.includes(id.lift))];
   }
 
   const limit = (value, tooltip) => (tooltip?.transform === "percent" ? percent(value) : amount(value));
@@ -394,7 +403,7 @@
   }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    nas: { paint, course, statistic, at, clicked, want, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
+    nas: { paint, course, statistic, at, clicked, want, lift, limit, moved, lasso, cleared, fill, pin, show, overdue, address },
   });
 
   // -------------------------------------------------------------------------------------- the keyboard, pictures, theme
