@@ -108,9 +108,9 @@ def export(
     found, before, terminal = find(arch, runs), files_in(output), console(error=True)
     tell = partial(terminal.print, markup=False, highlight=False, soft_wrap=True)
     slow = to not in ("yaml", "card") or asked.compares
-    with Interrupt(give_up), working(terminal, f"exporting {found.architecture.name}", slow=slow) as work:
-        decoding = partial(show_bar, terminal, done="pictures decoded", before=work.end)
-        content, done = export_asked(arch, found, asked, output, tell, work.say, decoding)
+    with Interrupt(give_up), working(terminal, f"exporting {found.architecture.name}", slow=slow) as waiting:
+        decoding = partial(show_bar, terminal, done="pictures decoded", before=waiting.end)
+        content, done = export_asked(arch, found, asked, output, tell, waiting.say, decoding)
     if as_json:
         print_json({**done.as_data(), "caution": content.caution or None})
     else:

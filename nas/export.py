@@ -383,9 +383,10 @@ def _aside(folder: Path) -> Iterator[Path]:
     """
     _remove_left(folder)
     # What will be there is known before it is made: an interrupt right after that leaves nothing behind.
-    made, staged = missing_folders(folder), folder / secrets.token_hex(8).join(_PARTIAL)
+    made, staged = list[Path](), folder / secrets.token_hex(8).join(_PARTIAL)
     try:
         try:
+            made = missing_folders(folder)
             make_folder(folder)
             staged.mkdir(mode=0o700)
             (staged / _OWNER).write_text(Process.this().to_text(), encoding="utf-8")

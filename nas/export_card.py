@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +59,8 @@ def card_background(
 def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
     """The proxy training of a trial."""
     config = settings(study)
-    rung = len(rungs_of(config)) - 1
-    small = f"width {config.proxy.width:g}, {config.proxy.resolution} px, {config.recipe.epochs} epochs"
+    rung, epochs = len(rungs_of(config)) - 1, config.recipe.epochs
+    small = f"width {config.proxy.width:g}, {config.proxy.resolution} px, {epochs} epoch{'s' * (epochs != 1)}"
     taken = f", taken over from trial {trial.reused}" if trial.reused else ""
     errors: dict[Part, float | None] = {"validation": trial.values.get("error"), "test": known_test_error(study, trial)}
     results = [
@@ -76,9 +77,12 @@ def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _of_folded(results: Sequence[Result], compared: "Sequence[Comparison]") -> tuple[Result, ...]:
-    """What was measured after batch norms were folded, on pictures of a validation part."""
+    """What was measured after batch norms were folded, on pictures of a validation part; else what was before."""
     training: Training = results[0].training if results else "unknown"
     found = [(each, each.found.error) for each in compared if each.found.error is not None]
+    if not found:
+        before = "before batch norms were folded"
+        return tuple(replace(each, conditions=", ".join(filter(None, (each.conditions, before)))) for each in results)
     return tuple(
         Result("error", error, "validation", training, f"batch norms folded, {each.count} pictures of {each.pictures}")
         for each, error in found

@@ -27,7 +27,7 @@ NOISE = 64  # pictures, where no others are known
 # 0.4. A fault that changes less than rounding may is not told from it. Single pictures say less: one of small logits
 # deviated by 0.7 in honest int8.
 TYPICAL = {"float16": 0.02, "bfloat16": 0.1, "int8-dynamic": 0.25, "int8-static": 0.25}
-CHANGED = 0.02  # the most pictures whose clear first answer may change; 0.004 were measured
+CHANGED = 0.02  # the most pictures whose clear first answer may change, and one of few; 0.004 were measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +82,24 @@ def compared(
     [found] = compare(plain, {name: option}, batches, labels=labels, repeats=REPEATS).values()
     pictures = "noise" if beside.pictures is None else beside.pictures.name
     count = sum(map(len, batches))
-    result = Comparison(name, what, found, pictures, count, torch.get_num_threads(), _allowed(content), *(sizes or ()))
+    threads, allowed = torch.get_num_threads(), _allowed(content, count)
+    result = Comparison(name, what, found, pictures, count, threads, allowed, *(sizes or ()))
     if result.exceeded:
         raise ExportFailed(_refused(content, result))
     tell(result.sentence)
     return result
 
 
-def _allowed(content: Content) -> dict[str, float]:
-    """The most that figures of a comparison may be."""
+def _allowed(content: Content, count: int) -> dict[str, float]:
+    """The most that figures of a comparison on so many pictures may be."""
     from nas.export import FOLDED
 
     # What sums in another order in float32, too: of Inception-v4 by 7e-6, and of an honest network that had hardly been
     # trained, folding changed logits by 2.7e-5.
     typical = TYPICAL.get(content.deployment.precision)
-    return {"deviation": FOLDED} if typical is None else {"typical_deviation": typical, "changed": CHANGED}
+    if typical is None:
+        return {"deviation": FOLDED}
+    return {"typical_deviation": typical, "changed": max(CHANGED, 1 / count)}
 
 
 def _refused(content: Content, result: "Comparison") -> str:

@@ -78,7 +78,7 @@ class Knowledge:
         return max(self.trials, default=-1) + 1
 
     def arm(self) -> Origin:
-        """Return the arm whose turn it is: the control gets its share of what is proposed, evenly spread.
+        """Return the arm whose turn it is: the random arm gets its share of what is proposed, evenly spread.
 
         An arm that proposes nothing new passes its turn to the other: a sampler that repeats itself is not fed random
         points that would count as its own, and the random arm, uniform as ever, gets them as its own.

@@ -75,8 +75,9 @@ class Screen:
             if all(costs[-1].get(name, 0) <= most for name, most in self.config.limits.items()):
                 return
         if costs:
-            told = "study %r: not one of %d random architectures keeps the limits%s; its seeds are trained all the same"
-            logger.warning(told, self.config.study, DRAWN, self._out_of_reach(costs))
+            seeds = "; its seeds are trained all the same" if self.config.seeds else ""
+            told = "study %r: not one of %d random architectures keeps the limits%s%s"
+            logger.warning(told, self.config.study, DRAWN, self._out_of_reach(costs), seeds)
 
     def out_of_reach(self, trials: list[TrialRecord]) -> str:
         """Say how near to the limits the screened proposals came, where none kept one; empty elsewhere."""

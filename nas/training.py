@@ -64,7 +64,7 @@ class Trained:
         if len(self.metrics) > self.epochs:
             done = f"has {len(self.metrics)} epochs behind it and {self.epochs} were asked for: nothing was to do"
         elif self.complete:
-            done = f"is complete: {self.epochs} epochs"
+            done = f"is complete: {self.epochs} epoch{'s' * (self.epochs != 1)}"
         else:
             done = f"stopped with {len(self.metrics)} of {self.epochs} epochs done; the same command goes on"
         lines = [

@@ -49,7 +49,7 @@ def show_bar(
             bar.stop()
 
 
-class Work:
+class Waiting:
     """What is said of something that takes seconds while it runs. This one says nothing: for what is quick."""
 
     def say(self, sentence: str) -> None:
@@ -59,7 +59,7 @@ class Work:
         """End what moves, before something else is shown."""
 
 
-class _Moving(Work):
+class _Moving(Waiting):
     """Beside something that moves, on a terminal."""
 
     def __init__(self, status: "Status") -> None:
@@ -75,7 +75,7 @@ class _Moving(Work):
         self.status.stop()
 
 
-class _InLines(Work):
+class _InLines(Waiting):
     """In a line, where nothing moves."""
 
     def __init__(self, console: "Console") -> None:
@@ -86,19 +86,19 @@ class _InLines(Work):
 
 
 @contextmanager
-def working(console: "Console", sentence: str, *, slow: bool = True) -> Iterator[Work]:
+def working(console: "Console", sentence: str, *, slow: bool = True) -> Iterator[Waiting]:
     """Say what takes seconds while it runs: beside something that moves on a terminal, else in a line.
 
     Gives what says more of it, and ends it early. Says nothing if it is not ``slow``.
     """
     if not slow:
-        yield Work()
+        yield Waiting()
     elif console.is_terminal:
         from rich.text import Text
 
         with console.status(Text(plain(sentence))) as status:
             yield _Moving(status)
     else:
-        work = _InLines(console)
-        work.say(sentence)
-        yield work
+        waiting = _InLines(console)
+        waiting.say(sentence)
+        yield waiting

@@ -21,7 +21,7 @@ _MOST_TOLD = 100_000  # characters: a program that goes wrong can say a lot
 
 Direction = Literal["minimize", "maximize"]
 StudyState = Literal["running", "stopped", "complete"]
-Origin = Literal["seed", "sampler", "random"]  # random: the random arm, uniform points that teach no sampler
+Origin = Literal["seed", "sampler", "random"]  # random: the random arm's, uniform points that teach no sampler
 
 
 class Outcome(enum.StrEnum):

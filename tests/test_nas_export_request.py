@@ -13,6 +13,7 @@ from exports import logits_of
 from PIL import Image
 from trained_trial import trained_trial
 
+from nas.export_card import _of_folded
 from nas.export_content import content_of
 from nas.export_networks import reference
 from nas.export_pictures import pictures_for
@@ -20,6 +21,7 @@ from nas.export_request import Asked, export_asked
 from nas.study import Found
 from nas.trial_weights import trained_weights
 from results.export import int8, onnx_graph, to_onnx
+from results.export.card_background import Result
 from results.export.comparison import deviation, deviations, onnx_run
 from results.export.content import Content
 from results.export.deployment import Deployment
@@ -250,6 +252,11 @@ def test_a_card_of_folded_norms_tells_what_was_measured_of_them(trial: Found, tm
     [row] = [line for line in card.splitlines() if line.startswith("| error |")]
     folded = "batch norms folded, 256 pictures of digits"
     assert row == f"| error | {100 * (compared.found.error or 0):.2f} % | validation | proxy training | {folded} |"
+
+
+def test_what_was_measured_before_folding_says_so_where_nothing_was_measured_after() -> None:
+    known = Result("error", 0.1, "validation", "proxy", "3 epochs")
+    assert _of_folded([known], []) == (replace(known, conditions="3 epochs, before batch norms were folded"),)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from results.export import comparison
 from results.export.comparison import WARM, Compared, Logits, Pictures, Run, compare, deviation, latencies
 from search_spaces.errors import RequestError
 
@@ -103,3 +104,11 @@ def test_missing_pictures_and_labels_are_refused(
 ) -> None:
     with pytest.raises(RequestError, match=words):
         compare(rows(PLAIN), {}, batches, labels=labels)
+
+
+def test_on_a_busy_machine_there_are_fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.zeros((1, 3, 2, 2), dtype=np.float32)
+    runs = {"": lambda pictures: pictures.mean((2, 3)), "half": lambda pictures: pictures.mean((2, 3))}
+    assert {len(times) for times in latencies(runs, picture, repeats=9).values()} == {9}
+    monkeypatch.setattr(comparison, "MOST_SECONDS", 0.0)
+    assert {len(times) for times in latencies(runs, picture, repeats=9).values()} == {comparison.LEAST}

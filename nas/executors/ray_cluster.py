@@ -113,10 +113,12 @@ def end() -> None:
     """Stop the Ray that ``connect`` started."""
     if _guards:
         _kill_at_once()
-    ray.shutdown()
-    while _guards:
-        guard = _guards.pop()
-        guard.communicate()  # closes its standard input: it sees that all is gone, and ends
+    try:
+        ray.shutdown()
+    finally:
+        while _guards:
+            guard = _guards.pop()
+            guard.communicate()  # closes its standard input: it ends what is left, and itself
 
 
 def _kill_at_once() -> None:
@@ -129,7 +131,7 @@ def _kill_at_once() -> None:
     node: Any = worker._global_node
     if node is not None:
         kill = node.kill_all_processes
-        node.kill_all_processes = lambda **options: kill(**options | {"allow_graceful": False})
+        node.kill_all_processes = lambda *given, **options: kill(*given, **options | {"allow_graceful": False})
 
 
 @dataclass(frozen=True)

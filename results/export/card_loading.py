@@ -9,6 +9,7 @@ from search_spaces.seeds import seed, seed_names
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # what Pillow calls pictures of so many channels
 _FULL = 255.0  # white, as Pillow has it
+_ANSWERS = "answers = logits.argmax(1)  # of each picture the number of a class"
 _NOT_SCALED = "# How pictures were scaled in the training is not known: here 0 (black) to 1 (white)."
 
 
@@ -89,7 +90,7 @@ def _python(content: Content, background: CardBackground) -> tuple[str, str] | N
     lines += [f"network = {name}().eval()"]
     if weights:
         lines.append(f'load_weights(network, "{weights}")')
-    lines += ["with torch.inference_mode():", "    logits = network(torch.from_numpy(x))"]
+    lines += ["with torch.inference_mode():", "    logits = network(torch.from_numpy(x))", _ANSWERS]
     needs = "torch and safetensors" if weights else "torch" if content.state is None else "torch, and a file of weights"
     return f"In plain PyTorch (needs {needs}):", "\n".join(lines)
 
@@ -100,7 +101,7 @@ def _pt2(background: CardBackground) -> tuple[str, str] | None:
         return None
     lines = ["import torch", "", f'network = torch.export.load("{file.name}").module()', "with torch.inference_mode():"]
     return "As an exported program, without its source (needs torch):", "\n".join(
-        [*lines, f"    logits = network(torch.from_numpy({_input(file)}))"]
+        [*lines, f"    logits = network(torch.from_numpy({_input(file)}))", _ANSWERS]
     )
 
 
@@ -110,6 +111,7 @@ def _onnx(background: CardBackground) -> tuple[str, str] | None:
         return None
     lines = ["import onnxruntime", "", f'session = onnxruntime.InferenceSession("{file.name}")']
     lines.append(f"logits = session.run(None, {{session.get_inputs()[0].name: {_input(file)}}})[0]")
+    lines.append(_ANSWERS)
     return "With ONNX Runtime (needs onnxruntime):", "\n".join(lines)
 
 

@@ -20,7 +20,9 @@ Logits = NDArray[np.float32]  # (N, classes)
 Run = Callable[[Pictures], Logits]
 TINY = float(np.finfo(np.float32).tiny)
 WARM = 3  # runs before the clock counts
-CLEAR = 0.25  # a first answer that leads by more, as a share of the largest logit, no rounding here should change
+LEAST = 5  # rounds of the clock
+MOST_SECONDS = 20.0  # for which rounds begin: on a busy machine each can take seconds
+CLEAR = 0.25  # a first answer that leads by more, as a share of the largest logit, is rarely changed by rounding
 
 
 @dataclass(frozen=True)
@@ -169,13 +171,17 @@ def leads(logits: NDArray[Any]) -> NDArray[np.float64]:
 def latencies(runs: Mapping[str, Run], picture: Pictures, *, repeats: int) -> dict[str, list[float]]:
     """Time each run on one picture (1, C, H, W), in seconds: ``repeats`` rounds in which all take a turn.
 
-    Every other round goes the other way around, so that none always runs on the caches of the same other.
+    There are fewer, but ``LEAST`` at least, where they take longer than ``MOST_SECONDS``. Every other round goes the
+    other way around, so that none always runs on the caches of the same other.
     """
     for run in runs.values():
         for _ in range(WARM):
             run(picture)
     times: dict[str, list[float]] = {name: [] for name in runs}
+    since = time.perf_counter()
     for repeat in range(repeats):
+        if repeat >= LEAST and time.perf_counter() - since > MOST_SECONDS:
+            break
         for name in list(runs)[:: -1 if repeat % 2 else 1]:
             began = time.perf_counter()
             runs[name](picture)

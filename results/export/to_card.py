@@ -42,6 +42,8 @@ _ALTS = {
     "training.svg": "Errors over the epochs of the training",
 }
 
+_CAPTIONS = {"front.svg": ("", "Trials of its study, as briefly as the search trained them; this one is marked.")}
+
 
 def to_card(content: Content, background: CardBackground) -> dict[str, bytes]:
     """Return README.md and the drawings that it shows: ``architecture.svg``, ``profile.svg``, ``front.svg``, ...
@@ -52,7 +54,7 @@ def to_card(content: Content, background: CardBackground) -> dict[str, bytes]:
     drawings = _drawings(content, background)
 
     def drawn(name: str) -> list[str]:
-        return [f"![{_ALTS[name]}]({name})"] if name in drawings else []
+        return [f"![{_ALTS[name]}]({name})", *_CAPTIONS.get(name, ())] if name in drawings else []
 
     passages = [
         front_matter(content, background),
