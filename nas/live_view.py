@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nas.config import SearchConfig
 from nas.job import Report
+from nas.rungs import Rung, rungs_of
 from nas.tally import Tally
 from results.outcome import Outcome, TrialRecord
 from results.plain_text import plain
@@ -88,17 +89,28 @@ def _running(scene: Scene, console: "Console") -> "Table":
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("running", "name", "epoch", "error", "over epochs", "MACs"):
         table.add_column(column, justify="left" if column in ("name", "over epochs") else "right")
+    rungs = rungs_of(scene.config)
     ascii_only = not console.encoding.lower().startswith("utf")
     for number, report in sorted(scene.running.items()):
         trial = scene.tally.trials[number]
         errors = error_curve(trial)
         known = trial.measurements[-1:]  # of a trial that goes on, until it says something
-        at = f"{report.epoch}/{report.epochs}" if report else "starting"  # epochs of the rung that it is trained for
+        at = f"{report.epoch}/{report.epochs}" if report else _before(trial, rungs)
         values = report.values if report else known[0].values if known else {}
         error = f"{values['error']:.2%}" if "error" in values else "-"
         curve, macs = sparkline(errors, CURVE, ascii_only=ascii_only), f"{trial.costs['macs'] / 1e9:.2f} G"
         table.add_row(str(number), Text(_name(trial)), at, error, Text(curve), macs)
     return table
+
+
+def _before(trial: TrialRecord, rungs: Sequence[Rung]) -> str:
+    """Epochs of a trial that has said nothing since it was handed to a worker, and of the rung that comes next."""
+    if not trial.measurements:
+        return f"0/{rungs[0].epochs}"
+    last = trial.measurements[-1]
+    reached = rungs[last.rung]
+    coming = rungs[min(last.rung + (last.epoch >= reached.epochs), len(rungs) - 1)]
+    return f"{last.epoch if coming.training == reached.training else 0}/{coming.epochs}"
 
 
 def error_curve(trial: TrialRecord) -> list[float]:

@@ -176,9 +176,11 @@ class Shown(Progress):
     def _summary(self) -> str:
         aside = self.tally.set_aside
         skipped = f", {aside} set aside" if aside else ""
-        top = f", {self.tally.completed} of them at the top rung" if len(self._epochs) > 1 else ""
+        top = f", {self.tally.completed} at the top rung" if len(self._epochs) > 1 else ""
         counted = f"{self.tally.done} of {self.config.trials} done{top}, {len(self.running)} running{skipped}"
         pace = Pace(self.seconds, (time.monotonic() - self._since) / 60, self._at_once)
+        if self._asked:  # what is left is not done now
+            return counted
         told = pace.told(self.config.trials - self.tally.done) if self._at_once else "starting workers"
         return f"{counted}, {told}"
 

@@ -86,7 +86,7 @@ _INTERRUPTED = "The search ended meanwhile; 'nas search' goes on with the trial.
 _SENTENCES = {
     Outcome.RUNNING: "The trial is training, or was interrupted and goes on from its checkpoint.",
     Outcome.COMPLETE: "The trial was trained to its end and all of its objectives were measured.",
-    Outcome.STOPPED: "The trial was trained to the end of a rung and is not among those that go on to the next one.",
+    Outcome.STOPPED: "The trial was trained to the end of a rung and is not, or not yet, among those that go on.",
     Outcome.SCREENED: "The architecture breaks a limit or principle, or 'screen' chose others, so it was not trained.",
     Outcome.DUPLICATE: "The study had trained the same architecture, or found it beyond a limit: nothing was trained.",
     Outcome.DIVERGED: "The loss or a measured value stopped being a finite number, so the training was ended.",

@@ -126,13 +126,17 @@ def test_the_view_tells_starting_workers_and_the_epochs_of_a_rung() -> None:
     shown.started(running)
     said = _drawn(shown)
     assert "starting workers" not in said
-    assert next(line for line in said.splitlines() if " 5 " in line).split()[:3] == [
-        "5",
-        running.digest[:8],
-        "starting",
-    ]
+    assert " 0/1 " in said
     shown.reported(running, Report(5, 1, 1, {"error": 0.1}, 1.0, outcome=Outcome.STOPPED))
     assert " 1/1 " in _drawn(shown)
+    shown.started(replace(running, measurements=(Measurement(0, 1, {"error": 0.1}, 1.0),)))
+    assert " 1/3 " in _drawn(shown)  # the same training goes on at the next rung
+    shown = _searched([], rungs=[{"epochs": 1, "resolution": 16}])
+    shown.started(replace(running, measurements=(Measurement(0, 1, {"error": 0.1}, 1.0),)))
+    assert " 0/3 " in _drawn(shown)  # another one
+    assert "left" in _drawn(shown)
+    shown.stopping()
+    assert "left" not in _drawn(shown)
 
 
 def test_a_trial_that_goes_on_says_so_in_lines() -> None:
