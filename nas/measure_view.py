@@ -127,6 +127,7 @@ def _ms(value: float) -> str:
 
 def examine(found: Found, asked: Asked, tell: Callable[[str], None]) -> Examined:
     """Measure with the device held alone; ``tell`` gets what is being done. Predictions go by the default recipe."""
+    from results.view import Target
     from trainers import measure
     from trainers.device_turns import turns
     from trainers.precision import chosen
@@ -136,7 +137,7 @@ def examine(found: Found, asked: Asked, tell: Callable[[str], None]) -> Examined
     recipe = Recipe(batch_size=max(2, asked.batch), precision=asked.precision)
     precision = chosen(recipe, device)
     architecture, classes = found.architecture, asked.classes or found.classes
-    channels = int(found.study.record.search["target"]["channels"]) if found.study else 3
+    channels = Target.of(found.study.record.search).channels if found.study else 3
     graph = architecture.graph(asked.resolution, classes=classes, channels=channels)
     trained, has_heads = _with_heads(architecture, graph, classes, channels)
     training = predict_training(trained, recipe, device=kind).peak

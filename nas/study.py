@@ -173,7 +173,7 @@ class Study:
         """What is said of a study that is complete with fewer trials than were asked for; "" of any other."""
         from nas.knowledge import GIVE_UP
 
-        asked = self.record.search["trials"]
+        asked = self.record.search.get("trials", 0)
         if self.record.state != "complete" or self.done >= asked:
             return ""
         return (
@@ -231,7 +231,9 @@ class Found:
     @property
     def classes(self) -> int:
         """Classes of the target that a trial's costs are counted for; 1000 elsewhere."""
-        return int(self.study.record.search["target"]["classes"] or 1000) if self.study else 1000
+        from results.view import Target
+
+        return Target.of(self.study.record.search).classes if self.study else 1000
 
     @property
     def standing(self) -> str:

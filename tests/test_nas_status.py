@@ -10,9 +10,11 @@ from click.testing import CliRunner
 
 from nas.cli import nas
 from nas.runs import LEDGER
+from nas.study import Found, Study
 from results.ledger import Ledger
 from results.outcome import Outcome, TrialRecord
 from results.process import Process
+from search_spaces.seeds import seed
 
 
 def _said(runs: Path, *arguments: str) -> str:
@@ -80,3 +82,12 @@ def test_nothing_in_a_ledger_steers_the_terminal(tmp_path: Path) -> None:
     said = subprocess.run(wrong, capture_output=True, text=True, check=False)
     assert said.returncode == 2
     assert all(char.isprintable() or char == "\n" for char in said.stderr)
+
+
+def test_a_recorded_search_that_lacks_its_keys_is_shown(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / LEDGER, create=True) as ledger:
+        ledger.create_study("s", {}, {"error": "minimize"}, {})
+        ledger.set_state("s", "complete")
+    assert _said(tmp_path, "status", "s").splitlines()[0] == "s: complete, 0 trials"
+    study = Study.open("s", tmp_path)
+    assert (study.exhausted, Found(seed("googlenet"), study, None).classes) == ("", 1000)
