@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -32,10 +33,11 @@ IN_OTHER_TESTS = {
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    folder, before = tmp_path_factory.mktemp("faults"), descendants()
-    with inheriting_orphans(), Warm(folder) as warm:
-        bench = Bench(folder, warm, random_seed=0)
+def bench() -> Iterator[Bench]:
+    before = descendants()
+    # Not pytest's folder: the names of Ray's sockets, which lie below, would become too long.
+    with TemporaryDirectory(prefix="faults-") as place, inheriting_orphans(), Warm(Path(place)) as warm:
+        bench = Bench(Path(place), warm, random_seed=0)
         bench.warm_up()
         yield bench
         kill(descendants() - before - {warm.process.pid})

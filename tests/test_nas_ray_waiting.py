@@ -351,3 +351,12 @@ def test_a_machine_with_a_token_sends_it(
         runpy.run_path(str(ray_cluster.__file__))
     assert environment.get("RAY_AUTH_MODE") == mode
     assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_where_ray_cannot_start_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise OSError("AF_UNIX path length cannot exceed 107 bytes")
+
+    monkeypatch.setattr(ray_cluster.ray, "init", fail)
+    with pytest.raises(RequestError, match=r"Ray cannot start \(AF_UNIX .* name another folder .* with \$RAY_TMPDIR"):
+        ray_cluster.connect(None, 1)

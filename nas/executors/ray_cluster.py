@@ -51,8 +51,8 @@ _guards: list[subprocess.Popen[bytes]] = []
 def connect(address: str | None, cpus: int) -> bool:
     """Join the cluster at an address, or start Ray on this machine with so many CPUs; return whether we started it.
 
-    Raises RequestError where there is no cluster at the address. What we start dies with this process, however that
-    ends.
+    Raises RequestError where there is no cluster at the address, or Ray cannot start here. What we start dies with this
+    process, however that ends.
     """
     if ray.is_initialized():
         return False
@@ -70,7 +70,13 @@ def connect(address: str | None, cpus: int) -> bool:
     before = children(os.getpid())
     # "local": without an address Ray would join whatever cluster happens to run on this machine.
     with _held_back(signal.SIGHUP, signal.SIGTERM), _our_own(signal.SIGTERM), marked() as mark:
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
+        try:
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
+        except OSError as error:  # no room or right to write there, or names of sockets that become too long
+            raise RequestError(
+                f"Ray cannot start ({str(error).strip()}): name another folder for its files, a short one, with "
+                "$RAY_TMPDIR"
+            ) from None
         if (guard := watch_over(children(os.getpid()) - before, mark)) is not None:
             _guards.append(guard)
     return True
