@@ -241,7 +241,7 @@ class Recorder:
         else:
             self._mistakes, self._lost = [], 0
         do = "the traceback is kept with the trials; mend the cause"
-        if self._lost >= max(LOST_IN_A_ROW, len(self.known.running) + 1):  # others may be well under way
+        if self._lost >= LOST_IN_A_ROW and self._lost > len(self.known.running):  # others may be well under way
             count, how = self._lost, "lost their workers, and of the last one "
             do = "mend the machines, or leave trials more memory by fewer executor.workers,"
         elif len(self._mistakes) >= BROKEN_IN_A_ROW and len(set(self._mistakes[-BROKEN_IN_A_ROW:])) == 1:
