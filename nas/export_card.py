@@ -15,6 +15,7 @@ from results.export.card_background import CardBackground, CardFile, Part, Place
 from results.export.content import Content
 from results.export.to_python import network_class
 from results.outcome import TrialRecord
+from results.plain_text import count
 from results.view import Target
 from search_spaces.seeds import seed, seed_names
 from trainers.about import About
@@ -59,8 +60,8 @@ def card_background(
 def _of_trial(study: Study, trial: TrialRecord) -> dict[str, Any]:
     """The proxy training of a trial."""
     config = settings(study)
-    rung, epochs = len(rungs_of(config)) - 1, config.recipe.epochs
-    small = f"width {config.proxy.width:g}, {config.proxy.resolution} px, {epochs} epoch{'s' * (epochs != 1)}"
+    rung = len(rungs_of(config)) - 1
+    small = f"width {config.proxy.width:g}, {config.proxy.resolution} px, {count(config.recipe.epochs, 'epoch')}"
     taken = f", taken over from trial {trial.reused}" if trial.reused else ""
     errors: dict[Part, float | None] = {"validation": trial.values.get("error"), "test": known_test_error(study, trial)}
     results = [

@@ -14,7 +14,7 @@ from nas.tally import Tally
 from nas.waiting import show_bar
 from results.outcome import Outcome, TrialRecord
 from results.pace import Pace
-from results.plain_text import plain
+from results.plain_text import count, plain
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -124,7 +124,7 @@ class Shown(Progress):
         self.running[trial.number] = None
         self._at_once = max(self._at_once, len(self.running))
         if trial.measurements and self._live is None:
-            self._line(f"{self._named(trial)} after {trial.measurements[-1].epoch} epochs")
+            self._line(f"{self._named(trial)} after {count(trial.measurements[-1].epoch, 'epoch')}")
         self._begun[trial.number] = time.monotonic()
 
     def set_aside(self, trial: TrialRecord) -> None:
@@ -154,13 +154,13 @@ class Shown(Progress):
         """Tell how the rungs agree, whenever a quarter more trials than the last time have reached the top."""
         from results.agreement import agreements, as_sentence
 
-        count = self.tally.completed
-        if count < AGAIN * self._agreed_of:
+        complete = self.tally.completed
+        if complete < AGAIN * self._agreed_of:
             return
         chosen = self.tally.counts[Outcome.STOPPED] > 0
         if not (found := as_sentence(agreements(self.tally.complete(), self._epochs), chosen=chosen)):
             return
-        self._agreed, self._agreed_of = found, count
+        self._agreed, self._agreed_of = found, complete
         if self._live is None:
             self._line(found)
 

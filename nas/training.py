@@ -12,6 +12,7 @@ from nas.study import Found
 from nas.training_file import MAY_DIFFER, TrainingConfig
 from nas.training_view import TrainingView
 from results.outcome import differences, shown
+from results.plain_text import count
 from search_spaces.architecture import Architecture
 from search_spaces.errors import RequestError, ResolutionError
 from search_spaces.files import remove_drafts, write_files
@@ -64,7 +65,7 @@ class Trained:
         if len(self.metrics) > self.epochs:
             done = f"has {len(self.metrics)} epochs behind it and {self.epochs} were asked for: nothing was to do"
         elif self.complete:
-            done = f"is complete: {self.epochs} epoch{'s' * (self.epochs != 1)}"
+            done = f"is complete: {count(self.epochs, 'epoch')}"
         else:
             done = f"stopped with {len(self.metrics)} of {self.epochs} epochs done; the same command goes on"
         lines = [

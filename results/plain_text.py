@@ -1,4 +1,4 @@
-"""Text of a study as it may go to a terminal or into a file: nothing in it can steer what shows it."""
+"""Text for people: of a study, so that nothing in it can steer what shows it, and numbers of things."""
 
 
 def plain(text: str) -> str:
@@ -11,3 +11,8 @@ def plain(text: str) -> str:
 def plain_lines(text: str) -> str:
     """The same, but line ends stay line ends: for texts of several lines, such as tracebacks."""
     return "\n".join(map(plain, text.splitlines()))
+
+
+def count(number: int, thing: str) -> str:
+    """``1 trial``, ``1,200 trials``."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")

@@ -15,12 +15,13 @@ from results.figures import script_json, spoken
 from results.importance import Importance
 from results.markup import Markup, asset, element, join
 from results.outcome import Outcome, StudyRecord, TrialRecord, now, state_called
+from results.plain_text import count
 from results.published import comparable_with
 from results.report_audit import OWN, AuditedBy, audit_section
 from results.report_drawings import drawings_section
 from results.report_front import front_table, published_table, scatter, tiles
 from results.report_outcomes import outcomes_table
-from results.report_parts import Figure, Section, count
+from results.report_parts import Figure, Section
 from results.report_repeat import repeat_section
 from results.report_statistics import (
     control_section,

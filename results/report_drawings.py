@@ -8,7 +8,8 @@ from results.drawing import draw_svg
 from results.figures import REFERENCE, shown, spent, spoken
 from results.markup import Markup, element, join
 from results.outcome import TrialRecord
-from results.report_parts import Section, count, missing, muted, scroll
+from results.plain_text import count
+from results.report_parts import Section, missing, muted, scroll
 from results.view import StudyView, who
 from search_spaces.architecture import Architecture
 from search_spaces.architecture_file import from_data

@@ -6,9 +6,10 @@ from results.blocks import quantity
 from results.figures import REFERENCE, shown, spent, spoken
 from results.markup import Markup, element, join
 from results.outcome import TrialRecord, origin_called
+from results.plain_text import count
 from results.published import PAPER, Published
 from results.published_figure import with_published
-from results.report_parts import Section, chart, count, figures_table, missing, scroll, table
+from results.report_parts import Section, chart, figures_table, missing, scroll, table
 from results.view import StudyView, difference, duration, ratio, who
 
 

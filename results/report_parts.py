@@ -25,11 +25,6 @@ class Section:
         return element("section", heading, self.content, aria_labelledby=self.name)
 
 
-def count(number: int, thing: str) -> str:
-    """``1 trial``, ``1,200 trials``."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
-
-
 def muted(*parts: object) -> Markup:
     """A remark."""
     return element("p", *parts, class_="muted")

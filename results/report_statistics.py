@@ -13,8 +13,9 @@ from results.importance import Importance
 from results.importance_figure import importances_figure
 from results.knees import Knee
 from results.markup import Markup, element, join
+from results.plain_text import count
 from results.prices import Step
-from results.report_parts import Figure, Section, chart, count, figures_table, missing, muted
+from results.report_parts import Figure, Section, chart, figures_table, missing, muted
 from results.view import StudyView, duration
 
 _ARMS = {ALL: "all trials", "sampler": "sampler", "random": "random points (control)"}

@@ -20,7 +20,7 @@ from results.growth import ALL
 from results.importance import Importance
 from results.narrow import narrowed
 from results.outcome import Outcome, TrialRecord
-from results.plain_text import plain
+from results.plain_text import count, plain
 from results.text_plot import text_plot
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _growth(found: Statistics, width: int) -> list[RenderableType]:
         return [Text(f"Hypervolume of {plain(found.study.name)}: {_why_empty(found)}.")]
     corner = ", ".join(f"{plain(spoken(n))} {plain(shown(n, v))}" for n, v in growth.reference_point.items())
     ends = {arm: (len(sizes), sizes[-1]) for arm, sizes in growth.sizes.items() if sizes}
-    arms = [f"{arm} {size:.4g} after {_trials(count)}" for arm, (count, size) in ends.items() if arm != ALL]
+    arms = [f"{arm} {size:.4g} after {count(trials, 'trial')}" for arm, (trials, size) in ends.items() if arm != ALL]
     told = f"Hypervolume of {plain(found.study.name)}: {found.front.hypervolume:.4g} up to {corner}"
     blocks: list[RenderableType] = [Text(f"{told}{'; ' if arms else ''}{', '.join(arms)}.")]
     if found.front.members and not found.front.hypervolume:
@@ -91,7 +91,11 @@ def _control(found: Statistics) -> list[RenderableType]:
 def _knees(found: Statistics) -> list[RenderableType]:
     if not found.knees:
         members = len(found.front.members)
-        why = f"no member of the front ({_trials(members)}) bulges towards the ideal point" if members else "no front"
+        why = (
+            f"no member of the front ({count(members, 'trial')}) bulges towards the ideal point"
+            if members
+            else "no front"
+        )
         return [Text(f"Knee of the front: {why}.")]
     lines = [f"{_who(k.trial)}, {_values(found, k.trial)} (bulge {k.bulge:.2f})" for k in found.knees[:KNEES]]
     more = f"; next: {'; '.join(lines[1:])}" if len(lines) > 1 else ""
@@ -122,7 +126,7 @@ def _importance(found: Importance, width: int) -> list[RenderableType]:
     if found.missing:
         return [Text(f"{head}: {plain(found.missing)}.")]
     caution = f", {found.caution}" if found.caution else ""
-    text = Text(f"{head} ({found.method}, {_trials(found.trials)}{caution}):", no_wrap=True)
+    text = Text(f"{head} ({found.method}, {count(found.trials, 'trial')}{caution}):", no_wrap=True)
     genes = list(found.shares.items())[:GENES]
     names = [plain(gene)[: max(12, width - 30)] for gene, _ in genes]
     most = genes[0][1]
@@ -132,7 +136,7 @@ def _importance(found: Importance, width: int) -> list[RenderableType]:
     if found.left_out:
         text.append(f"\n  left out, as not every trial has them: {', '.join(map(plain, found.left_out))}")
     if found.damaged:
-        text.append(f"\n  left out, as genes cannot be read: {_trials(found.damaged)}")
+        text.append(f"\n  left out, as genes cannot be read: {count(found.damaged, 'trial')}")
     return [text]
 
 
@@ -170,20 +174,20 @@ def _agreement(found: Statistics) -> list[RenderableType]:
 
 def _outcomes(found: Statistics, driver: str | None) -> list[RenderableType]:
     counts = Counter(trial.outcome.called(driver) for trial in found.trials)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items(), key=lambda item: -item[1]))
+    told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items(), key=lambda item: -item[1]))
     beyond = sum(bool(trial.values) and not trial.feasible for trial in found.trials)
     limits = f"; {beyond} of the complete ones break a limit and are not on the front" if beyond else ""
-    return [Text(f"Outcomes of {_trials(len(found.trials))}: {told}{limits}." if told else "The study has no trials.")]
+    return [
+        Text(
+            f"Outcomes of {count(len(found.trials), 'trial')}: {told}{limits}." if told else "The study has no trials."
+        )
+    ]
 
 
 def _why_empty(found: Statistics) -> str:
     if not found.trials:
         return "the study has no trials"
     return "no complete trial keeps all limits" if any(t.values for t in found.trials) else "no trial is complete"
-
-
-def _trials(count: int) -> str:
-    return f"{count:,} trial{'' if count == 1 else 's'}"
 
 
 def _who(trial: TrialRecord) -> str:

@@ -17,6 +17,7 @@ from results.dashboard.selected import FindThresholds, register_selected
 from results.dashboard.tabs import Tabs
 from results.dashboard.watch import Snapshot, Watch, or_nothing
 from results.outcome import LedgerError, Outcome, state_called
+from results.plain_text import count
 
 
 def register(app: Dash, watch: Watch, tabs: Tabs, audited_by: FindThresholds) -> None:
@@ -115,12 +116,11 @@ def _standing(snapshot: Snapshot) -> str:
     counts, driver = snapshot.counts, snapshot.driver
     told = ", ".join(f"{counts[outcome]:,} {outcome.called(driver)}" for outcome in Outcome if counts[outcome])
     state = state_called(snapshot.record.state, driver)
-    trials = f"{len(snapshot.trials):,} trial{'' if len(snapshot.trials) == 1 else 's'}"
-    standing = f"{state}: {trials}" + (f" ({told})" if told else "")
+    standing = f"{state}: {count(len(snapshot.trials), 'trial')}" + (f" ({told})" if told else "")
     asked = snapshot.record.search.get("trials")
     if snapshot.pace is None or not isinstance(asked, int):
         return standing
-    done = sum(count for outcome, count in counts.items() if outcome.trained)
+    done = sum(number for outcome, number in counts.items() if outcome.trained)
     return f"{standing}. {done:,} of {asked:,} done, {snapshot.pace.told(asked - done)}"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from results.plain_text import count
 from search_spaces.errors import RequestError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Comparison:
             f"answer for {found.same_top1:.1%} of them, a clear one changed for {found.changed:.1%}"
             f"{self.limit('changed', '.0%')}{error}; {found.latency_ms:.3g} ms a picture against "
             f"{found.plain_latency_ms:.3g} ms (medians), turn by turn {found.speed:.2f} times as fast, on "
-            f"{self.threads} thread{'s' * (self.threads != 1)} of this CPU"
+            f"{count(self.threads, 'thread')} of this CPU"
         )
 
     def limit(self, name: str, form: str = "g") -> str:
@@ -128,13 +129,13 @@ def compare(
     compared = {}
     for name, run in options.items():
         found = np.concatenate([run(batch) for batch in batches])
-        same = found.argmax(1) == expected.argmax(1)
+        apart, same = deviations(found, expected), found.argmax(1) == expected.argmax(1)
         compared[name] = Compared(
             latency_ms=1e3 * median(times[name]),
             plain_latency_ms=1e3 * median(times[""]),
             speed=median(before / after for before, after in zip(times[""], times[name], strict=True)),
-            deviation=float(deviations(found, expected).max()),
-            typical_deviation=float(np.median(deviations(found, expected))),
+            deviation=float(apart.max()),
+            typical_deviation=float(np.median(apart)),
             same_top1=float(np.mean(same)),
             changed=float(np.mean(~same & (leads(expected) > CLEAR))),
             error=None if wanted is None else float(np.mean(found.argmax(1) != wanted)),
